@@ -1,0 +1,1 @@
+"""The sections of the experiment file; `drivereplay.spec` puts them together."""

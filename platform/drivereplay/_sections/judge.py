@@ -1,0 +1,117 @@
+"""Sections for what is measured and what is searched: `evaluation`, `search`, `resources`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from drivereplay._sections.base import Section
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class EvaluationSpec(Section):
+    """How a checkpoint is judged; most of it goes into the protocol."""
+
+    every: Positive | None = None
+    """Steps between evaluations; null means only at the end of a run."""
+    clips: Positive = 64
+    """Held-out clips of the target domain."""
+    samples: Positive = 1
+    """k: generated futures per clip; tables show the mean and the best of k."""
+    denoising_steps: Positive = 8
+    """Steps of the sampler."""
+    batch_size: Positive = 16
+    """Clips generated at a time."""
+    metrics: tuple[str, ...] = ()
+    """Metric names; empty means all that need nothing which is missing."""
+    split: Literal["all", "regular", "rare-motion"] = "all"
+    """Which part of the held-out clips."""
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    """Share of the videos (by recording) held out for evaluation."""
+    replay_clips: Annotated[int, Field(ge=0)] = 0
+    """Held-out clips per replay domain on which forgetting is measured; 0 means it is not."""
+    seed: int = 0
+    """Seed of clip choice and sampling noise; the same for all candidates of a protocol."""
+    resamples: Annotated[int, Field(ge=100)] = 1000
+    """Bootstrap resamples for the 95 % intervals."""
+    videos: Annotated[int, Field(ge=0)] = 4
+    """Generated clips kept as mp4 and shown beside the real ones."""
+
+
+class SchedulerSpec(Section):
+    """Multi-objective asynchronous successive halving (MO-ASHA, arXiv 2106.12639)."""
+
+    grace: Positive = 1
+    """Evaluations that every trial may make before it can be stopped."""
+    reduction: Annotated[float, Field(gt=1)] = 3.0
+    """η: one in η trials goes on at each rung."""
+
+
+class RacingSpec(Section):
+    """More seeds for contenders near the front, until their rank is settled or the budget is spent."""
+
+    seeds: Positive = 3
+    """Most seeds that one setting may get."""
+    budget: Positive = 8
+    """Most extra trials in total."""
+
+
+class SearchSpec(Section):
+    """What is searched, for what, and how."""
+
+    objectives: tuple[str, ...] = ("fidelity.psnr", "agents.flow_epe")
+    """Two or three metric names; each is minimised or maximised as the metric declares."""
+    space: dict[str, Any] = {}
+    """Key of the experiment file → {uniform: [a, b]}, {loguniform: [a, b]}, {int: [a, b]}, {choice: [...]}, `simplex`; `when:` makes it conditional."""
+    sampler: Literal["tpe", "gp", "nsga2", "nsga3", "random", "qmc", "qlognehvi"] = "tpe"
+    """Optuna sampler."""
+    trials: Annotated[int, Field(ge=0)] = 12
+    """Searched trials, anchors not counted."""
+    concurrent: Positive | None = None
+    """Trials at a time; null means as many as fit the cluster."""
+    anchors: tuple[Literal["base", "naive", "replay-only", "equal"], ...] = ("base", "naive", "replay-only", "equal")
+    """Trials that always run: the base untrained, ρ=0, ρ=1, and equal weights."""
+    scheduler: SchedulerSpec | None = None
+    """Early stopping; null means every trial runs to its end."""
+    racing: RacingSpec | None = None
+    """Seeds as replicates; null means one seed per setting."""
+    reference: tuple[float, ...] | None = None
+    """Reference point of the hypervolume, in the objectives' units; null takes the worse of base and naive, moved out by a tenth."""
+    constraints: dict[str, float] = {}
+    """`gpu_hours`: most device-hours in total; METRIC: largest worsening against the base that is accepted."""
+    warm_start: str | None = None
+    """An earlier sweep's directory of the same protocol whose candidates the sampler starts from."""
+    simplex_concentration: Annotated[float, Field(gt=0)] = 1.0
+    """Concentration of the Dirichlet prior of `simplex`; 1 is uniform."""
+
+    @field_validator("objectives")
+    @classmethod
+    def _two_or_three(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        if not 2 <= len(objectives) <= 3:
+            raise ValueError(f"a front needs two or three objectives, got {len(objectives)}")
+        if len(set(objectives)) != len(objectives):
+            raise ValueError(f"objectives must differ, got {list(objectives)}")
+        return objectives
+
+    @model_validator(mode="after")
+    def _reference_fits(self) -> SearchSpec:
+        if self.reference is not None and len(self.reference) != len(self.objectives):
+            raise ValueError(f"`reference` has {len(self.reference)} values for {len(self.objectives)} objectives")
+        return self
+
+
+class ResourcesSpec(Section):
+    """What is asked of the Ray cluster."""
+
+    cpus_per_worker: Annotated[float, Field(gt=0)] = 1.0
+    """CPUs reserved for each training worker or single-device trial."""
+    gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
+    """GPUs (or a fraction of one) for each training worker or single-device trial."""
+    accelerator_type: str | None = None
+    """Ray's name of a GPU type, to choose among unlike GPUs."""
+    decode_cpus: Annotated[float, Field(ge=0)] = 0.25
+    """CPUs reserved for each decoding task; small, so that trials and their decoding share few cores."""
+    quota: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Most of the cluster that one sweep may take, as a share."""

@@ -1,0 +1,148 @@
+"""Sections for what is trained and how: `model`, `adapter`, `training`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from drivereplay._sections.base import Section
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class ModelSpec(Section):
+    """Which video model."""
+
+    family: str = "wan"
+    """A diffusers family: wan, svd, ltx, cogvideox or cosmos."""
+    base: str = "random"
+    """A shipped name (`tiny`), a diffusers directory, a hub id, or `random`."""
+    config: dict[str, Any] = {}
+    """With `base: random`: keyword arguments of the diffusers class that override the family's tiny configuration."""
+    prompt: str = ""
+    """Text condition of all domains that have none of their own."""
+
+
+class AdapterSpec(Section):
+    """Which parameters are trained."""
+
+    kind: Literal["full", "lora", "freeze"] = "full"
+    """All parameters; low-rank adapters through peft; or all but the frozen ones."""
+    rank: Positive = 16
+    """LoRA rank."""
+    alpha: Annotated[float, Field(gt=0)] | None = None
+    """LoRA alpha; null means the rank."""
+    targets: tuple[str, ...] = ()
+    """LoRA target module names; empty means the family's attention projections."""
+    freeze: tuple[str, ...] = ()
+    """Patterns of parameter names to freeze; `temporal` and `spatial` name a family's own layer groups."""
+
+
+class RetentionSpec(Section):
+    """Baselines that keep the base's skill by other means than replay; each may be combined with replay."""
+
+    l2sp: Annotated[float, Field(ge=0)] = 0.0
+    """λ of L2-SP: λ/2 ‖θ − θ0‖²."""
+    ewc: Annotated[float, Field(ge=0)] = 0.0
+    """λ of EWC: λ/2 Σ F_i (θ_i − θ0_i)², F from replay samples."""
+    ewc_samples: Positive = 64
+    """Replay samples used to estimate EWC's Fisher information."""
+    distill: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of ‖f_θ(x_t, t) − f_θ0(x_t, t)‖²."""
+    distill_on: Literal["target", "replay", "all"] = "all"
+    """Samples on which distillation is computed."""
+    wise_ft: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    """WiSE-FT: extra candidates (1−a)·θ0 + a·θ, one for each a."""
+    reptile_every: Positive | None = None
+    """Reptile-style pull: every k steps θ ← θ0 + ε(θ − θ0); null means off."""
+    reptile_epsilon: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """ε of the Reptile-style pull."""
+
+
+class AugmentSpec(Section):
+    """Augmentation, deterministic for each sample number."""
+
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Probability of a left-right flip (poses and boxes are flipped too)."""
+    crop: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Largest share of the width and height that is cut away at random."""
+    colour: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Strength of brightness, contrast and saturation jitter."""
+
+
+class TrainingSpec(Section):
+    """One fine-tuning run."""
+
+    steps: Annotated[int, Field(ge=0)] = 200
+    """Optimiser steps."""
+    batch_size: Positive = 16
+    """Global batch: samples of one optimiser step over all workers and accumulation steps."""
+    workers: Positive | tuple[Positive, Positive] = 1
+    """Training workers; 1 runs in local mode without a worker group; [min, max] is elastic."""
+    accumulate: Positive = 1
+    """Micro-batches a worker adds up for one optimiser step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1.0e-4
+    """Peak learning rate of AdamW."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Decoupled weight decay."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's β1 and β2."""
+    warmup: Annotated[int, Field(ge=0)] = 10
+    """Steps of linear warm-up."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """Learning rate after the warm-up."""
+    clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """Largest gradient norm; null means no clipping."""
+    checkpoint_every: Positive | None = None
+    """Steps between checkpoints; null means at every evaluation and at the end."""
+    keep: Positive | None = None
+    """Checkpoints kept per run (the newest and those on the front stay); null keeps all that were evaluated."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """`bf16` is autocast over fp32 master weights."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass to save memory."""
+    compile: bool = False
+    """torch.compile the denoiser."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of an exponential moving average of the weights, which is then what is saved and evaluated."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """How several workers share the model."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where Ray offers one."""
+    log_every: Positive = 10
+    """Steps between log lines and TensorBoard points."""
+    bad_clips: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Share of clips that may turn out bad (each replaced by the next one of its domain) before the run ends."""
+    cache: bool = True
+    """Decode (or encode) each window once and share it between trials."""
+    retention: RetentionSpec = RetentionSpec()
+    """Retention baselines."""
+    augment: AugmentSpec = AugmentSpec()
+    """Augmentation."""
+
+    @field_validator("workers")
+    @classmethod
+    def _ordered(cls, workers: int | tuple[int, int]) -> int | tuple[int, int]:
+        if isinstance(workers, tuple) and workers[0] > workers[1]:
+            raise ValueError(f"elastic workers are [min, max]; {list(workers)} has min above max")
+        return workers
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> TrainingSpec:
+        most = self.workers if isinstance(self.workers, int) else self.workers[1]
+        if self.batch_size % (most * self.accumulate):
+            raise ValueError(
+                f"batch_size ({self.batch_size}) must be a multiple of workers × accumulate ({most} × {self.accumulate})"
+            )
+        return self
+
+    @property
+    def max_workers(self) -> int:
+        """The largest number of workers a run may have."""
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
+
+    @property
+    def min_workers(self) -> int:
+        """The smallest number of workers a run may have."""
+        return self.workers if isinstance(self.workers, int) else self.workers[0]

@@ -1,0 +1,102 @@
+"""The interface of a model family: what training, evaluation and generation ask of any video model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a batch of B samples is conditioned on besides its context frames.
+
+    Attributes:
+        prompts: (B,) text; empty strings for models or runs without text.
+        fps: Frames per second of the clips.
+    """
+
+    prompts: Sequence[str]
+    fps: float
+
+
+class VideoModel(ABC):
+    """One diffusers video model with its codec (autoencoder), noise schedule and objective.
+
+    A family is one file in `drivereplay.models` with one subclass. Nothing outside that file names the family.
+    Frames go in and out as uint8 RGB `(B, T, H, W, 3)`; latents are float `(B, C, t, h, w)`.
+    """
+
+    family: ClassVar[str]
+    """The name in `model.family`."""
+    lora_targets: ClassVar[tuple[str, ...]]
+    """Module names that LoRA adapts by default."""
+    layer_groups: ClassVar[dict[str, tuple[str, ...]]]
+    """Name patterns (fnmatch) of the parameters of the `temporal` and `spatial` layers."""
+
+    module: nn.Module
+    """The denoiser: the diffusers class, the only part that is trained."""
+    context: int
+    """Leading frames that are given."""
+
+    @abstractmethod
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents (B, C, t, h, w) float32, already scaled, of frames (B, T, H, W, 3) uint8. Deterministic, no gradient."""
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """Frames (B, T, H, W, 3) uint8 of latents (B, C, t, h, w)."""
+
+    @abstractmethod
+    def noise_levels(self, uniforms: Tensor) -> Tensor:
+        """The family's training distribution of noise levels (timesteps or σ), (B,), from uniforms in [0, 1), (B,)."""
+
+    @abstractmethod
+    def loss(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
+        """The family's training loss for each sample, (B,) float32, context frames given.
+
+        Args:
+            latents: (B, C, t, h, w) from `encode`.
+            noise: Same shape, standard normal.
+            levels: (B,) from `noise_levels`.
+            conditions: Prompts and fps.
+        """
+
+    @abstractmethod
+    def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
+        """The denoiser's raw output for the same inputs as `loss` (B, C, t, h, w): what distillation compares."""
+
+    @abstractmethod
+    def generate(
+        self, context: Tensor, frames: int, seeds: Sequence[int], denoising_steps: int, conditions: Conditions
+    ) -> Tensor:
+        """Clips (B, frames, H, W, 3) uint8 whose first `context.shape[1]` frames are the given ones.
+
+        Sampling noise of sample i comes from `seeds[i]` alone, so that a clip does not depend on its batch.
+
+        Args:
+            context: (B, Tc, H, W, 3) uint8.
+        """
+
+    @abstractmethod
+    def save(self, directory: Path) -> None:
+        """Write the whole model in diffusers' layout; `from_pretrained` of diffusers reads it without this package."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of the codec's weights and settings: the key of cached latents."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the denoiser is."""
+        return next(self.module.parameters()).device
+
+    def to(self, device: torch.device | str) -> VideoModel:
+        """Move all parts to `device`."""
+        self.module.to(device)
+        return self

@@ -1,0 +1,241 @@
+"""The experiment file: one YAML says everything; typed, validated, frozen."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+from pydantic import Field
+
+from drivereplay._sections.base import Section
+from drivereplay._sections.judge import EvaluationSpec, RacingSpec, ResourcesSpec, SchedulerSpec, SearchSpec
+from drivereplay._sections.train import AdapterSpec, AugmentSpec, ModelSpec, RetentionSpec, TrainingSpec
+from drivereplay._sections.video import (
+    AdaptiveSpec,
+    BufferSpec,
+    ClipSpec,
+    DatasetSource,
+    DomainSpec,
+    Name,
+    ReplaySpec,
+    SourceSpec,
+    VideosSource,
+    WorldSource,
+)
+from drivereplay.errors import SpecError
+
+__all__ = [
+    "AdapterSpec", "AdaptiveSpec", "AugmentSpec", "BufferSpec", "ClipSpec", "DatasetSource", "DomainSpec",
+    "EvaluationSpec", "ModelSpec", "RacingSpec", "ReplaySpec", "ResourcesSpec", "RetentionSpec", "SchedulerSpec",
+    "SearchSpec", "SourceSpec", "Spec", "TrainingSpec", "VideosSource", "WorldSource",
+    "load_spec", "parse_spec", "with_values",
+]  # fmt: skip
+
+
+class Spec(Section):
+    """A whole experiment: what is fine-tuned on what, how it is judged, and what is searched."""
+
+    name: Name
+    """Name of the run; its directory below `storage`."""
+    seed: int = 0
+    """Seed of everything: plan, noise, weights, search."""
+    storage: str = "runs"
+    """Where runs are kept: a directory or any pyarrow filesystem URI."""
+    clip: ClipSpec = ClipSpec()
+    """What a clip is."""
+    model: ModelSpec = ModelSpec()
+    """Which video model."""
+    adapter: AdapterSpec = AdapterSpec()
+    """Which of its parameters are trained."""
+    target: DomainSpec
+    """The domain that is fine-tuned on (driving)."""
+    replay: ReplaySpec = ReplaySpec()
+    """How much replay, and from where."""
+    training: TrainingSpec = TrainingSpec()
+    """How it is trained."""
+    evaluation: EvaluationSpec = EvaluationSpec()
+    """How it is judged."""
+    search: SearchSpec = SearchSpec()
+    """What is searched."""
+    resources: ResourcesSpec = Field(default_factory=ResourcesSpec)
+    """What is asked of the Ray cluster."""
+
+    @pydantic.model_validator(mode="after")
+    def _domains_differ(self) -> Spec:
+        if self.target.name in {d.name for d in self.replay.domains}:
+            raise ValueError(f"the target and a replay domain are both called '{self.target.name}'")
+        return self
+
+    @property
+    def domains(self) -> tuple[DomainSpec, ...]:
+        """The target first, then the replay domains; a domain's number in plans and ledgers is its place here."""
+        return (self.target, *self.replay.domains)
+
+    def to_yaml(self) -> str:
+        """The resolved file: every field, defaults included."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_spec(path: str | Path, sets: Iterable[str] = ()) -> Spec:
+    """Read an experiment file.
+
+    Args:
+        path: A YAML file. Relative paths of sources inside it count from its directory.
+        sets: Overrides such as `training.steps=50`; values are YAML.
+
+    Raises:
+        SpecError: The file cannot be read, is not a mapping, or a value is wrong. The message has the key's path.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"Cannot read the experiment file {path}: {error}.", "Give the path of a YAML file.") from error
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path} is not valid YAML: {error}.", "Correct the place that is named.") from error
+    if not isinstance(data, dict):
+        raise SpecError(
+            f"{path} is not a mapping but {type(data).__name__}.", "An experiment file begins with `name:` and `target:`."
+        )
+    return parse_spec(_overridden(data, sets), base=path.parent, where=str(path))
+
+
+def parse_spec(data: Mapping[str, Any], *, base: Path | None = None, where: str = "the experiment") -> Spec:
+    """Validate a mapping as an experiment.
+
+    Args:
+        data: The parsed YAML.
+        base: Directory from which relative source paths count; None leaves them as they are.
+        where: Named in error messages.
+    """
+    try:
+        spec = Spec.model_validate(data)
+    except pydantic.ValidationError as error:
+        raise SpecError(f"{where}: " + "; ".join(_explained(e, data) for e in error.errors()), _FIX) from error
+    return spec if base is None else _anchored(spec, base)
+
+
+def with_values(spec: Spec, values: Mapping[str, Any]) -> Spec:
+    """A copy of `spec` with dotted keys replaced, validated anew. This is what a trial does with its parameters."""
+    data = spec.model_dump(mode="json")
+    for key, value in values.items():
+        _put(data, key, value)
+    return parse_spec(data, where=f"{spec.name} with {dict(values)}")
+
+
+_FIX = "Every key is described by `drivereplay spec --keys`."
+
+
+def _overridden(data: dict[str, Any], sets: Iterable[str]) -> dict[str, Any]:
+    for item in sets:
+        key, separator, text = item.partition("=")
+        if not separator or not key:
+            raise SpecError(f"--set {item}: expected key=value.", "For example --set training.steps=50.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise SpecError(f"--set {item}: the value is not valid YAML: {error}.") from error
+        _put(data, key, value)
+    return data
+
+
+def _put(data: Any, dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    node: Any = data
+    for part in parents:
+        if isinstance(node, list):
+            node = node[_list_position(node, part, dotted)]
+            continue
+        if node.get(part) is None:
+            node[part] = {}
+        node = node[part]
+        if not isinstance(node, dict | list):
+            raise SpecError(f"{dotted}: '{part}' is a value, not a section.", _FIX)
+    if isinstance(node, list):
+        node[_list_position(node, last, dotted)] = value
+    else:
+        node[last] = value
+
+
+def _list_position(items: list[Any], part: str, dotted: str) -> int:
+    """Lists are addressed by position or, for domains, by name: replay.domains.street.weight."""
+    for position, item in enumerate(items):
+        if part == str(position) or (isinstance(item, dict) and item.get("name") == part):
+            return position
+    names = [str(i.get("name")) if isinstance(i, dict) else str(n) for n, i in enumerate(items)]
+    raise SpecError(f"{dotted}: there is no '{part}' in the list, which has {', '.join(names) or 'nothing'}.")
+
+
+def _explained(error: Any, data: Any) -> str:
+    """One pydantic error as `path: what`, with the nearest valid name for an unknown key."""
+    location = [str(part) for part in error["loc"]]
+    # pydantic puts the source's kind into the path; a reader of the file would look for it in vain
+    kept = [part for n, part in enumerate(location) if not (n and location[n - 1] == "source" and part in _TAGS)]
+    path = ".".join(kept) or "the file"
+    if error["type"] == "extra_forbidden":
+        names = _siblings(location)
+        near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.5)
+        return f"{path}: unknown key" + (f", did you mean '{near[0]}'?" if near else f"; valid here: {', '.join(names)}")
+    if error["type"] == "missing":
+        return f"{path}: is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    got = error.get("input")
+    shown = "" if isinstance(got, dict | list) or message.startswith("`") else f" (got {got!r})"
+    return f"{path}: {message}{shown}"
+
+
+_TAGS = {"world", "videos", "kitti", "nuscenes", "bdd100k", "argoverse2", "comma2k19", "lerobot", "images"}
+
+
+def _siblings(location: list[str]) -> list[str]:
+    """Valid names beside the unknown key at `location`."""
+    schema = Spec.model_json_schema()
+    definitions = schema["$defs"]
+    node: dict[str, Any] = schema
+    for part in location[:-1]:
+        if part in _TAGS and "mapping" in node.get("discriminator", {}):
+            node = definitions[node["discriminator"]["mapping"][part].rsplit("/", 1)[-1]]
+            continue
+        node = _resolved(node.get("items", {}) if part.isdigit() else node.get("properties", {}).get(part, {}), definitions)
+    return sorted(node.get("properties", {}))
+
+
+def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    for option in (node, *node.get("allOf", ()), *node.get("anyOf", ())):
+        if "$ref" in option:
+            resolved: dict[str, Any] = definitions[option["$ref"].rsplit("/", 1)[-1]]
+            return resolved
+        if option is not node and option.get("type") == "array":
+            return option  # type: ignore[no-any-return]
+    return node
+
+
+def _anchored(spec: Spec, base: Path) -> Spec:
+    """Relative source paths made absolute, so that the saved file means the same from anywhere."""
+
+    def moved(source: SourceSpec) -> SourceSpec:
+        if isinstance(source, WorldSource):
+            return source
+        changes = {key: _absolute(getattr(source, key), base) for key in ("path", "evaluation")}
+        return source.model_copy(update=changes)
+
+    def domain(d: DomainSpec) -> DomainSpec:
+        return d.model_copy(update={"source": moved(d.source)})
+
+    replay = spec.replay.model_copy(update={"domains": tuple(domain(d) for d in spec.replay.domains)})
+    return spec.model_copy(update={"target": domain(spec.target), "replay": replay})
+
+
+def _absolute(path: str | None, base: Path) -> str | None:
+    if path is None or "://" in path or Path(path).is_absolute():
+        return path
+    import os
+
+    return os.path.normpath(base.absolute() / path)
