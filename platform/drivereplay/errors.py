@@ -45,6 +45,6 @@ class TrainingError(DriveReplayError):
 
 
 class ProtocolError(DriveReplayError):
-    """Figures of different protocols were about to be compared; the message names the fields that differ. Exit code 2."""
+    """Figures of different protocols were about to be compared; the message names the differing fields. Exit code 2."""
 
     exit_code = 2

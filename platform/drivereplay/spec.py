@@ -10,7 +10,6 @@ from typing import Any
 
 import pydantic
 import yaml
-from pydantic import Field
 
 from drivereplay._sections.base import Section
 from drivereplay._sections.judge import EvaluationSpec, RacingSpec, ResourcesSpec, SchedulerSpec, SearchSpec
@@ -49,7 +48,7 @@ class Spec(Section):
     clip: ClipSpec = ClipSpec()
     """What a clip is."""
     model: ModelSpec = ModelSpec()
-    """Which video model."""
+    """Which video model is fine-tuned."""
     adapter: AdapterSpec = AdapterSpec()
     """Which of its parameters are trained."""
     target: DomainSpec
@@ -62,8 +61,8 @@ class Spec(Section):
     """How it is judged."""
     search: SearchSpec = SearchSpec()
     """What is searched."""
-    resources: ResourcesSpec = Field(default_factory=ResourcesSpec)
-    """What is asked of the Ray cluster."""
+    resources: ResourcesSpec = ResourcesSpec()
+    """What trials and their data tasks ask of the Ray cluster."""
 
     @pydantic.model_validator(mode="after")
     def _domains_differ(self) -> Spec:
@@ -102,7 +101,8 @@ def load_spec(path: str | Path, sets: Iterable[str] = ()) -> Spec:
         raise SpecError(f"{path} is not valid YAML: {error}.", "Correct the place that is named.") from error
     if not isinstance(data, dict):
         raise SpecError(
-            f"{path} is not a mapping but {type(data).__name__}.", "An experiment file begins with `name:` and `target:`."
+            f"{path} is not a mapping but {type(data).__name__}.",
+            "An experiment file begins with `name:` and `target:`.",
         )
     return parse_spec(_overridden(data, sets), base=path.parent, where=str(path))
 
@@ -182,7 +182,9 @@ def _explained(error: Any, data: Any) -> str:
     if error["type"] == "extra_forbidden":
         names = _siblings(location)
         near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.5)
-        return f"{path}: unknown key" + (f", did you mean '{near[0]}'?" if near else f"; valid here: {', '.join(names)}")
+        return f"{path}: unknown key" + (
+            f", did you mean '{near[0]}'?" if near else f"; valid here: {', '.join(names)}"
+        )
     if error["type"] == "missing":
         return f"{path}: is missing"
     message = error["msg"].removeprefix("Value error, ")
@@ -203,7 +205,9 @@ def _siblings(location: list[str]) -> list[str]:
         if part in _TAGS and "mapping" in node.get("discriminator", {}):
             node = definitions[node["discriminator"]["mapping"][part].rsplit("/", 1)[-1]]
             continue
-        node = _resolved(node.get("items", {}) if part.isdigit() else node.get("properties", {}).get(part, {}), definitions)
+        node = _resolved(
+            node.get("items", {}) if part.isdigit() else node.get("properties", {}).get(part, {}), definitions
+        )
     return sorted(node.get("properties", {}))
 
 
@@ -236,6 +240,5 @@ def _anchored(spec: Spec, base: Path) -> Spec:
 def _absolute(path: str | None, base: Path) -> str | None:
     if path is None or "://" in path or Path(path).is_absolute():
         return path
-    import os
 
     return os.path.normpath(base.absolute() / path)

@@ -64,7 +64,9 @@ class SearchSpec(Section):
     objectives: tuple[str, ...] = ("fidelity.psnr", "agents.flow_epe")
     """Two or three metric names; each is minimised or maximised as the metric declares."""
     space: dict[str, Any] = {}
-    """Key of the experiment file → {uniform: [a, b]}, {loguniform: [a, b]}, {int: [a, b]}, {choice: [...]}, `simplex`; `when:` makes it conditional."""
+    """Key of the experiment file → {uniform: [a, b]}, {loguniform: [a, b]}, {int: [a, b]}, {choice: [...]} or `simplex`.
+
+    With `when: {key: value}` beside it the value is searched only where the other key has that value."""
     sampler: Literal["tpe", "gp", "nsga2", "nsga3", "random", "qmc", "qlognehvi"] = "tpe"
     """Optuna sampler."""
     trials: Annotated[int, Field(ge=0)] = 12
@@ -78,7 +80,9 @@ class SearchSpec(Section):
     racing: RacingSpec | None = None
     """Seeds as replicates; null means one seed per setting."""
     reference: tuple[float, ...] | None = None
-    """Reference point of the hypervolume, in the objectives' units; null takes the worse of base and naive, moved out by a tenth."""
+    """Reference point of the hypervolume, in the objectives' units.
+
+    Null takes the worse of base and naive in each objective, moved out by a tenth of their distance."""
     constraints: dict[str, float] = {}
     """`gpu_hours`: most device-hours in total; METRIC: largest worsening against the base that is accepted."""
     warm_start: str | None = None

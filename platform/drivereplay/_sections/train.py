@@ -133,7 +133,8 @@ class TrainingSpec(Section):
         most = self.workers if isinstance(self.workers, int) else self.workers[1]
         if self.batch_size % (most * self.accumulate):
             raise ValueError(
-                f"batch_size ({self.batch_size}) must be a multiple of workers × accumulate ({most} × {self.accumulate})"
+                f"batch_size ({self.batch_size}) must be a multiple of workers × accumulate"
+                f" ({most} × {self.accumulate})"
             )
         return self
 

@@ -33,7 +33,9 @@ class ClipSpec(Section):
     @model_validator(mode="after")
     def _future_exists(self) -> ClipSpec:
         if self.context >= self.frames:
-            raise ValueError(f"context ({self.context}) must be smaller than frames ({self.frames}): nothing is left to predict")
+            raise ValueError(
+                f"context ({self.context}) must be smaller than frames ({self.frames}): nothing is left to predict"
+            )
         return self
 
     @property
@@ -107,7 +109,9 @@ class BufferSpec(Section):
     @model_validator(mode="after")
     def _has_size(self) -> BufferSpec:
         if (self.kind != "all") != (self.clips is not None):
-            raise ValueError("`clips` says how many are kept: give it with first, reservoir or k-centre, and not with all")
+            raise ValueError(
+                "`clips` says how many are kept: give it with first, reservoir or k-centre, and not with all"
+            )
         return self
 
 
@@ -130,7 +134,7 @@ class ReplaySpec(Section):
     frequency_end: Share | None = None
     """With a value, ρ moves linearly from `frequency` to it over the run (a ramp)."""
     layout: Literal["interleaved", "periodic", "burst"] = "interleaved"
-    """`interleaved`: every batch holds its share; `periodic`: every k-th step is all replay; `burst`: runs of `burst` such steps."""
+    """`interleaved`: every batch holds its share; `periodic`: every k-th step is all replay; `burst`: runs of such steps."""
     burst: Annotated[int, Field(ge=1)] = 1
     """Length in steps of an all-replay run, for layout `burst`."""
     weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None

@@ -1,0 +1,102 @@
+"""The house: which folders there are, and that a room imports from rooms to its left only."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ORDER = [
+    ("errors", "_version", "telemetry", "logs"),
+    ("_sections",),
+    ("spec",),
+    ("storage", "session"),
+    ("domains",),
+    ("data",),
+    ("models",),
+    ("training",),
+    ("evaluation",),
+    ("search",),
+    ("dashboard", "jobs", "doctor", "status"),
+    ("api",),
+    ("cli", "__main__"),
+]
+RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
+TOP_LEVEL = {
+    "pyproject.toml", "README.md", "Makefile", "constraints.txt", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
+    "SECURITY.md", "platform", "experiments", "cluster", "tests", "dashboards",
+}  # fmt: skip
+
+
+def modules(root: Path) -> list[Path]:
+    return sorted((root / "platform" / "drivereplay").rglob("*.py"))
+
+
+def room_of(path: Path, root: Path) -> str:
+    parts = path.relative_to(root / "platform" / "drivereplay").with_suffix("").parts
+    return parts[0]
+
+
+def imported_rooms(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [node.module]
+            if node.module == "drivereplay":
+                names = [f"drivereplay.{alias.name}" for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("drivereplay.")}
+    return found
+
+
+def test_data_flows_one_way(project_root: Path) -> None:
+    wrong = []
+    for path in modules(project_root):
+        room = room_of(path, project_root)
+        if room == "__init__":
+            continue
+        assert room in RANK, f"{path} is in no known room: name its place in tests/test_layout.py"
+        for other in imported_rooms(path):
+            # the package's own lazily exported names (drivereplay.load_spec) are not rooms
+            if other in RANK and (RANK[other] > RANK[room] or (RANK[other] == RANK[room] and other != room)):
+                wrong.append(f"{path.relative_to(project_root)} ({room}) imports from {other}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_dashboard_package_knows_nothing_of_drivereplay(project_root: Path) -> None:
+    for path in (project_root / "dashboards").rglob("*.py"):
+        assert "drivereplay" not in {
+            name.split(".")[0]
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            for name in (
+                [a.name for a in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }, path
+
+
+def test_top_level_is_the_layout_of_the_design(project_root: Path) -> None:
+    if not (project_root / ".git").exists():
+        pytest.skip("not a git checkout, so untracked files cannot be told from the project's own")
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=project_root, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    tops = {name.split("/")[0] for name in listed}
+    assert {t for t in tops if not t.startswith(".")} <= TOP_LEVEL
+    assert not (project_root / "platform" / "__init__.py").exists(), "it would shadow the standard library's `platform`"
+
+
+def test_no_module_outgrows_one_noun(project_root: Path) -> None:
+    long = {
+        str(p.relative_to(project_root)): n
+        for p in modules(project_root)
+        if (n := len(p.read_text(encoding="utf-8").splitlines())) > 450
+    }
+    assert not long
