@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from drivereplay.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -19,10 +22,18 @@ class Conditions:
     Attributes:
         prompts: (B,) text; empty strings for models or runs without text.
         fps: Frames per second of the clips.
+        given: What the family derived from the context frames (`VideoModel.conditions`); tensors whose first axis is B.
+            Empty when a caller only knows text and fps, as before `generate`, which derives it itself.
     """
 
     prompts: Sequence[str]
     fps: float
+    given: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def part(self, start: int, stop: int) -> Conditions:
+        """The conditions of samples start … stop−1."""
+        given = {name: tensor[start:stop] for name, tensor in self.given.items()}
+        return Conditions(self.prompts[start:stop], self.fps, given)
 
 
 class VideoModel(ABC):
@@ -38,15 +49,50 @@ class VideoModel(ABC):
     """Module names that LoRA adapts by default."""
     layer_groups: ClassVar[dict[str, tuple[str, ...]]]
     """Name patterns (fnmatch) of the parameters of the `temporal` and `spatial` layers."""
+    pipelines: ClassVar[tuple[str, ...]]
+    """Pipeline classes in `model_index.json` that belong to the family; the first is what `save` writes for a new model."""
 
     module: nn.Module
     """The denoiser: the diffusers class, the only part that is trained."""
     context: int
     """Leading frames that are given."""
 
+    @classmethod
+    @abstractmethod
+    def random(cls, spec: Spec) -> VideoModel:
+        """A new model with random weights from `spec.seed`, tiny unless `spec.model.config` says otherwise.
+
+        Raises:
+            ModelError: The configuration or the clip size does not fit.
+        """
+
+    @classmethod
+    @abstractmethod
+    def open(cls, directory: Path, *, context: int) -> VideoModel:
+        """Read a directory in diffusers' layout, a stock one or one that `save` wrote.
+
+        Raises:
+            ModelError: A part is missing or does not fit.
+        """
+
+    @abstractmethod
+    def check(self, frames: int, height: int, width: int) -> None:
+        """Refuse clip sizes that the model cannot take.
+
+        Raises:
+            ModelError: Names the nearest size that works.
+        """
+
     @abstractmethod
     def encode(self, frames: Tensor) -> Tensor:
         """Latents (B, C, t, h, w) float32, already scaled, of frames (B, T, H, W, 3) uint8. Deterministic, no gradient."""
+
+    def conditions(self, frames: Tensor, prompts: Sequence[str], fps: float) -> Conditions:
+        """Everything that `loss` and `predict` are conditioned on, for clips (B, T, H, W, 3) uint8 with known context.
+
+        Only the first `context` frames are looked at.
+        """
+        return Conditions(list(prompts), fps)
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
@@ -64,7 +110,7 @@ class VideoModel(ABC):
             latents: (B, C, t, h, w) from `encode`.
             noise: Same shape, standard normal.
             levels: (B,) from `noise_levels`.
-            conditions: Prompts and fps.
+            conditions: From `conditions`.
         """
 
     @abstractmethod

@@ -1,0 +1,124 @@
+"""Video models: one file per diffusers family, found by name; nothing else in the project names a family."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drivereplay.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+    from drivereplay.models.base import VideoModel
+    from drivereplay.spec import Spec
+
+__all__ = ["families", "load_checkpoint", "load_model", "shipped"]
+
+_SHIPPED = Path(__file__).parent / "shipped"
+
+
+def families() -> dict[str, type[VideoModel]]:
+    """All families by name. A family is a module of this package with a `VideoModel` subclass that has a `family`."""
+    from drivereplay.models.base import VideoModel
+
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    found: dict[str, type[VideoModel]] = {}
+    waiting: list[type[VideoModel]] = [VideoModel]
+    while waiting:
+        for cls in waiting.pop().__subclasses__():
+            waiting.append(cls)
+            if "family" in cls.__dict__:
+                found[cls.family] = cls
+    return dict(sorted(found.items()))
+
+
+def shipped() -> list[str]:
+    """Names of the bases that come with the package."""
+    return sorted(p.name for p in _SHIPPED.iterdir() if p.is_dir()) if _SHIPPED.is_dir() else []
+
+
+def load_model(spec: Spec, *, device: torch.device | str = "cpu") -> VideoModel:
+    """The base model of an experiment.
+
+    `spec.model.base` is tried as `random`, a shipped name, a directory, and last as a hub id.
+
+    Raises:
+        ModelError: The base is not there, is of another family, is damaged, or cannot take the clip size.
+    """
+    cls = _family(spec.model.family)
+    base = spec.model.base
+    if base == "random":
+        model = cls.random(spec)
+    else:
+        if spec.model.config:
+            raise ModelError("model.config only goes with `base: random`.", f"Remove it, or the base {base}.")
+        directory = _directory(base)
+        _require_family(cls, directory)
+        model = cls.open(directory, context=spec.clip.context)
+    model.check(spec.clip.frames, spec.clip.height, spec.clip.width)
+    return model.to(device)
+
+
+def load_checkpoint(directory: str | Path, *, device: torch.device | str = "cpu") -> VideoModel:
+    """A model from a directory that `VideoModel.save` wrote; it knows its family and context.
+
+    Raises:
+        ModelError: The directory is not such a checkpoint, or is damaged.
+    """
+    from drivereplay.models import layout
+
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise ModelError(
+            f"There is no checkpoint directory {directory}.", "Checkpoints lie in checkpoints/step-N of a run."
+        )
+    card = layout.read_card(directory)
+    return _family(card["family"]).open(directory, context=card["context"]).to(device)
+
+
+def _family(name: str) -> type[VideoModel]:
+    known = families()
+    if name not in known:
+        raise ModelError(f"model.family: there is no family '{name}'.", f"There are {', '.join(known)}.")
+    return known[name]
+
+
+def _require_family(cls: type[VideoModel], directory: Path) -> None:
+    from drivereplay.models import layout
+
+    pipeline = str(layout.read_index(directory)["_class_name"])
+    if pipeline in cls.pipelines:
+        return
+    owner = next((name for name, other in families().items() if pipeline in other.pipelines), None)
+    fix = f"Set model.family to {owner}." if owner else f"{cls.family} reads {', '.join(cls.pipelines)}."
+    raise ModelError(f"model.family is {cls.family}, but {directory} holds a {pipeline}.", fix)
+
+
+def _directory(base: str) -> Path:
+    """Where a base lies on this machine; hub ids are fetched, safetensors only."""
+    if (_SHIPPED / base / "model_index.json").is_file() and "/" not in base:
+        return _SHIPPED / base
+    path = Path(base).expanduser()
+    if path.is_dir():
+        return path
+    if base.count("/") != 1 or base.startswith((".", "/", "~")):
+        raise ModelError(
+            f"model.base: there is no shipped base and no directory '{base}'.",
+            f"Shipped are: {', '.join(shipped()) or 'none'}. Otherwise give a diffusers directory, a hub id or `random`.",
+        )
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(base, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"])
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(
+            f"model.base: '{base}' is no directory here, and fetching it as a hub id failed: {str(error).splitlines()[0]}",
+            "Check the name and the network, or give a local directory.",
+        ) from error

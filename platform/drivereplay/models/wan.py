@@ -1,0 +1,232 @@
+"""Wan 2.1 and 2.2: diffusers' `WanTransformer3DModel`, flow matching, context frames as condition.
+
+Two ways in which a Wan denoiser is told the context frames, found from its number of input channels:
+
+- *concatenated* (image-to-video): input = [x_t, mask, latents of (context frames, then grey)] along channels;
+- *expanded timesteps* (2.2 TI2V, and text-to-video bases): context latents replace the noisy ones at timestep 0, so
+  that the denoiser sees a timestep for each token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from drivereplay.errors import ModelError
+from drivereplay.models import layout
+from drivereplay.models.base import Conditions, VideoModel
+from drivereplay.models.codec import PIXEL_DIRECTORY, Codec, PixelCodec, WanCodec, to_frames, to_signed
+from drivereplay.models.flow import shifted, velocity_loss
+from drivereplay.models.noise import seeded_noise
+
+if TYPE_CHECKING:
+    from drivereplay.spec import Spec
+
+TINY: dict[str, Any] = {
+    "patch_size": (1, 2, 2),
+    "num_attention_heads": 4,
+    "attention_head_dim": 32,
+    "text_dim": 32,
+    "freq_dim": 64,
+    "ffn_dim": 512,
+    "num_layers": 4,
+    "rope_max_seq_len": 1024,
+}
+"""Configuration of `base: random`: 1.3 million parameters, for tests and first steps on a laptop."""
+
+SCHEDULER: dict[str, Any] = {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 3.0}
+
+
+class Wan(VideoModel):
+    """Wan image-to-video and text-to-video.
+
+    Flow matching: x_t = (1 − σ)·x_0 + σ·ε, target v = ε − x_0, timestep = 1000·σ, with σ = s·u / (1 + (s − 1)·u) for a
+    uniform u and the scheduler's `flow_shift` s, the same shift that generation uses.
+    """
+
+    family = "wan"
+    lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
+    layer_groups: ClassVar[dict[str, tuple[str, ...]]] = {}  # attention is over space and time at once
+    pipelines = ("WanImageToVideoPipeline", "WanPipeline")
+
+    def __init__(self, module: Any, codec: Codec, scheduler: Any, *, context: int, extras: layout.Extras) -> None:
+        self.module = module
+        self.codec = codec
+        self.scheduler = scheduler
+        self.context = context
+        self.extras = extras
+        self._prompts: dict[str, Tensor] = {}
+        channels = int(module.config.in_channels)
+        if channels == codec.channels:
+            self.expanded = True
+            if (context - 1) % codec.temporal:
+                raise ModelError(
+                    f"clip.context = {context} must be 1 + {codec.temporal}·k: this base takes whole latent frames as context.",
+                    f"The nearest number is {(context - 1) // codec.temporal * codec.temporal + 1}.",
+                )
+        elif channels == 2 * codec.channels + codec.temporal:
+            self.expanded = False
+        else:
+            raise ModelError(
+                f"The denoiser takes {channels} channels; with a codec of {codec.channels} it must be {codec.channels} "
+                f"(text-to-video) or {2 * codec.channels + codec.temporal} (image-to-video).",
+                "Correct model.config or take a base whose parts belong together.",
+            )
+
+    # ---------------------------------------------------------------- made and kept
+    @classmethod
+    def random(cls, spec: Spec) -> Wan:
+        from diffusers import UniPCMultistepScheduler, WanTransformer3DModel
+
+        options = dict(spec.model.config)
+        codec = PixelCodec(patch=int(options.pop("pixel_patch", 4)))
+        config = {**TINY, "in_channels": 2 * codec.channels + 1, "out_channels": codec.channels, **options}
+        with layout.seeded(spec.seed):
+            module = layout.built(WanTransformer3DModel, config)
+        scheduler = UniPCMultistepScheduler(**SCHEDULER)
+        model = cls(module, codec, scheduler, context=spec.clip.context, extras=layout.Extras.none(cls.pipelines[0]))
+        model.check(spec.clip.frames, spec.clip.height, spec.clip.width)
+        return model
+
+    @classmethod
+    def open(cls, directory: Path, *, context: int) -> Wan:
+        from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanTransformer3DModel
+
+        module = layout.read_part(WanTransformer3DModel, directory, "transformer")
+        codec: Codec
+        if (directory / PIXEL_DIRECTORY).is_dir():
+            codec = PixelCodec.open(directory)
+        else:
+            codec = WanCodec(layout.read_part(AutoencoderKLWan, directory, "vae"))
+        scheduler = layout.read_part(UniPCMultistepScheduler, directory, "scheduler")
+        return cls(module, codec, scheduler, context=context, extras=layout.Extras.open(directory))
+
+    def save(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.module.save_pretrained(directory / "transformer")
+        self.scheduler.save_pretrained(directory / "scheduler")
+        self.codec.save(directory)
+        parts: dict[str, Any] = {
+            "transformer": self.module,
+            "scheduler": self.scheduler,
+            "vae": getattr(self.codec, "vae", None),
+            "text_encoder": None,
+            "tokenizer": None,
+            "image_encoder": None,
+            "image_processor": None,
+            "transformer_2": None,
+        }
+        if self.extras.pipeline == "WanPipeline":
+            del parts["image_encoder"], parts["image_processor"]
+        layout.write_index(directory, self.extras, parts, {"expand_timesteps": self.expanded, "boundary_ratio": None})
+        layout.write_card(directory, family=self.family, context=self.context)
+
+    def fingerprint(self) -> str:
+        return self.codec.fingerprint()
+
+    def check(self, frames: int, height: int, width: int) -> None:
+        self.codec.check(frames, height, width, patch=int(self.module.config.patch_size[1]))
+
+    def to(self, device: torch.device | str) -> Wan:
+        self.module.to(device)
+        self.codec.to(device)
+        return self
+
+    # ---------------------------------------------------------------- latents and conditions
+    def encode(self, frames: Tensor) -> Tensor:
+        return self.codec.encode(to_signed(frames.to(self.device)))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return to_frames(self.codec.decode(latents))
+
+    def conditions(self, frames: Tensor, prompts: Sequence[str], fps: float) -> Conditions:
+        context = frames[:, : self.context].to(self.device)
+        return Conditions(list(prompts), fps, self._given(context, frames.shape[1]))
+
+    def _given(self, context: Tensor, frames: int) -> dict[str, Tensor]:
+        """Condition channels (B, temporal + C, t, h, w), or context latents (B, C, tc, h, w) where they replace noise."""
+        video = to_signed(context)
+        if self.expanded:
+            return {"context": self.codec.encode(video)}
+        b, c, tc, height, width = video.shape
+        grey = video.new_zeros(b, c, frames - tc, height, width)
+        latents = self.codec.encode(torch.cat([video, grey], dim=2))
+        mask = latents.new_zeros(b, 1, frames, *latents.shape[-2:])
+        mask[:, :, :tc] = 1.0
+        # one mask channel for each frame inside a latent frame; the first latent frame holds one frame only
+        first = mask[:, :, :1].repeat_interleave(self.codec.temporal, dim=2)
+        mask = torch.cat([first, mask[:, :, 1:]], dim=2)
+        mask = mask.view(b, -1, self.codec.temporal, *latents.shape[-2:]).transpose(1, 2)
+        return {"condition": torch.cat([mask, latents], dim=1)}
+
+    def _text(self, prompts: Sequence[str]) -> Tensor:
+        """Text embeddings (B, L, D); without a text encoder one zero token, which attention treats as a constant."""
+        return torch.zeros(len(prompts), 1, int(self.module.config.text_dim), device=self.device)
+
+    # ---------------------------------------------------------------- objective
+    @property
+    def shift(self) -> float:
+        """The scheduler's `flow_shift` s."""
+        return float(self.scheduler.config.flow_shift or 1.0)
+
+    def noise_levels(self, uniforms: Tensor) -> Tensor:
+        return shifted(uniforms, self.shift)
+
+    def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
+        sigma = levels.view(-1, 1, 1, 1, 1)
+        noisy = (1.0 - sigma) * latents + sigma * noise
+        return self._denoise(noisy, levels * self.scheduler.config.num_train_timesteps, conditions)
+
+    def loss(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
+        predicted = self.predict(latents, noise, levels, conditions)
+        # replaced context latents carry no noise, so there is nothing to predict in them
+        start = conditions.given["context"].shape[2] if self.expanded else 0
+        return velocity_loss(predicted[:, :, start:], latents[:, :, start:], noise[:, :, start:])
+
+    def _denoise(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
+        """Raw output (B, C, t, h, w) for noisy latents and timesteps (B,) in [0, 1000]."""
+        text = self._text(conditions.prompts)
+        if not self.expanded:
+            inputs = torch.cat([noisy, conditions.given["condition"]], dim=1)
+            return self.module(inputs, timesteps, text, return_dict=False)[0]
+        context = conditions.given["context"]
+        tc = context.shape[2]
+        inputs = torch.cat([context, noisy[:, :, tc:]], dim=2)
+        step = self.module.config.patch_size
+        tokens = (noisy.shape[2] // step[0], noisy.shape[3] // step[1], noisy.shape[4] // step[2])
+        by_token = timesteps.view(-1, 1, 1, 1).repeat(1, *tokens)
+        by_token[:, : tc // step[0]] = 0.0
+        return self.module(inputs, by_token.flatten(1), text, return_dict=False)[0]
+
+    # ---------------------------------------------------------------- generation
+    @torch.no_grad()
+    def generate(
+        self, context: Tensor, frames: int, seeds: Sequence[int], denoising_steps: int, conditions: Conditions
+    ) -> Tensor:
+        context = context.to(self.device)
+        height, width = context.shape[2:4]
+        self.check(frames, height, width)
+        full = Conditions(list(conditions.prompts), conditions.fps, self._given(context, frames))
+        shape = (
+            self.codec.channels,
+            self.codec.latent_frames(frames),
+            height // self.codec.spatial,
+            width // self.codec.spatial,
+        )
+        latents = seeded_noise(seeds, shape).to(self.device)
+        scheduler = type(self.scheduler).from_config(self.scheduler.config)
+        scheduler.set_timesteps(denoising_steps, device=self.device)
+        for timestep in scheduler.timesteps:
+            velocity = self._denoise(latents, timestep.expand(len(seeds)), full)
+            latents = scheduler.step(velocity, timestep, latents, return_dict=False)[0]
+        if self.expanded:
+            tc = full.given["context"].shape[2]
+            latents = torch.cat([full.given["context"], latents[:, :, tc:]], dim=2)
+        video = self.decode(latents)
+        # the context is given, not generated
+        video[:, : context.shape[1]] = context
+        return video
