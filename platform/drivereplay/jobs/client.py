@@ -1,0 +1,169 @@
+"""Reaching a cluster's Jobs API: address, token and version, each with its own message when it is wrong."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drivereplay.errors import DriveReplayError, SpecError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+DEFAULT_ADDRESS = "http://127.0.0.1:8265"
+"""Where Ray's dashboard, which serves the Jobs API, listens unless told otherwise."""
+OLDEST_RAY = (2, 51)
+"""The oldest Ray that runs this package; the same bound stands in pyproject.toml."""
+
+_ADDRESS = "RAY_API_SERVER_ADDRESS"
+
+
+def connect(address: str | None = None) -> JobSubmissionClient:
+    """A client of the Jobs API.
+
+    Args:
+        address: `http(s)://host:port` of the head's dashboard, or `host:port` of it or of the cluster itself. None
+            takes `RAY_API_SERVER_ADDRESS`, then `RAY_ADDRESS`, then the dashboard's usual place on this machine.
+
+    Raises:
+        SpecError: Nothing answers there, the token is missing or wrong, or the cluster's Ray is too old.
+    """
+    import requests
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    url = _url(address or os.environ.get(_ADDRESS) or os.environ.get("RAY_ADDRESS") or DEFAULT_ADDRESS)
+    token = find_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else None
+    try:
+        # Ray lets the environment overrule the address that it is called with
+        with _environment(_ADDRESS, url):
+            client = JobSubmissionClient(url, headers=headers)
+    except AuthenticationError as error:
+        raise SpecError(_refused(url, bool(token)), _TOKEN_FIX) from error
+    except (ConnectionError, requests.RequestException) as error:
+        raise SpecError(f"No Ray cluster answers at {url}: {error}.", _ADDRESS_FIX) from error
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise SpecError(f"What answers at {url} is no Ray Jobs API ({error}).", _ADDRESS_FIX) from error
+    _check_version(url, str(client._server_ray_version))
+    return client
+
+
+def find_token() -> str | None:
+    """The cluster's token, from where Ray itself looks for it; None if there is none or authentication is switched off.
+
+    Raises:
+        SpecError: `RAY_AUTH_TOKEN_PATH` names a file that cannot be read.
+    """
+    mode = os.environ.get("RAY_AUTH_MODE", "").lower()
+    if mode == "disabled":
+        return None
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return os.environ["RAY_AUTH_TOKEN"].strip()
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    path = Path(named) if named else Path.home() / ".ray" / "auth_token"
+    if not named and not path.is_file():
+        return None
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"The token file {path} cannot be read: {error}.", _TOKEN_FIX) from error
+
+
+_ADDRESS_FIX = (
+    "Give the address of the head's dashboard, such as --address http://head:8265 "
+    "(on Kubernetes: kubectl port-forward service/<cluster>-head-svc 8265)."
+)
+_TOKEN_FIX = (
+    "Set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a file with it; "
+    "on the head `ray get-auth-token` prints the right one."
+)
+
+
+def _refused(url: str, had_token: bool) -> str:
+    if had_token:
+        return f"The cluster at {url} refused the token that was sent."
+    return f"The cluster at {url} asks for a token and none was found."
+
+
+def _url(address: str) -> str:
+    """The dashboard's URL for any of the forms of an address.
+
+    Raises:
+        SpecError: The form is not known, or nothing listens there.
+    """
+    scheme, separator, _ = address.partition("://")
+    if separator and scheme in {"http", "https"}:
+        return address.rstrip("/")
+    if separator:
+        raise SpecError(f"--address {address}: the Jobs API speaks http, not '{scheme}'.", _ADDRESS_FIX)
+    host, colon, port = address.rstrip("/").rpartition(":")
+    if not colon or not port.isdigit():
+        raise SpecError(f"--address {address} is neither a URL nor host:port.", _ADDRESS_FIX)
+    try:
+        # Ray's own look-up of a cluster address waits for minutes, then ends the process, where nothing listens
+        with socket.create_connection((host, int(port)), timeout=5.0):
+            pass
+    except (OSError, OverflowError) as error:
+        raise SpecError(f"No Ray cluster answers at {address}: {error}.", _ADDRESS_FIX) from error
+    return f"http://{host}:{port}" if _speaks_http(host, int(port)) else _dashboard_of(address)
+
+
+def _speaks_http(host: str, port: int) -> bool:
+    import requests
+
+    try:
+        requests.get(f"http://{host}:{port}/api/version", timeout=5.0)
+    except requests.RequestException:
+        return False
+    return True
+
+
+def _dashboard_of(address: str) -> str:
+    """Ask the cluster itself (its GCS) where its dashboard is."""
+    from ray.dashboard.utils import ray_address_to_api_server_url
+
+    token = find_token()
+    try:
+        with _environment("RAY_AUTH_MODE", "token" if token else None):
+            url: str = ray_address_to_api_server_url(address)
+    except (RuntimeError, ConnectionError, ValueError) as error:
+        raise SpecError(f"The cluster at {address} does not name its dashboard: {error}.", _ADDRESS_FIX) from error
+    return url
+
+
+def _check_version(url: str, theirs: str) -> None:
+    import ray
+
+    numbers = tuple(int(part) for part in theirs.split(".")[:2] if part.isdigit())
+    if numbers < OLDEST_RAY:
+        raise SpecError(
+            f"The cluster at {url} runs Ray {theirs}; here it is Ray {ray.__version__}, and drivereplay needs "
+            f"{'.'.join(map(str, OLDEST_RAY))} or newer.",
+            f"Start the cluster with Ray {ray.__version__}.",
+        )
+
+
+def raised(what: str, error: Exception) -> DriveReplayError:
+    """The error of a request to the Jobs API as one of ours."""
+    last = (str(error).strip() or type(error).__name__).splitlines()[-1]
+    return DriveReplayError(f"{what}: {last}.", "`drivereplay jobs` lists what the cluster knows.")
+
+
+@contextmanager
+def _environment(name: str, value: str | None) -> Iterator[None]:
+    """One environment variable set for a moment, because Ray reads its settings from there alone."""
+    before = os.environ.get(name)
+    if value is not None:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
