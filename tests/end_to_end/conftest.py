@@ -1,0 +1,98 @@
+"""The command line in this process, so that all tests share one Ray; small real videos and a small experiment."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of the command line left."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Outcome]
+
+
+@pytest.fixture
+def cli(ray_session: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
+    """`cli("train", file, "--json")` as the console script would run it."""
+    from drivereplay.cli import main
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["drivereplay", *map(str, arguments)])
+        capfd.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        captured = capfd.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call
+
+
+def moving_square(seed: int, frames: int, height: int = 72, width: int = 96) -> np.ndarray:
+    """(T, H, W, 3) uint8: a bright square crossing a textured ground, a different way for every seed."""
+    generator = np.random.default_rng(seed)
+    ground = generator.integers(40, 120, (height // 8, width // 8, 3)).repeat(8, 0).repeat(8, 1)
+    video = np.broadcast_to(ground.astype(np.uint8), (frames, height, width, 3)).copy()
+    x, y = generator.integers(0, width // 2), generator.integers(0, height - 20)
+    step = int(generator.integers(1, 4))
+    for number in range(frames):
+        left = int(x + number * step) % (width - 16)
+        video[number, y : y + 16, left : left + 16] = (240, 220 - seed % 100, 60)
+    return video
+
+
+@pytest.fixture(scope="session")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directories `driving`, `street` and `objects` with real H.264 files."""
+    from drivereplay.data.video import write_video
+
+    root = tmp_path_factory.mktemp("footage")
+    for domain, count, first in (("driving", 6, 0), ("street", 4, 100), ("objects", 3, 200)):
+        (root / domain).mkdir()
+        for number in range(count):
+            write_video(root / domain / f"{number}.mp4", moving_square(first + number, 40), 16.0)
+    return root
+
+
+@pytest.fixture
+def experiment(footage: Path, tmp_path: Path) -> Path:
+    """A small experiment file on `footage`."""
+    data: dict[str, Any] = {
+        "name": "small",
+        "storage": str(tmp_path / "runs"),
+        "clip": {"frames": 6, "context": 2, "fps": 8, "height": 16, "width": 24},
+        "target": {"name": "driving", "source": {"kind": "videos", "path": str(footage / "driving")}},
+        "replay": {
+            "frequency": 0.25,
+            "domains": [
+                {"name": name, "source": {"kind": "videos", "path": str(footage / name)}}
+                for name in ("street", "objects")
+            ],
+        },
+        "training": {"steps": 4, "batch_size": 8, "learning_rate": 1e-3, "warmup": 1},
+        "evaluation": {"clips": 4, "denoising_steps": 2, "resamples": 100, "videos": 1},
+        "search": {
+            "objectives": ["fidelity.psnr", "agents.flow_epe"],
+            "space": {"replay.frequency": {"uniform": [0.0, 0.6]}, "replay.weights": "simplex"},
+            "trials": 2,
+        },
+    }
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
