@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-
-from tests.end_to_end.conftest import moving_square
+from tests.footage import moving_square
 
 
 def one_message(outcome: Any, code: int, *words: str) -> None:
@@ -26,7 +25,6 @@ def one_message(outcome: Any, code: int, *words: str) -> None:
 def bad_directory(tmp_path: Path) -> Path:
     """Every kind of file that is no good, and two that are."""
     import av
-
     from drivereplay.data.video import write_video
 
     root = tmp_path / "mixed"
