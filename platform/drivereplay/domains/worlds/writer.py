@@ -1,0 +1,243 @@
+"""Writing a world to a directory: manifest first, then clips in parallel, each there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from drivereplay.domains.annotations import annotation_directory, write_annotations
+from drivereplay.domains.mp4 import write_video
+from drivereplay.domains.recording import Recording
+from drivereplay.domains.worlds.registry import WORLDS, world_named
+from drivereplay.domains.worlds.world import Shot
+from drivereplay.errors import DataError, SpecError
+
+MANIFEST = "world.json"
+WORLD_VERSION = 1
+"""Goes up whenever the same seed would give other pictures, so that old and new clips are never mixed."""
+
+Subset = Literal["regular", "rare-motion"]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a world's directory holds; two directories with the same values hold the same bytes."""
+
+    version: int
+    world: str
+    seed: int
+    split: str
+    frames: int
+    fps: float
+    height: int
+    width: int
+    clips: int
+    state: Literal["writing", "complete"]
+
+    def shot(self, clip: int) -> Shot:
+        """The clip with this number."""
+        return Shot(self.seed, clip, self.frames, self.fps, self.height, self.width, self.subset(clip))
+
+    def subset(self, clip: int) -> Subset:
+        """With `both`, every second clip shows rare motion."""
+        rare = self.split == "rare-motion" or (self.split == "both" and clip % 2 == 1)
+        return "rare-motion" if rare else "regular"
+
+
+def write_world(
+    directory: Path,
+    world: str,
+    *,
+    clips: int,
+    seed: int,
+    frames: int,
+    fps: float,
+    height: int,
+    width: int,
+    split: str = "regular",
+) -> list[Recording]:
+    """Write `clips` videos of a world with their annotations, and return them.
+
+    A directory that was left half written is finished; one that holds fewer clips of the same world is extended.
+    Where this process is connected to Ray the clips are divided among its workers, which must see `directory`.
+
+    Args:
+        directory: Where `clip-000000.mp4` and so on are put.
+        world: A key of `WORLDS`.
+        clips: Number of videos.
+        seed: The same seed and sizes write the same bytes.
+        frames: Frames of each video.
+        fps: Frames per second.
+        height: Height in pixels.
+        width: Width in pixels.
+        split: `regular`, `rare-motion` or `both` (half of each); only driving worlds have rare motion.
+
+    Raises:
+        SpecError: Something asked for is impossible, or the directory holds something else. Nothing was written.
+        DataError: Writing failed, for example on a full disk. The same call continues where it stopped.
+    """
+    directory = Path(directory)
+    wanted = Manifest(WORLD_VERSION, world, seed, split, frames, float(fps), height, width, clips, "writing")
+    _check(wanted)
+    found = _manifest(directory)
+    if found is None:
+        _check_empty(directory)
+    else:
+        _check_same(found, wanted, directory)
+        if found.state == "complete" and found.clips >= clips:
+            return open_world(directory)[:clips]
+        # what an interrupted, larger call had begun stays part of the directory
+        wanted = Manifest(**{**asdict(wanted), "clips": max(clips, found.clips)})
+    try:
+        _put_manifest(directory, wanted)
+        missing = [clip for clip in range(wanted.clips) if not _video(directory, clip).exists()]
+        for _ in _written(directory, wanted, missing):
+            pass
+        _put_manifest(directory, Manifest(**{**asdict(wanted), "state": "complete"}))
+    except OSError as error:
+        done = sum(_video(directory, clip).exists() for clip in range(wanted.clips))
+        raise DataError(
+            f"World {world} could not be written to {directory}: {error}; {done} of {wanted.clips} clips are there.",
+            "Make room or choose another directory and run the same again: it goes on where it stopped.",
+        ) from error
+    return open_world(directory)[:clips]
+
+
+def open_world(directory: Path) -> list[Recording]:
+    """The recordings of a directory that `write_world` has finished.
+
+    Raises:
+        DataError: There is no world, it was left half written, or files of it are missing.
+    """
+    directory = Path(directory)
+    manifest = _manifest(directory)
+    if manifest is None:
+        raise DataError(f"{directory} holds no world: there is no {MANIFEST}.", "Write one with `drivereplay worlds`.")
+    again = f"Finish it: drivereplay worlds {directory} --world {manifest.world} with the values in {MANIFEST}."
+    if manifest.state != "complete":
+        raise DataError(f"{directory}: world {manifest.world} was left half written.", again)
+    recordings = []
+    for clip in range(manifest.clips):
+        video = _video(directory, clip)
+        if not video.exists():
+            raise DataError(f"{directory}: {video.name} of world {manifest.world} is missing.", again)
+        recordings.append(
+            Recording(
+                key=video.name,
+                path=str(video),
+                fps=manifest.fps,
+                subset=manifest.subset(clip),
+                annotations=str(annotation_directory(video)),
+            )
+        )
+    return recordings
+
+
+def _check(manifest: Manifest) -> None:
+    world = world_named(manifest.world)
+    for name, least in (("clips", 1), ("frames", 1), ("height", 8), ("width", 8)):
+        value = getattr(manifest, name)
+        if value < least:
+            raise SpecError(f"World {manifest.world}: {name} is {value}.", f"Ask for at least {least}.")
+    if not (math.isfinite(manifest.fps) and manifest.fps > 0):
+        raise SpecError(f"World {manifest.world}: fps is {manifest.fps}.", "Ask for a positive number.")
+    if manifest.split not in ("regular", "rare-motion", "both"):
+        raise SpecError(f"World {manifest.world}: split '{manifest.split}'.", "It is regular, rare-motion or both.")
+    if manifest.split != "regular" and not world.driving:
+        names = ", ".join(sorted(name for name, other in WORLDS.items() if other.driving))
+        raise SpecError(f"World {manifest.world} has no {manifest.split} split.", f"Only these have: {names}.")
+
+
+def _check_empty(directory: Path) -> None:
+    if directory.is_dir() and any(directory.iterdir()):
+        raise SpecError(f"{directory} holds other files and no {MANIFEST}.", "Give an empty or a new directory.")
+    if directory.exists() and not directory.is_dir():
+        raise SpecError(f"{directory} is not a directory.", "Give an empty or a new directory.")
+
+
+def _check_same(found: Manifest, wanted: Manifest, directory: Path) -> None:
+    free = ("clips", "state")
+    there, asked = asdict(found), asdict(wanted)
+    differ = [f"{key} {there[key]}, not {asked[key]}" for key in asked if key not in free and there[key] != asked[key]]
+    if differ:
+        raise SpecError(f"{directory} holds another world: {'; '.join(differ)}.", "Give an empty or a new directory.")
+
+
+def _manifest(directory: Path) -> Manifest | None:
+    path = directory / MANIFEST
+    try:
+        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path} cannot be read: {error}.", "Remove the directory and write the world anew.") from error
+
+
+def _put_manifest(directory: Path, manifest: Manifest) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = directory / f".{MANIFEST}.{uuid.uuid4().hex}"
+    try:
+        temporary.write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
+        temporary.replace(directory / MANIFEST)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _video(directory: Path, clip: int) -> Path:
+    return directory / f"clip-{clip:06d}.mp4"
+
+
+def _written(directory: Path, manifest: Manifest, clips: Sequence[int]) -> Iterator[None]:
+    """Write the clips, on Ray where this process is connected to it."""
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized() or len(clips) < 2:
+        for clip in clips:
+            write_clip(directory, manifest, clip)
+            yield
+        return
+    # a task carries enough clips to be worth its start, and there are enough tasks to even out the load
+    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    size = max(1, min(16, len(clips) // (4 * cpus)))
+    task = ray.remote(num_cpus=1)(_write_clips)
+    where = directory.absolute()
+    pending = [task.remote(where, manifest, clips[n : n + size]) for n in range(0, len(clips), size)]
+    try:
+        while pending:
+            done, pending = ray.wait(pending)
+            try:
+                ray.get(done)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+            yield
+    finally:
+        for reference in pending:
+            ray.cancel(reference)
+
+
+def _write_clips(directory: Path, manifest: Manifest, clips: Sequence[int]) -> None:
+    import cv2
+
+    # one task has one CPU
+    cv2.setNumThreads(1)
+    for clip in clips:
+        write_clip(directory, manifest, clip)
+
+
+def write_clip(directory: Path, manifest: Manifest, clip: int) -> None:
+    """Record one clip and write it: annotations first, so that a video that is there has them."""
+    footage = world_named(manifest.world).record(manifest.shot(clip))
+    video = _video(directory, clip)
+    write_annotations(
+        annotation_directory(video),
+        frames=footage.frame_columns,
+        objects=footage.object_columns,
+        # odd sizes are padded to even ones in the video
+        size=(manifest.width + manifest.width % 2, manifest.height + manifest.height % 2),
+    )
+    write_video(video, footage.frames, manifest.fps)
