@@ -1,0 +1,48 @@
+"""The Python API: its names, and that what it says matches what the verbs do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import drivereplay
+from drivereplay.api import QUICKSTART, spec_of_checkpoint
+from drivereplay.errors import SpecError
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in drivereplay.__all__:
+        found = getattr(drivereplay, name)
+        assert name == "__version__" or found.__doc__, name
+    with pytest.raises(AttributeError, match="no attribute"):
+        drivereplay.nonsense  # noqa: B018
+
+
+def test_the_embedded_default_is_the_quickstart_experiment(project_root: Path) -> None:
+    shown = project_root / "experiments" / "quickstart.yaml"
+    assert shown.resolve() == QUICKSTART.resolve()
+    assert drivereplay.load_spec(QUICKSTART).name == "quickstart"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_every_experiment_file_is_valid(path: Path) -> None:
+    assert drivereplay.load_spec(path).name
+
+
+def test_a_checkpoint_knows_its_experiment(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "trials" / "t" / "checkpoints" / "step-3"
+    checkpoint.mkdir(parents=True)
+    with pytest.raises(SpecError, match="belongs to no run"):
+        spec_of_checkpoint(checkpoint)
+    (tmp_path / "trials" / "t" / "spec.yaml").write_text(drivereplay.load_spec(QUICKSTART).to_yaml())
+    assert spec_of_checkpoint(checkpoint, ["evaluation.clips=3"]).evaluation.clips == 3
+
+
+def test_a_plan_for_a_rank_that_cannot_be_is_refused() -> None:
+    spec = drivereplay.load_spec(QUICKSTART)
+    for rank, world_size in ((0, 3), (2, 2), (-1, 2)):
+        with pytest.raises(SpecError, match="does not fit a batch"):
+            drivereplay.plan(spec, rank=rank, world_size=world_size)

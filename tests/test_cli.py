@@ -1,0 +1,84 @@
+"""The command line itself: every verb explains itself, errors become one line and the right exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from drivereplay import __version__
+from drivereplay.cli import app
+
+VERBS = [
+    "demo", "worlds", "ingest", "plan", "train", "generate", "evaluate", "sweep", "front", "submit", "dashboard",
+    "weights", "doctor", "spec", "jobs", "logs", "stop", "status",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str) -> None:
+    result = CliRunner().invoke(app, [verb, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+@pytest.mark.parametrize(
+    "verb", ["demo", "worlds", "ingest", "plan", "train", "generate", "evaluate", "sweep", "front"]
+)
+def test_every_verb_speaks_json(verb: str) -> None:
+    assert "--json" in CliRunner(env={"COLUMNS": "200"}).invoke(app, [verb, "--help"]).output
+
+
+@pytest.mark.parametrize("verb", ["plan", "train", "sweep"])
+def test_verbs_that_read_an_experiment_take_overrides(verb: str) -> None:
+    assert "--set" in CliRunner(env={"COLUMNS": "200"}).invoke(app, [verb, "--help"]).output
+
+
+def test_version_and_help_load_no_engine_and_are_quick() -> None:
+    code = (
+        "import sys; sys.argv = ['drivereplay', '--version']\n"
+        "from drivereplay.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'ray', 'diffusers', 'cv2') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split("\n")[:2] == [f"drivereplay {__version__}", "[]"]
+
+
+def test_an_error_is_one_message_on_stderr_and_a_document_on_stdout(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text("name: a\ntarget: {name: d, source: {kind: world, world: highway}}\ntrainig: {}\n")
+    command = [sys.executable, "-m", "drivereplay", "spec", str(path), "--json"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: ") and "did you mean 'training'?" in run.stderr
+    document = json.loads(run.stdout)
+    assert document["exit_code"] == 2 and "trainig" in document["error"]
+
+
+def test_an_unknown_option_is_a_wrong_call() -> None:
+    assert CliRunner().invoke(app, ["front", "--nonsense"]).exit_code == 2
+
+
+def test_every_key_of_the_experiment_file_is_described() -> None:
+    rows = json.loads(CliRunner().invoke(app, ["spec", "--keys", "--json"]).output)
+    described = {row["key"]: row["meaning"] for row in rows}
+    for key in (
+        "replay.frequency",
+        "training.retention.ewc",
+        "replay.domains.N.weight",
+        "target.source.path",
+        "search.space",
+    ):
+        assert described[key], key
+
+
+def test_the_resolved_spec_is_printed_with_overrides() -> None:
+    experiment = Path(__file__).parent.parent / "experiments" / "dashcam.yaml"
+    result = CliRunner().invoke(app, ["spec", str(experiment), "--set", "training.steps=7", "--json"])
+    assert json.loads(result.output)["training"]["steps"] == 7
