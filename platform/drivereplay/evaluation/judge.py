@@ -1,0 +1,286 @@
+"""Judging a model's futures, or anyone's videos, against real clips."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivereplay.domains.recording import Clip
+from drivereplay.errors import DataError, DriveReplayError
+from drivereplay.evaluation import references, scoring
+from drivereplay.evaluation.assemble import Collected, assemble
+from drivereplay.evaluation.generate import generate_futures
+from drivereplay.evaluation.metric import metric, metric_names
+from drivereplay.evaluation.protocol import Protocol
+from drivereplay.evaluation.report import Report
+from drivereplay.evaluation.scoring import RealScores, Scores
+from drivereplay.evaluation.workers import Workers
+from drivereplay.spec import Spec
+from drivereplay.storage import Storage
+
+if TYPE_CHECKING:
+    from drivereplay.models.base import VideoModel
+
+Progress = Callable[[int], None]
+"""Called with the number of clips that have been generated so far."""
+
+
+def evaluate_model(
+    model: VideoModel,
+    clips: Iterable[Clip],
+    spec: Spec,
+    *,
+    cache: Storage | None = None,
+    videos: Storage | None = None,
+    prompt: str | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Generate a future for every clip and judge it.
+
+    Clips are taken a batch at a time and let go of again; work on real clips is done once per protocol and cached.
+
+    Args:
+        model: Any family's model.
+        clips: Held-out clips, all of one size, length and rate.
+        spec: Its `evaluation` section says how; `clip` and `evaluation` go into the protocol.
+        cache: Where work on real clips is kept between evaluations; None keeps nothing.
+        videos: Where the first `evaluation.videos` clips go as `NN-real.mp4` and `NN-generated.mp4`; None writes none.
+        prompt: Text condition; None means the target's, or `model.prompt`.
+        progress: Called after each batch.
+
+    Raises:
+        SpecError: An unknown metric.
+        DriveReplayError: A metric asked for by name cannot be computed here, or the model gave something else than frames.
+        DataError: There are no clips, or they are not alike.
+    """
+    settings = spec.evaluation
+    text = prompt if prompt is not None else (spec.target.prompt or spec.model.prompt)
+    session = _Session(available_metrics(settings.metrics), settings.samples, cache)
+    shown = 0
+    for batch in _batches(clips, settings.batch_size):
+        made = generate_futures(
+            model, batch, samples=settings.samples, seed=settings.seed, denoising_steps=settings.denoising_steps, prompt=text
+        )
+        session.add(batch, made, model)
+        if videos is not None and shown < settings.videos:
+            shown += _keep_videos(videos, batch[: settings.videos - shown], made[0], shown)
+        if progress is not None:
+            progress(session.count)
+    how = {
+        "source": "model",
+        "resize": spec.clip.resize,
+        "samples": settings.samples,
+        "seed": settings.seed,
+        "denoising_steps": settings.denoising_steps,
+        "split": settings.split,
+    }
+    return session.report(how, resamples=settings.resamples, seed=settings.seed, asked=settings.metrics)
+
+
+def evaluate_pairs(
+    pairs: Iterable[tuple[Clip, NDArray[np.uint8]]],
+    how: dict[str, Any],
+    *,
+    metrics: Sequence[str] = (),
+    batch_size: int = 16,
+    resamples: int = 1000,
+    seed: int = 0,
+    cache: Storage | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Judge ready-made videos.
+
+    Args:
+        pairs: Real clips, each with the generated frames (T, H, W, 3) uint8 of the same shape.
+        how: Fields of the protocol besides those of the clips and metrics.
+    """
+    session = _Session(available_metrics(metrics), 1, cache)
+    iterator = iter(pairs)
+    while chunk := list(itertools.islice(iterator, batch_size)):
+        batch = [clip for clip, _ in chunk]
+        session.add(batch, np.stack([frames for _, frames in chunk])[None])
+        if progress is not None:
+            progress(session.count)
+    return session.report(how, resamples=resamples, seed=seed, asked=metrics)
+
+
+def available_metrics(asked: Sequence[str] = ()) -> list[str]:
+    """The metrics to compute: those asked for, or all that this machine can.
+
+    Raises:
+        SpecError: An unknown name.
+        DriveReplayError: One that was asked for cannot be computed here.
+    """
+    if not asked:
+        return [name for name in metric_names() if metric(name).unavailable() is None]
+    for name in asked:
+        reason = metric(name).unavailable()
+        if reason:
+            raise DriveReplayError(f"{name} cannot be computed here: {reason}.", "Or leave it out of `evaluation.metrics`.")
+    return [name for name in metric_names() if name in set(asked)]
+
+
+class _Session:
+    """One evaluation under way: batches go in, a report comes out."""
+
+    def __init__(self, names: Sequence[str], samples: int, cache: Storage | None) -> None:
+        self._names = list(names)
+        self._cache = cache
+        self._workers = Workers(self._take)
+        self._collected = Collected(samples=[[] for _ in range(samples)])
+        self._digest = hashlib.sha256()
+        self._shape: tuple[int, ...] = ()
+        self._context = 0
+        self._exact_codec: bool | None = None
+
+    @property
+    def count(self) -> int:
+        """Clips so far."""
+        return len(self._collected.names)
+
+    def add(self, batch: Sequence[Clip], made: NDArray[np.uint8], model: VideoModel | None = None) -> None:
+        """Score a batch: B real clips and k videos of each, (k, B, T, H, W, 3)."""
+        self._check(batch)
+        digests = [scoring.clip_digest(clip) for clip in batch]
+        for digest in digests:
+            self._digest.update(digest.encode())
+        self._collected.names += [clip.name for clip in batch]
+        self._collected.subsets += [clip.subset for clip in batch]
+        key = scoring.cache_key(digests, self._names)
+        real = self._cached(key)
+        rebuilt, rebuilt_key = self._reconstruction(batch, key, model)
+        self._workers.put(_score_batch, batch, made, self._names, real, key, rebuilt, rebuilt_key)
+
+    def report(self, how: dict[str, Any], *, resamples: int, seed: int, asked: Sequence[str]) -> Report:
+        """Wait for all batches and put the report together."""
+        if not self.count:
+            raise DataError("There are no clips to judge.", "Give at least one held-out clip.")
+        self._workers.finish()
+        frames, height, width = self._shape[:3]
+        protocol = Protocol(
+            {
+                "clips": {"count": self.count, "digest": self._digest.hexdigest()[:16]},
+                "frames": frames,
+                "context": self._context,
+                "fps": self._collected.fps,
+                "height": height,
+                "width": width,
+                **how,
+                "metrics": {name: metric(name).protocol() for name in self._names},
+            }
+        )
+        report = assemble(self._collected, self._names, protocol, resamples=resamples, seed=seed)
+        lost = [name for name in asked if name not in report.metrics]
+        if lost:
+            raise DataError(f"{', '.join(lost)}: " + " ".join(w for w in report.warnings if w.split()[0] in lost), "Leave it out.")
+        return report
+
+    def _take(self, result: _BatchScores) -> None:
+        if result.real_key:
+            self._keep(result.real_key, result.real)
+        if result.rebuilt_key and result.rebuilt is not None:
+            self._keep(result.rebuilt_key, RealScores({references.RECONSTRUCTION: result.rebuilt}, []))
+        for kept, scores in zip(self._collected.samples, result.samples, strict=True):
+            kept.append(scores)
+        for row, scores in result.real.rows.items():
+            self._collected.rows.setdefault(row, []).append(scores)
+        if result.rebuilt is not None:
+            self._collected.rows.setdefault(references.RECONSTRUCTION, []).append(result.rebuilt)
+
+    def _keep(self, key: str, scores: RealScores) -> None:
+        if self._cache is not None:
+            self._cache.write(f"evaluation/{key}", scores.to_bytes())
+
+    def _cached(self, key: str) -> RealScores | None:
+        if self._cache is None or not self._cache.exists(f"evaluation/{key}"):
+            return None
+        return RealScores.from_bytes(self._cache.read(f"evaluation/{key}"))
+
+    def _reconstruction(self, batch: Sequence[Clip], key: str, model: VideoModel | None) -> tuple[Any, str]:
+        """The codec's round trip of the clips, or its cached scores; nothing where the codec loses nothing."""
+        if model is None or self._exact_codec:
+            return None, ""
+        name = f"codec-{model.fingerprint()[:32]}-{key}"
+        cached = self._cached(name)
+        if cached is not None:
+            self._exact_codec = False
+            return cached.rows[references.RECONSTRUCTION], ""
+        import torch
+
+        frames = np.stack([clip.frames for clip in batch])
+        with torch.no_grad():
+            back = model.decode(model.encode(torch.from_numpy(frames).to(model.device))).cpu().numpy()
+        if self._exact_codec is None:
+            self._exact_codec = back.shape == frames.shape and int(np.abs(back.astype(np.int16) - frames).max()) <= 1
+        return (None, "") if self._exact_codec else (back, name)
+
+    def _check(self, batch: Sequence[Clip]) -> None:
+        for clip in batch:
+            like = (clip.frames.shape, clip.context, clip.fps)
+            if not self._shape:
+                self._shape, self._context, self._collected.fps = clip.frames.shape, clip.context, clip.fps
+                if len(clip.frames) <= clip.context:
+                    raise DataError(f"{clip.name} has {len(clip.frames)} frames and {clip.context} of them are given.", _LONGER)
+            if like != (self._shape, self._context, self._collected.fps):
+                raise DataError(
+                    f"{clip.name} is {like[0]} with {like[1]} context frames at {like[2]} fps, the clips before it are "
+                    f"{self._shape} with {self._context} at {self._collected.fps}.",
+                    "All clips of an evaluation have one size, length and rate.",
+                )
+
+
+_LONGER = "Give videos with at least one frame to predict."
+
+
+@dataclass
+class _BatchScores:
+    """What one batch gives; the keys are empty where the cache had it already."""
+
+    real: RealScores
+    real_key: str
+    samples: list[Scores]
+    rebuilt: Scores | None
+    rebuilt_key: str
+
+
+def _score_batch(
+    batch: Sequence[Clip],
+    made: NDArray[np.uint8],
+    names: Sequence[str],
+    cached: RealScores | None,
+    real_key: str,
+    rebuilt: NDArray[np.uint8] | Scores | None,
+    rebuilt_key: str,
+) -> _BatchScores:
+    real = scoring.score_real(batch, names) if cached is None else cached
+    samples = scoring.score_videos(batch, made, names, real)
+    if isinstance(rebuilt, np.ndarray):
+        rebuilt = scoring.score_videos(batch, rebuilt[None], names, real)[0]
+    return _BatchScores(real, real_key if cached is None else "", samples, rebuilt, rebuilt_key)
+
+
+def _batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
+    iterator = iter(clips)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def _keep_videos(storage: Storage, batch: Sequence[Clip], made: NDArray[np.uint8], first: int) -> int:
+    import tempfile
+    from pathlib import Path
+
+    from drivereplay.data.video import write_video
+
+    with tempfile.TemporaryDirectory() as scratch:
+        for n, (clip, frames) in enumerate(zip(batch, made, strict=False), start=first):
+            for kind, pixels in (("real", clip.frames), ("generated", frames)):
+                path = Path(scratch) / f"{n:02d}-{kind}.mp4"
+                write_video(path, pixels, clip.fps)
+                storage.write(path.name, path.read_bytes())
+    return len(batch)

@@ -1,0 +1,131 @@
+"""What a metric is, and the list of all metrics. Adding one means adding one class in one file of a metric package.
+
+The packages `fidelity`, `agents` and `ego` are searched for modules; every concrete subclass of `Metric` in them is a metric.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from abc import ABC, abstractmethod
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivereplay.errors import SpecError
+from drivereplay.evaluation.footage import Footage
+
+Direction = Literal["min", "max"]
+FAMILIES = ("fidelity", "agents", "ego")
+
+
+class Metric(ABC):
+    """One figure of merit. Subclass `ClipMetric` or `SetMetric`; the docstring holds the formula and its source."""
+
+    name: ClassVar[str]
+    """`family.name`, as in an experiment file."""
+    unit: ClassVar[str]
+    """Unit of the figure, `1` for a plain number or ratio."""
+    direction: ClassVar[Direction]
+    """Whether lower (`min`) or higher (`max`) is better."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What the real clips must have besides frames: `boxes`, `poses`, `positions`."""
+    weights: ClassVar[tuple[str, ...]] = ()
+    """Names of installed weights it needs (see `drivereplay.evaluation.weights`)."""
+    settings: ClassVar[dict[str, Any]] = {}
+    """Everything else that fixes the figure's meaning; part of the protocol."""
+    least_clips: ClassVar[int] = 1
+    """Below this number of clips the figure is reported with a warning."""
+
+    def unavailable(self) -> str | None:
+        """Why it cannot be computed on this machine (weights that are not installed), or None if it can."""
+        if not self.weights:
+            return None
+        from drivereplay.evaluation.weights import why_missing
+
+        reasons = [reason for reason in (why_missing(name) for name in self.weights) if reason]
+        return "; ".join(reasons) or None
+
+    def protocol(self) -> dict[str, Any]:
+        """Its part of the protocol: settings and the hashes of its weights."""
+        if not self.weights:
+            return dict(self.settings)
+        from drivereplay.evaluation.weights import expected_sha256
+
+        return {**self.settings, "weights": {name: expected_sha256(name) for name in self.weights}}
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether figure `a` is strictly better than `b`."""
+        return a < b if self.direction == "min" else a > b
+
+    @classmethod
+    def summary(cls) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(cls) or "").split("\n", 1)[0]
+
+
+class ClipMetric(Metric):
+    """A figure of each clip; the report's figure is the mean over clips."""
+
+    horizon: ClassVar[bool] = True
+    """Whether `curve` is a figure of each future frame, so that a table over seconds ahead makes sense."""
+
+    @abstractmethod
+    def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
+        """Figures (F,) of the F future frames; NaN where the metric does not apply (no object in the frame)."""
+
+    def score(self, curve: NDArray[np.float64]) -> float:
+        """The clip's figure from its curve: the mean over the frames it applies to; NaN if there are none."""
+        known = curve[np.isfinite(curve)]
+        return float(known.mean()) if len(known) else float("nan")
+
+
+class SetMetric(Metric):
+    """A figure of two sets of clips, computed from features of each clip."""
+
+    @abstractmethod
+    def features(self, footage: Footage) -> NDArray[np.float32]:
+        """Features (m, D) of one clip: m = 1 for a video feature, m = frames for a feature of each frame."""
+
+    @abstractmethod
+    def distance(self, real: NDArray[np.float64], generated: NDArray[np.float64]) -> float:
+        """The figure of two stacks of features, (N, D) and (M, D)."""
+
+    resampled: ClassVar[int] = 200
+    """Bootstrap resamples, fewer than for means because each costs a whole distance."""
+
+
+@cache
+def _registry() -> dict[str, Metric]:
+    found: dict[str, Metric] = {}
+    for family in FAMILIES:
+        package = importlib.import_module(f"drivereplay.evaluation.{family}")
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            for value in vars(importlib.import_module(module.name)).values():
+                if inspect.isclass(value) and issubclass(value, Metric) and not inspect.isabstract(value):
+                    if value.__module__ == module.name:
+                        found[value.name] = value()
+    return dict(sorted(found.items(), key=lambda item: (FAMILIES.index(item[0].split(".")[0]), item[0])))
+
+
+def metric_names() -> list[str]:
+    """Names of all metrics, by family."""
+    return list(_registry())
+
+
+def metric(name: str) -> Metric:
+    """The metric called `name`.
+
+    Raises:
+        SpecError: There is no such metric.
+    """
+    try:
+        return _registry()[name]
+    except KeyError:
+        near = difflib.get_close_matches(name, metric_names(), n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else "There are: " + ", ".join(metric_names()) + "."
+        raise SpecError(f"There is no metric '{name}'.", hint) from None
