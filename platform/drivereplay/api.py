@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from drivereplay.data.index import ClipIndex
     from drivereplay.doctor import Check
     from drivereplay.domains.recording import Recording
-    from drivereplay.evaluation.report import Comparison, Report
+    from drivereplay.evaluation.compare import Comparison
+    from drivereplay.evaluation.report import Report
     from drivereplay.search.front import Front
     from drivereplay.search.trial import TrialOutcome
 
@@ -131,15 +132,15 @@ def _checked(section: Any, values: dict[str, Any]) -> Any:
 
 def plan(spec: Spec, *, steps: int = 5, first: int = 0, rank: int = 0, world_size: int = 1) -> dict[str, Any]:
     """The sampling plan of `steps` steps from `first`, for one rank, with the shares it comes to."""
-    from drivereplay.data.plan import SamplingPlan
-    from drivereplay.data.prepare import prepare
-    from drivereplay.session import ensure_ray
-
     if spec.training.batch_size % world_size or not 0 <= rank < world_size:
         raise SpecError(
             f"rank {rank} of {world_size} workers does not fit a batch of {spec.training.batch_size}.",
             "Take a number of workers that divides the batch, and a rank below it.",
         )
+    from drivereplay.data.plan import SamplingPlan
+    from drivereplay.data.prepare import prepare
+    from drivereplay.session import ensure_ray
+
     ensure_ray()
     indexes = list(prepare(spec).values())
     sampling = SamplingPlan.of(spec, [index.count("train") for index in indexes])
@@ -259,7 +260,7 @@ def evaluate_videos(
 def compare(report: Report, against: Path, *, sets: Iterable[str] = ()) -> Comparison:
     """Paired comparison of a report with another one (an evaluation.json, or a checkpoint evaluated now)."""
     from drivereplay.evaluation.report import Report as ReportClass
-    from drivereplay.evaluation.report import compare as compare_reports
+    from drivereplay.evaluation.compare import compare as compare_reports
 
     file = against if against.is_file() else against / "evaluation.json"
     other = ReportClass.load(file) if file.is_file() else evaluate(against, sets=sets)
