@@ -27,12 +27,12 @@ def families() -> dict[str, type[VideoModel]]:
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     found: dict[str, type[VideoModel]] = {}
-    waiting: list[type[VideoModel]] = [VideoModel]
+    waiting: list[type[VideoModel]] = list(VideoModel.__subclasses__())
     while waiting:
-        for cls in waiting.pop().__subclasses__():
-            waiting.append(cls)
-            if "family" in cls.__dict__:
-                found[cls.family] = cls
+        cls = waiting.pop()
+        waiting.extend(cls.__subclasses__())
+        if "family" in cls.__dict__:
+            found[cls.family] = cls
     return dict(sorted(found.items()))
 
 
@@ -108,7 +108,7 @@ def _directory(base: str) -> Path:
     if base.count("/") != 1 or base.startswith((".", "/", "~")):
         raise ModelError(
             f"model.base: there is no shipped base and no directory '{base}'.",
-            f"Shipped are: {', '.join(shipped()) or 'none'}. Otherwise give a diffusers directory, a hub id or `random`.",
+            f"Shipped: {', '.join(shipped()) or 'none'}. Otherwise give a diffusers directory, a hub id or `random`.",
         )
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -119,6 +119,6 @@ def _directory(base: str) -> Path:
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
-            f"model.base: '{base}' is no directory here, and fetching it as a hub id failed: {str(error).splitlines()[0]}",
+            f"model.base: '{base}' is no directory, and fetching it as a hub id failed: {str(error).splitlines()[0]}",
             "Check the name and the network, or give a local directory.",
         ) from error

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 if TYPE_CHECKING:
     from drivereplay.spec import Spec
@@ -50,10 +50,10 @@ class VideoModel(ABC):
     layer_groups: ClassVar[dict[str, tuple[str, ...]]]
     """Name patterns (fnmatch) of the parameters of the `temporal` and `spatial` layers."""
     pipelines: ClassVar[tuple[str, ...]]
-    """Pipeline classes in `model_index.json` that belong to the family; the first is what `save` writes for a new model."""
+    """Pipeline classes in `model_index.json` that belong to the family; `save` writes the first for a new model."""
 
-    module: nn.Module
-    """The denoiser: the diffusers class, the only part that is trained."""
+    module: Any
+    """The denoiser: an `nn.Module` of diffusers (which is untyped), the only part that is trained."""
     context: int
     """Leading frames that are given."""
 
@@ -85,7 +85,7 @@ class VideoModel(ABC):
 
     @abstractmethod
     def encode(self, frames: Tensor) -> Tensor:
-        """Latents (B, C, t, h, w) float32, already scaled, of frames (B, T, H, W, 3) uint8. Deterministic, no gradient."""
+        """Latents (B, C, t, h, w) float32, scaled, of frames (B, T, H, W, 3) uint8. Deterministic, no gradient."""
 
     def conditions(self, frames: Tensor, prompts: Sequence[str], fps: float) -> Conditions:
         """Everything that `loss` and `predict` are conditioned on, for clips (B, T, H, W, 3) uint8 with known context.
@@ -103,8 +103,8 @@ class VideoModel(ABC):
         """The family's training distribution of noise levels (timesteps or σ), (B,), from uniforms in [0, 1), (B,)."""
 
     @abstractmethod
-    def loss(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
-        """The family's training loss for each sample, (B,) float32, context frames given.
+    def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
+        """The denoiser's raw output (B, C, t, h, w) for latents noised to `levels`: what distillation compares.
 
         Args:
             latents: (B, C, t, h, w) from `encode`.
@@ -114,8 +114,14 @@ class VideoModel(ABC):
         """
 
     @abstractmethod
-    def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
-        """The denoiser's raw output for the same inputs as `loss` (B, C, t, h, w): what distillation compares."""
+    def loss_of(
+        self, predicted: Tensor, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions
+    ) -> Tensor:
+        """The family's training loss of each sample, (B,) float32, given what `predict` returned for them."""
+
+    def loss(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
+        """The family's training loss of each sample, (B,) float32, context frames given; one forward pass."""
+        return self.loss_of(self.predict(latents, noise, levels, conditions), latents, noise, levels, conditions)
 
     @abstractmethod
     def generate(
@@ -140,7 +146,8 @@ class VideoModel(ABC):
     @property
     def device(self) -> torch.device:
         """Where the denoiser is."""
-        return next(self.module.parameters()).device
+        device: torch.device = next(self.module.parameters()).device
+        return device
 
     def to(self, device: torch.device | str) -> VideoModel:
         """Move all parts to `device`."""

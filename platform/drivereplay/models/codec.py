@@ -84,6 +84,7 @@ class Codec(ABC):
                 f"The nearest number is {near_frames}.",
             )
 
+    @abstractmethod
     def to(self, device: torch.device | str) -> None:
         """Move weights, where there are any."""
 
@@ -134,6 +135,9 @@ class PixelCodec(Codec):
 
     def fingerprint(self) -> str:
         return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to(self, device: torch.device | str) -> None:
+        """There are no weights; what comes in decides the device."""
 
 
 class WanCodec(Codec):

@@ -90,13 +90,12 @@ def read_part(cls: Any, directory: Path, part: str) -> Any:
         module, info = cls.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
     except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
         # the message of torch lists every tensor; the first lines name the culprit
-        raise ModelError(
-            f"{folder} cannot be loaded: {' '.join(str(error).split())[:400]}", "Weights must fit config.json."
-        ) from error
+        shown = " ".join(str(error).split())[:400]
+        raise ModelError(f"{folder} cannot be loaded: {shown}", "Weights must fit config.json.") from error
     problems = [
-        f"{len(info[key])} {key.replace('_', ' ')} (such as {info[key][0]})"
-        for key in ("missing_keys", "mismatched_keys", "error_msgs")
-        if info.get(key)
+        f"{len(info[kind])} {kind.replace('_', ' ')} (such as {next(iter(info[kind]))})"
+        for kind in ("missing_keys", "mismatched_keys", "error_msgs")
+        if info.get(kind)
     ]
     if problems:
         raise ModelError(f"{folder}: {'; '.join(problems)}.", "Weights must fit config.json.")

@@ -55,6 +55,7 @@ class Wan(VideoModel):
 
     def __init__(self, module: Any, codec: Codec, scheduler: Any, *, context: int, extras: layout.Extras) -> None:
         self.module = module
+        self.config = module.config
         self.codec = codec
         self.scheduler = scheduler
         self.context = context
@@ -65,7 +66,7 @@ class Wan(VideoModel):
             self.expanded = True
             if (context - 1) % codec.temporal:
                 raise ModelError(
-                    f"clip.context = {context} must be 1 + {codec.temporal}·k: this base takes whole latent frames as context.",
+                    f"clip.context = {context} must be 1 + {codec.temporal}·k: this base takes whole latent frames.",
                     f"The nearest number is {(context - 1) // codec.temporal * codec.temporal + 1}.",
                 )
         elif channels == 2 * codec.channels + codec.temporal:
@@ -129,7 +130,7 @@ class Wan(VideoModel):
         return self.codec.fingerprint()
 
     def check(self, frames: int, height: int, width: int) -> None:
-        self.codec.check(frames, height, width, patch=int(self.module.config.patch_size[1]))
+        self.codec.check(frames, height, width, patch=int(self.config.patch_size[1]))
 
     def to(self, device: torch.device | str) -> Wan:
         self.module.to(device)
@@ -148,7 +149,7 @@ class Wan(VideoModel):
         return Conditions(list(prompts), fps, self._given(context, frames.shape[1]))
 
     def _given(self, context: Tensor, frames: int) -> dict[str, Tensor]:
-        """Condition channels (B, temporal + C, t, h, w), or context latents (B, C, tc, h, w) where they replace noise."""
+        """Condition channels (B, temporal + C, t, h, w); or context latents (B, C, tc, h, w) that replace noise."""
         video = to_signed(context)
         if self.expanded:
             return {"context": self.codec.encode(video)}
@@ -165,7 +166,7 @@ class Wan(VideoModel):
 
     def _text(self, prompts: Sequence[str]) -> Tensor:
         """Text embeddings (B, L, D); without a text encoder one zero token, which attention treats as a constant."""
-        return torch.zeros(len(prompts), 1, int(self.module.config.text_dim), device=self.device)
+        return torch.zeros(len(prompts), 1, int(self.config.text_dim), device=self.device)
 
     # ---------------------------------------------------------------- objective
     @property
@@ -181,8 +182,9 @@ class Wan(VideoModel):
         noisy = (1.0 - sigma) * latents + sigma * noise
         return self._denoise(noisy, levels * self.scheduler.config.num_train_timesteps, conditions)
 
-    def loss(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
-        predicted = self.predict(latents, noise, levels, conditions)
+    def loss_of(
+        self, predicted: Tensor, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions
+    ) -> Tensor:
         # replaced context latents carry no noise, so there is nothing to predict in them
         start = conditions.given["context"].shape[2] if self.expanded else 0
         return velocity_loss(predicted[:, :, start:], latents[:, :, start:], noise[:, :, start:])
@@ -196,7 +198,7 @@ class Wan(VideoModel):
         context = conditions.given["context"]
         tc = context.shape[2]
         inputs = torch.cat([context, noisy[:, :, tc:]], dim=2)
-        step = self.module.config.patch_size
+        step = self.config.patch_size
         tokens = (noisy.shape[2] // step[0], noisy.shape[3] // step[1], noisy.shape[4] // step[2])
         by_token = timesteps.view(-1, 1, 1, 1).repeat(1, *tokens)
         by_token[:, : tc // step[0]] = 0.0

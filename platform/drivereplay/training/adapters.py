@@ -1,0 +1,43 @@
+"""Which parameters are trained: all, all but the frozen ones, or low-rank adapters."""
+
+from __future__ import annotations
+
+import fnmatch
+
+from torch import nn
+
+from drivereplay.errors import ModelError
+from drivereplay.models.base import VideoModel
+from drivereplay.spec import AdapterSpec
+
+
+def prepare_parameters(model: VideoModel, adapter: AdapterSpec) -> dict[str, nn.Parameter]:
+    """Set `requires_grad` as the experiment says and return what is trained, by name.
+
+    Raises:
+        ModelError: A pattern matches nothing, or nothing is left to train.
+    """
+    model.module.requires_grad_(True)
+    if adapter.kind == "freeze":
+        _freeze(model, adapter.freeze)
+    trained = {name: p for name, p in model.module.named_parameters() if p.requires_grad}
+    if not trained:
+        raise ModelError("adapter: nothing is left to train.", "Freeze less, or add LoRA targets.")
+    return trained
+
+
+def _freeze(model: VideoModel, patterns: tuple[str, ...]) -> None:
+    if not patterns:
+        raise ModelError("adapter.freeze is empty, but adapter.kind is freeze.", "Name patterns, such as `temporal`.")
+    names = dict(model.module.named_parameters())
+    for pattern in patterns:
+        wanted = model.layer_groups.get(pattern, (pattern,))
+        frozen = [name for name in names if any(fnmatch.fnmatchcase(name, one) for one in wanted)]
+        if not frozen:
+            groups = ", ".join(model.layer_groups) or "no layer groups"
+            raise ModelError(
+                f"adapter.freeze: '{pattern}' matches no parameter of {model.family}.",
+                f"The family has {groups}; names look like {next(iter(names))}.",
+            )
+        for name in frozen:
+            names[name].requires_grad_(False)

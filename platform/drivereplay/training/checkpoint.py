@@ -1,0 +1,217 @@
+"""Checkpoints: the model in diffusers' layout, what training needs beside it, and a manifest that is written last.
+
+    checkpoints/step-00000100/
+        model_index.json transformer/ scheduler/ …   what diffusers reads
+        drivereplay.json                             family and context
+        training/state.safetensors  state.json       optimiser, average, own weights where the average was saved
+        manifest.json                                every file with its size: there only when all the rest is
+
+Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow.fs as pafs
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from drivereplay.errors import TrainingError
+from drivereplay.storage import Storage
+from drivereplay.training.loop import LoopState
+
+CHECKPOINTS = "checkpoints"
+MANIFEST = "manifest.json"
+_STATE = "training/state.safetensors"
+_NUMBERS = "training/state.json"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A complete checkpoint.
+
+    Attributes:
+        step: Optimiser steps done.
+        storage: Its directory.
+    """
+
+    step: int
+    storage: Storage
+
+    @contextlib.contextmanager
+    def local(self) -> Iterator[Path]:
+        """The directory on this machine: itself, or a temporary copy."""
+        if self.storage.local is not None:
+            yield self.storage.local
+            return
+        with tempfile.TemporaryDirectory(prefix="drivereplay-") as name:
+            _retried(lambda: self.storage.download("", Path(name)), f"reading {self.storage.uri}")
+            yield Path(name)
+
+
+def directory_name(step: int) -> str:
+    """`step-N`, padded so that names sort by step."""
+    return f"step-{step:08d}"
+
+
+def save_checkpoint(directory: Storage, state: LoopState, extra: dict[str, Any]) -> Checkpoint:
+    """Write a checkpoint of the run in `directory`; a reader sees all of it or nothing.
+
+    Args:
+        directory: The run's directory.
+        state: What is saved.
+        extra: Further JSON values, such as the metrics at this step.
+
+    Raises:
+        TrainingError: The storage stays away.
+    """
+    relative = f"{CHECKPOINTS}/{directory_name(state.step)}"
+    target = directory.below(relative)
+    local = directory.local
+    parent = None if local is None else local / CHECKPOINTS
+    if parent is not None:
+        _retried(lambda: parent.mkdir(parents=True, exist_ok=True), f"writing {directory.uri}")
+    # beside its final place, so that one rename publishes it
+    staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
+    try:
+        _retried(lambda: _fill(staging, state, extra), f"writing {target.uri}")
+        _retried(lambda: _publish(staging, directory, relative), f"writing {target.uri}")
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return Checkpoint(state.step, target)
+
+
+def checkpoints(directory: Storage) -> list[Checkpoint]:
+    """The complete checkpoints of a run, by step."""
+    found = []
+    for name in directory.names(CHECKPOINTS):
+        match = re.fullmatch(r"step-(\d+)", name)
+        storage = directory.below(CHECKPOINTS, name)
+        if match and is_complete(storage):
+            found.append(Checkpoint(int(match.group(1)), storage))
+    return sorted(found, key=lambda c: c.step)
+
+
+def is_complete(checkpoint: Storage) -> bool:
+    """Whether the manifest is there and every file in it has its size."""
+    try:
+        files = json.loads(checkpoint.read(MANIFEST))["files"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+    infos = checkpoint.filesystem.get_file_info([checkpoint.path(name) for name in files])
+    return all(
+        info.type == pafs.FileType.File and info.size == files[name] for name, info in zip(files, infos, strict=True)
+    )
+
+
+def read_extra(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What was given to `save_checkpoint` as `extra`."""
+    extra: dict[str, Any] = json.loads(checkpoint.storage.read(_NUMBERS))["extra"]
+    return extra
+
+
+def restore(state: LoopState, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Put a checkpoint's weights, optimiser and average into `state`; returns what was given as `extra`.
+
+    Raises:
+        TrainingError: The checkpoint belongs to another model or adapter.
+    """
+    with checkpoint.local() as path:
+        tensors = load_file(path / _STATE)
+        numbers: dict[str, Any] = json.loads((path / _NUMBERS).read_text(encoding="utf-8"))
+    with torch.no_grad():
+        for name, parameter in state.parameters.items():
+            parameter.copy_(_taken(tensors, f"weights.{name}", parameter, checkpoint))
+            slot = {
+                key: _taken(tensors, f"{key}.{name}", None, checkpoint).to(parameter.device)
+                for key in _slots(tensors, name)
+            }
+            if slot:
+                state.optimizer.state[parameter] = {**slot, "step": slot["step"].cpu() if "step" in slot else None}
+            if state.average is not None:
+                state.average.tensors[name].copy_(_taken(tensors, f"average.{name}", parameter, checkpoint))
+    torch.set_rng_state(tensors["rng"])
+    state.step = int(numbers["step"])
+    extra: dict[str, Any] = numbers["extra"]
+    return extra
+
+
+_OPTIMIZER_SLOTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+def _slots(tensors: dict[str, Tensor], name: str) -> list[str]:
+    return [key for key in _OPTIMIZER_SLOTS if f"{key}.{name}" in tensors]
+
+
+def _taken(tensors: dict[str, Tensor], key: str, like: Tensor | None, checkpoint: Checkpoint) -> Tensor:
+    tensor = tensors.get(key)
+    if tensor is None or (like is not None and tensor.shape != like.shape):
+        raise TrainingError(
+            f"{checkpoint.storage.uri} has no fitting tensor {key}: it was written for another model or adapter.",
+            "Resume with the experiment file of the run, or start a new run.",
+        )
+    return tensor
+
+
+def _fill(staging: Path, state: LoopState, extra: dict[str, Any]) -> None:
+    with state.judged() as model:
+        model.save(staging)
+    (staging / "training").mkdir(exist_ok=True)
+    tensors: dict[str, Tensor] = {"rng": torch.get_rng_state()}
+    for name, parameter in state.parameters.items():
+        tensors[f"weights.{name}"] = parameter.detach()
+        for key, value in state.optimizer.state.get(parameter, {}).items():
+            tensors[f"{key}.{name}"] = value
+        if state.average is not None:
+            tensors[f"average.{name}"] = state.average.tensors[name]
+    save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, staging / _STATE)
+    numbers = {"step": state.step, "extra": extra}
+    (staging / _NUMBERS).write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+
+
+def _publish(staging: Path, directory: Storage, relative: str) -> None:
+    files = {p.relative_to(staging).as_posix(): p.stat().st_size for p in sorted(staging.rglob("*")) if p.is_file()}
+    files.pop(MANIFEST, None)
+    manifest = json.dumps({"files": files}, indent=2).encode() + b"\n"
+    if directory.local is None:
+        directory.delete(relative)
+        directory.upload(staging, relative)
+        directory.write(f"{relative}/{MANIFEST}", manifest)
+        return
+    Storage.of(staging).write(MANIFEST, manifest)
+    target = directory.local / relative
+    if target.exists():
+        shutil.rmtree(target)
+    staging.chmod(0o755)  # mkdtemp made it private
+    staging.rename(target)
+
+
+def _retried(action: Callable[[], _T], doing: str, attempts: int = 5, first_wait_s: float = 0.2) -> _T:
+    """Run `action` until it succeeds, with growing pauses.
+
+    Raises:
+        TrainingError: It failed every time.
+    """
+    for attempt in range(attempts):
+        try:
+            return action()
+        except OSError as error:
+            if attempt + 1 == attempts:
+                raise TrainingError(
+                    f"{doing[0].upper()}{doing[1:]} failed {attempts} times: {error}.",
+                    "Check the storage, then go on with --resume.",
+                ) from error
+            time.sleep(first_wait_s * 4**attempt)
+    raise AssertionError("unreachable")

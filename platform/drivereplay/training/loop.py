@@ -1,0 +1,249 @@
+"""The training loop: a plain function over an iterator of batches, which knows nothing of Ray, files or verbs."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from drivereplay.errors import TrainingError
+from drivereplay.models.base import VideoModel
+from drivereplay.spec import Spec, TrainingSpec
+from drivereplay.training.adapters import prepare_parameters
+from drivereplay.training.average import Average
+from drivereplay.training.curve import CurvePoint, grouped
+from drivereplay.training.group import Group
+from drivereplay.training.objective import Objective, sample_noise
+
+if TYPE_CHECKING:
+    from drivereplay.data.batch import Batch
+
+
+@dataclass
+class LoopState:
+    """Everything that changes while training, so that a run can be stopped at any step and go on.
+
+    Attributes:
+        model: The model being trained.
+        step: Optimiser steps done.
+        parameters: What is trained, by name in the denoiser.
+        optimizer: AdamW over them.
+        average: Their moving average, or None.
+    """
+
+    model: VideoModel
+    step: int
+    parameters: dict[str, nn.Parameter]
+    optimizer: torch.optim.AdamW
+    average: Average | None = None
+
+    @contextlib.contextmanager
+    def judged(self) -> Iterator[VideoModel]:
+        """The model as it is saved and evaluated: averaged where there is an average, in evaluation mode."""
+        with contextlib.ExitStack() as stack:
+            if self.average is not None:
+                stack.enter_context(self.average.swapped_in())
+            self.model.module.eval()
+            stack.callback(self.model.module.train)
+            yield self.model
+
+
+@dataclass
+class Hooks:
+    """What the loop tells its surroundings; override what is of interest.
+
+    Attributes:
+        checkpoint_steps: Numbers of done steps at which `checkpoint` is called.
+    """
+
+    checkpoint_steps: frozenset[int] = field(default_factory=frozenset)
+
+    def stepped(self, point: CurvePoint, batch: Batch) -> None:
+        """A step is done."""
+
+    def checkpoint(self, state: LoopState) -> None:
+        """One of `checkpoint_steps` is reached. May raise `StopTraining`."""
+
+    def clip_name(self, domain: int, clip: int) -> str:
+        """A clip's name in messages."""
+        return f"clip {clip} of domain {domain}"
+
+
+def new_state(model: VideoModel, spec: Spec) -> LoopState:
+    """The state before the first step; chooses what is trained.
+
+    Raises:
+        ModelError: The adapter does not fit the model.
+    """
+    parameters = prepare_parameters(model, spec.adapter)
+    training = spec.training
+    optimizer = torch.optim.AdamW(
+        list(parameters.values()),
+        lr=training.learning_rate,
+        betas=training.betas,
+        weight_decay=training.weight_decay,
+        fused=True,
+    )
+    if training.gradient_checkpointing:
+        model.module.enable_gradient_checkpointing()
+    average = Average(parameters, training.ema) if training.ema is not None else None
+    model.module.train()
+    return LoopState(model, 0, parameters, optimizer, average)
+
+
+def learning_rate(training: TrainingSpec, step: int) -> float:
+    """Learning rate of step 0, 1, …: linear warm-up, then constant, or cosine or linear to zero at the last step."""
+    if step < training.warmup:
+        return training.learning_rate * (step + 1) / training.warmup
+    rest = max(1, training.steps - training.warmup)
+    done = min(1.0, (step - training.warmup) / rest)
+    factor = {"constant": 1.0, "linear": 1.0 - done, "cosine": 0.5 * (1.0 + math.cos(math.pi * done))}
+    return training.learning_rate * factor[training.schedule]
+
+
+def fine_tune(
+    model: VideoModel,
+    batches: Iterable[Batch],
+    spec: Spec,
+    *,
+    state: LoopState | None = None,
+    hooks: Hooks | None = None,
+    group: Group | None = None,
+) -> LoopState:
+    """Train on batches until they end.
+
+    Gradients are of Σ_i w_i·L_i / B over the global batch of B samples, w_i = `replay.loss_weight` for replay samples
+    and 1 otherwise; how samples are dealt to workers and micro-batches does not change them.
+
+    Args:
+        model: Trained in place.
+        batches: One batch a step: this rank's samples of steps `state.step`, `state.step` + 1, …
+        spec: Of the experiment.
+        state: From `new_state` or a checkpoint; None begins anew.
+        hooks: What happens at steps and checkpoints.
+        group: The workers; None is this process alone.
+
+    Returns:
+        The state after the last step.
+
+    Raises:
+        TrainingError: Batches are out of order, or a loss or gradient is not finite; the weights are then those of the
+            step before.
+    """
+    state = state or new_state(model, spec)
+    hooks = hooks or Hooks()
+    group = group or Group()
+    runner = _Runner(state, spec, hooks, group)
+    if state.step in hooks.checkpoint_steps and state.step == 0:
+        hooks.checkpoint(state)
+    iterator = iter(batches)
+    while True:
+        started = time.perf_counter()
+        batch = next(iterator, None)
+        if batch is None:
+            return state
+        if batch.step != state.step:
+            raise TrainingError(
+                f"Step {state.step} was due, but the data gave step {batch.step}.", "Start the run anew."
+            )
+        waited = time.perf_counter() - started
+        point = runner.step(batch, started, waited)
+        hooks.stepped(point, batch)
+        if state.step in hooks.checkpoint_steps:
+            hooks.checkpoint(state)
+
+
+class _Runner:
+    """One optimiser step at a time."""
+
+    def __init__(self, state: LoopState, spec: Spec, hooks: Hooks, group: Group) -> None:
+        self.state = state
+        self.spec = spec
+        self.hooks = hooks
+        self.group = group
+        self.names = [domain.name for domain in spec.domains]
+        self.prompts = [spec.model.prompt if d.prompt is None else d.prompt for d in spec.domains]
+        self.device = state.model.device
+        objective: nn.Module = group.wrap(Objective(state.model))
+        self.objective = objective
+        self.compiled = torch.compile(objective) if spec.training.compile else objective
+        self.list = list(state.parameters.values())
+
+    def step(self, batch: Batch, started: float, waited: float) -> CurvePoint:
+        """One optimiser step on this rank's samples."""
+        training = self.spec.training
+        rate = learning_rate(training, self.state.step)
+        for options in self.state.optimizer.param_groups:
+            options["lr"] = rate
+        self.state.optimizer.zero_grad(set_to_none=True)
+        losses, uniforms = self._gradients(batch)
+        limit = math.inf if training.clip_norm is None else training.clip_norm
+        norm = float(nn.utils.clip_grad_norm_(self.list, limit))
+        if not math.isfinite(norm):
+            self._stop(batch, losses)
+        self.state.optimizer.step()
+        if self.state.average is not None:
+            self.state.average.update()
+        mean, by_domain, by_level = grouped(losses, uniforms, batch.domain, self.names, self.group)
+        done = self.state.step
+        self.state.step += 1
+        seconds = time.perf_counter() - started
+        return CurvePoint(done, mean, rate, norm, by_domain, by_level, seconds, waited)
+
+    def _gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Backward passes over the micro-batches; loss (b,) and uniform (b,) of each local sample."""
+        count = len(batch.sample)
+        size = math.ceil(count / self.spec.training.accumulate)
+        # DDP averages over ranks where a sum is wanted, hence the factor
+        scale = self.group.size / self.spec.training.batch_size
+        weights = torch.tensor([self.spec.replay.loss_weight if d else 1.0 for d in batch.domain], device=self.device)
+        losses: list[Tensor] = []
+        levels: list[Tensor] = []
+        for start in range(0, count, size):
+            stop = min(start + size, count)
+            inner = stop < count
+            with self.group.accumulating(self.objective) if inner else contextlib.nullcontext():
+                loss, uniforms = self._forward(batch, start, stop)
+                (loss * weights[start:stop]).sum().mul(scale).backward()
+            losses.append(loss.detach())
+            levels.append(uniforms)
+        return torch.cat(losses), torch.cat(levels)
+
+    def _forward(self, batch: Batch, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Loss (n,) and uniforms (n,) of the samples start … stop−1."""
+        model = self.state.model
+        part = batch.frames[start:stop]
+        # arrays from Ray's object store are read-only, which torch cannot express
+        frames = torch.from_numpy(part if part.flags.writeable else part.copy()).to(self.device, non_blocking=True)
+        with torch.no_grad():
+            latents = model.encode(frames)
+            prompts = [self.prompts[int(d)] for d in batch.domain[start:stop]]
+            conditions = model.conditions(frames, prompts, self.spec.clip.fps)
+        noise, uniforms = sample_noise(self.spec.seed, batch.sample[start:stop], latents.shape[1:])
+        noise, uniforms = noise.to(self.device, non_blocking=True), uniforms.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.training.precision == "bf16"):
+            loss, _ = self.compiled(latents, noise, model.noise_levels(uniforms), conditions)
+        return loss, uniforms
+
+    def _stop(self, batch: Batch, losses: Tensor) -> None:
+        """Say which samples made a loss or gradient infinite or NaN; all ranks stop at the same step."""
+        self.state.optimizer.zero_grad(set_to_none=True)
+        bad = [i for i, finite in enumerate(torch.isfinite(losses).tolist()) if not finite]
+        numbers = [(int(batch.domain[i]), int(batch.clip[i])) for i in bad]
+        mine = [(self.names[domain], self.hooks.clip_name(domain, clip)) for domain, clip in numbers]
+        found = [item for part in self.group.gather(mine) for item in part]
+        domains = ", ".join(sorted({domain for domain, _ in found}))
+        clips = ", ".join(name for _, name in found[:5]) + (" …" if len(found) > 5 else "")
+        what = "the gradient is not finite"
+        if found:
+            what = f"the loss is not finite for {len(found)} samples of {domains}: {clips}"
+        raise TrainingError(
+            f"Step {self.state.step}: {what}. The last checkpoint is kept.",
+            "Lower training.learning_rate, set training.clip_norm, or look at the clips.",
+        )

@@ -1,0 +1,161 @@
+"""What surrounds the loop in every worker: ledger, curve, checkpoints and events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from drivereplay.data.batch import Batch
+from drivereplay.models.base import VideoModel
+from drivereplay.spec import Spec
+from drivereplay.storage import Storage
+from drivereplay.training.checkpoint import Checkpoint, checkpoints, restore, save_checkpoint
+from drivereplay.training.curve import CurvePoint, read_curve, write_curve
+from drivereplay.training.group import Group
+from drivereplay.training.ledger import Ledger, Row, rows_of
+from drivereplay.training.loop import Hooks, LoopState, new_state
+from drivereplay.training.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from drivereplay.data.index import ClipIndex
+
+
+class StopTraining(Exception):
+    """Raised by `on_checkpoint` to end a run early; the checkpoint just written is its last."""
+
+
+@dataclass(frozen=True)
+class CheckpointEvent:
+    """A checkpoint has been written.
+
+    Attributes:
+        step: Optimiser steps done.
+        model: The model with the weights that were saved.
+        directory: The checkpoint's directory.
+        metrics: Mean losses since the last checkpoint (`loss`, `loss/<domain>`, `level/<fifth>`), `samples_per_second`,
+            `seconds` of training so far.
+    """
+
+    step: int
+    model: VideoModel
+    directory: Storage
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def checkpoint_steps(spec: Spec) -> frozenset[int]:
+    """Numbers of done steps at which a checkpoint is due; the end always is."""
+    every = spec.training.checkpoint_every or spec.evaluation.every or spec.training.steps
+    steps = spec.training.steps
+    return frozenset({*range(every, steps + 1, every), steps} if steps else {0})
+
+
+def begin(model: VideoModel, spec: Spec, directory: Storage, resume: bool) -> tuple[LoopState, dict[str, Any]]:
+    """The state to go on from: a new one, or that of the last complete checkpoint."""
+    state = new_state(model, spec)
+    found = checkpoints(directory) if resume else []
+    return state, restore(state, found[-1]) if found else {}
+
+
+class RunHooks(Hooks):
+    """Keeps ledger and curve, writes checkpoints, and tells of them. One instance per worker; rank 0 writes.
+
+    Args:
+        extra: What the checkpoint that the run goes on from kept; empty for a new run.
+        checkpointed: Called on rank 0 with the state and the checkpoint's directory and metrics once it is complete.
+            What it returns is whether to stop.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        directory: Storage,
+        indexes: Sequence[ClipIndex],
+        group: Group,
+        state: LoopState,
+        extra: dict[str, Any],
+        progress: Progress,
+        checkpointed: Callable[[LoopState, Checkpoint, dict[str, float]], bool],
+    ) -> None:
+        super().__init__(checkpoint_steps(spec))
+        self.spec = spec
+        self.directory = directory
+        self.indexes = indexes
+        self.group = group
+        self.progress = progress
+        self.checkpointed = checkpointed
+        self.trained_s = float(extra.get("trained_s", 0.0))
+        self.first_step_at: float | None = None
+        self.rows: list[Row] = []
+        self.first = state.step
+        self.names = [domain.name for domain in spec.domains]
+        self.ledger = Ledger(directory, self.names, self._window)
+        self.points: list[CurvePoint] = []
+        if group.rank == 0:
+            self.ledger.begin(state.step)
+            self.points = read_curve(directory, before=state.step) if state.step else []
+
+    def _window(self, domain: int, clip: int) -> tuple[str, float]:
+        window = self.indexes[domain].window("train", clip)
+        return window.key, window.start_s
+
+    def clip_name(self, domain: int, clip: int) -> str:
+        key, start_s = self._window(domain, clip)
+        return f"{self.names[domain]}/{key}@{start_s:.2f}"
+
+    def stepped(self, point: CurvePoint, batch: Batch) -> None:
+        self.rows.extend(rows_of(batch, self.group.rank))
+        self.trained_s += point.seconds
+        if self.first_step_at is None:
+            self.first_step_at = time.perf_counter()
+        if self.group.rank == 0:
+            self.points.append(point)
+            self.progress.update(point, self.spec.training.batch_size)
+
+    def checkpoint(self, state: LoopState) -> None:
+        rows = [row for part in self.group.gather(self.rows) for row in part]
+        saved: Checkpoint | None = None
+        metrics: dict[str, float] = {}
+        if self.group.rank == 0:
+            metrics = self._metrics()
+            if state.step > self.first:
+                self.ledger.close_part(self.first, state.step, rows)
+            write_curve(self.directory, self.points, self.names)
+            saved = save_checkpoint(self.directory, state, {"trained_s": self.trained_s, "metrics": metrics})
+        self.rows, self.first = [], state.step
+        self.tell(state, saved, metrics)
+
+    def tell(self, state: LoopState, saved: Checkpoint | None, metrics: dict[str, float]) -> None:
+        """Tell of a complete checkpoint; rank 0 knows it, and all ranks learn together whether to stop."""
+        stop = self.checkpointed(state, saved, metrics) if saved is not None and self.group.rank == 0 else False
+        if any(self.group.gather(stop)):
+            raise StopTraining
+
+    def end(self) -> None:
+        """The run is over: join the ledger."""
+        if self.group.rank == 0:
+            self.ledger.finish()
+
+    def _metrics(self) -> dict[str, float]:
+        points = [p for p in self.points if p.step >= self.first]
+        metrics = {"seconds": self.trained_s}
+        if not points:
+            return metrics
+        metrics["loss"] = _mean([p.loss for p in points])
+        for name in self.names:
+            values = [p.domains[name] for p in points if name in p.domains]
+            if values:
+                metrics[f"loss/{name}"] = _mean(values)
+        for level in sorted({level for p in points for level in p.levels}):
+            metrics[f"level/{level}"] = _mean([p.levels[level] for p in points if level in p.levels])
+        seconds = sum(p.seconds for p in points)
+        metrics["samples_per_second"] = len(points) * self.spec.training.batch_size / max(seconds, 1e-9)
+        metrics["waited_share"] = sum(p.waited_s for p in points) / max(seconds, 1e-9)
+        return metrics
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,182 @@
+"""`train`: one fine-tuning run, in this process for one worker and in a Ray Train worker group for several."""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from drivereplay.errors import ModelError
+from drivereplay.models import load_model
+from drivereplay.models.base import VideoModel
+from drivereplay.spec import Spec
+from drivereplay.storage import Storage
+from drivereplay.training.checkpoint import Checkpoint, checkpoints, read_extra
+from drivereplay.training.group import Group
+from drivereplay.training.loop import LoopState, fine_tune
+from drivereplay.training.progress import Progress
+from drivereplay.training.run import CheckpointEvent, RunHooks, StopTraining, begin
+
+if TYPE_CHECKING:
+    from drivereplay.data.index import ClipIndex
+
+__all__ = ["CheckpointEvent", "StopTraining", "TrainingResult", "train"]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended.
+
+    Attributes:
+        directory: The run's directory.
+        step: Optimiser steps done.
+        checkpoints: Complete checkpoints, by step.
+        stopped: Whether `on_checkpoint` ended it early.
+        seconds: Wall time of this call.
+        first_step_s: From the call to the end of the first optimiser step; None if there was none.
+        metrics: Of the last checkpoint.
+    """
+
+    directory: Storage
+    step: int
+    checkpoints: list[Checkpoint]
+    stopped: bool
+    seconds: float
+    first_step_s: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def train(
+    spec: Spec,
+    directory: Storage,
+    *,
+    indexes: Mapping[str, ClipIndex] | None = None,
+    resume: bool = False,
+    on_checkpoint: Callable[[CheckpointEvent], None] | None = None,
+    base_model: VideoModel | None = None,
+    show_progress: bool = True,
+) -> TrainingResult:
+    """Fine-tune the base of `spec` on its sampling plan.
+
+    Args:
+        spec: The experiment.
+        directory: Of this run; gets ledger.parquet, curve.parquet and checkpoints/.
+        indexes: Clip index of each domain by name; None prepares them.
+        resume: Go on from the last complete checkpoint in `directory`, if there is one.
+        on_checkpoint: Called after each checkpoint; training waits for it. May raise `StopTraining`. A resume calls it
+            first for the checkpoint it goes on from, whose evaluation may be what was interrupted.
+        base_model: The base, already loaded; it is copied, not changed. None loads `spec.model`.
+        show_progress: A bar in a terminal, lines in a log.
+
+    Raises:
+        ModelError: The base or the adapter does not fit; nothing was started.
+        DataError: Too many clips turned out bad.
+        TrainingError: A loss was not finite, workers were lost too often, or the storage stayed away.
+    """
+    from drivereplay.data.prepare import prepare
+
+    started = time.perf_counter()
+    directory.check_writable()
+    by_name = prepare(spec) if indexes is None else indexes
+    ordered = [by_name[domain.name] for domain in spec.domains]
+    if not resume:
+        directory.delete("checkpoints")
+    if spec.training.max_workers > 1:
+        from drivereplay.training.workers import train_with_workers
+
+        stopped = train_with_workers(spec, directory, ordered, resume, on_checkpoint, base_model, show_progress)
+        first = None
+    else:
+        stopped, first = _train_here(
+            spec, directory, ordered, resume, on_checkpoint, base_model, show_progress, started
+        )
+    found = checkpoints(directory)
+    return TrainingResult(
+        directory=directory,
+        step=found[-1].step if found else 0,
+        checkpoints=found,
+        stopped=stopped,
+        seconds=time.perf_counter() - started,
+        first_step_s=first,
+        metrics=read_extra(found[-1])["metrics"] if found else {},
+    )
+
+
+def choose_device(spec: Spec) -> torch.device:
+    """Where this process trains: `training.device`, or a GPU where Ray (or the machine, without Ray) offers one.
+
+    Raises:
+        ModelError: A GPU was asked for and there is none, or it cannot do bf16.
+    """
+    wanted = spec.training.device
+    has_gpu = torch.cuda.is_available()
+    if wanted == "cuda" and not has_gpu:
+        raise ModelError("training.device is cuda, but no GPU can be used here.", "Set training.device to cpu or auto.")
+    device = torch.device("cuda" if has_gpu and wanted != "cpu" else "cpu")
+    if device.type == "cuda" and spec.training.precision == "bf16" and not torch.cuda.is_bf16_supported():
+        raise ModelError("training.precision is bf16, which this GPU does not support.", "Set it to fp32.")
+    return device
+
+
+def set_threads(spec: Spec) -> None:
+    """Give torch as many threads as CPUs were reserved: inside Ray those of the task or actor, else all cores."""
+    import ray
+
+    if not ray.is_initialized() or ray.get_runtime_context().worker.mode != ray.WORKER_MODE:
+        torch.set_num_threads(os.cpu_count() or 1)
+        return
+    assigned = ray.get_runtime_context().get_assigned_resources().get("CPU", spec.resources.cpus_per_worker)
+    torch.set_num_threads(max(1, round(assigned)))
+
+
+def _train_here(
+    spec: Spec,
+    directory: Storage,
+    indexes: Sequence[ClipIndex],
+    resume: bool,
+    on_checkpoint: Callable[[CheckpointEvent], None] | None,
+    base_model: VideoModel | None,
+    show_progress: bool,
+    started: float,
+) -> tuple[bool, float | None]:
+    """Local mode: the loop in this process. Whether it was stopped, and seconds to the first step's end."""
+    from drivereplay.data.plan import SamplingPlan
+    from drivereplay.data.stream import batches
+
+    device = choose_device(spec)
+    set_threads(spec)
+    model = (copy.deepcopy(base_model) if base_model is not None else load_model(spec)).to(device)
+    state, extra = begin(model, spec, directory, resume)
+
+    def checkpointed(state: LoopState, saved: Checkpoint, metrics: dict[str, float]) -> bool:
+        if on_checkpoint is None:
+            return False
+        try:
+            # evaluation must not move the random numbers of training
+            with state.judged() as judged, torch.random.fork_rng(devices=[]):
+                on_checkpoint(CheckpointEvent(state.step, judged, saved.storage, metrics))
+        except StopTraining:
+            return True
+        return False
+
+    plan = SamplingPlan.of(spec, [index.count("train") for index in indexes])
+    with Progress(spec.name, spec.training.steps, every=spec.training.log_every, show=show_progress) as progress:
+        group = Group()
+        hooks = RunHooks(spec, directory, indexes, group, state, extra, progress, checkpointed)
+        stopped = False
+        try:
+            if extra:
+                # what was interrupted may have been the evaluation of this very checkpoint
+                hooks.tell(state, checkpoints(directory)[-1], extra["metrics"])
+            if state.step < spec.training.steps or not extra:
+                stream = batches(spec, indexes, plan, first_step=state.step, last_step=spec.training.steps)
+                fine_tune(model, stream, spec, state=state, hooks=hooks, group=group)
+        except StopTraining:
+            stopped = True
+        hooks.end()
+    return stopped, None if hooks.first_step_at is None else hooks.first_step_at - started
