@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -36,6 +37,10 @@ def connect(address: str | None = None) -> JobSubmissionClient:
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
+    for name in ("modules.dashboard_sdk", "modules.job.sdk"):
+        # Ray tells of each upload and each closed connection; here a job's log is what one wants to read
+        logging.getLogger(f"ray.dashboard.{name}").setLevel(logging.WARNING)
+    logging.getLogger("ray._private.runtime_env.packaging").setLevel(logging.WARNING)
     url = _url(address or os.environ.get(_ADDRESS) or os.environ.get("RAY_ADDRESS") or DEFAULT_ADDRESS)
     token = find_token()
     headers = {"Authorization": f"Bearer {token}"} if token else None

@@ -92,7 +92,7 @@ def pack(
     if package.size_bytes > limit_bytes:
         largest = ", ".join(f"{folder} {readable(size)}" for folder, size in package.folders()[:3])
         raise SpecError(
-            f"The job's files have {readable(package.size_bytes)}, Ray takes {readable(limit_bytes)}; most in {largest}.",
+            f"The job's files are {readable(package.size_bytes)}, Ray takes {readable(limit_bytes)}; most: {largest}.",
             "Leave data where all nodes can read it (a shared file system, an object store).",
         )
     return package

@@ -1,0 +1,112 @@
+"""Verbs as jobs on a real cluster."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivereplay.errors import SpecError
+from drivereplay.jobs import job_logs, list_jobs, stop_job, submit
+from drivereplay.jobs.client import connect
+from drivereplay.jobs.manage import PREFIX
+from drivereplay.jobs.submit import preview
+from drivereplay.spec import parse_spec
+
+
+def test_a_verb_runs_on_the_cluster_with_the_resolved_experiment(
+    reach: Any, experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = submit(["spec", str(experiment), "--set", "seed=5", "--json"])
+    out = capsys.readouterr().out
+    assert code == 0
+    inside = parse_spec(json.loads(out[out.index("{\n") :]))
+    assert inside.seed == 5
+    assert inside.target.source.path == str(experiment.parent / "clips")
+
+
+def test_the_exit_code_is_the_verbs(reach: Any, tmp_path: Path) -> None:
+    log: list[str] = []
+    assert submit(["front", str(tmp_path)], write=log.append, say=log.append) == 2
+    assert "There is no front.json" in "".join(log)
+
+
+def test_detached_returns_at_once_and_the_job_is_found_again(reach: Any, experiment: Path) -> None:
+    said: list[str] = []
+    assert submit(["spec", str(experiment)], wait=False, name="look up", say=said.append) == 0
+    row = next(row for row in list_jobs() if row["id"].startswith("look-up-"))
+    assert row["verb"] == "spec" and row["run"] == str(Path.cwd() / "runs" / "small")
+    assert any(row["id"] in line for line in said)
+    stop_job(row["id"])
+
+
+def test_the_same_sweep_is_followed_not_started_twice_and_later_resumed(reach: Any, experiment: Path) -> None:
+    """A stand-in for the first sweep, with its metadata, that ends when it is told."""
+    client = connect()
+    sign = experiment.parent / "go"
+    run = str(Path.cwd() / "runs" / "small")
+    waits = f"import pathlib,threading\nwhile not pathlib.Path({str(sign)!r}).exists(): threading.Event().wait(.05)\nprint('rival?')"
+    (experiment.parent / "waits.py").write_text(waits, encoding="utf-8")
+    metadata = {f"{PREFIX}verb": "sweep", f"{PREFIX}run": run, f"{PREFIX}user": "bob@elsewhere"}
+    first = client.submit_job(
+        entrypoint=f"{sys.executable} {experiment.parent / 'waits.py'}",
+        submission_id="sweep-small-first",
+        metadata=metadata,
+    )
+    said: list[str] = []
+    log: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        sign.touch()
+
+    assert submit(["sweep", str(experiment)], write=log.append, say=say) == 0
+    assert f"already worked on by job {first}" in said[0]
+    assert "rival?" in "".join(log)
+    said.clear()
+    submit(["sweep", str(experiment), "--dry-run"], write=log.append, say=said.append)
+    assert f"was begun by job {first}: resuming it" in said[0]
+    newest = list_jobs()[0]["id"]
+    assert newest.startswith("sweep-small-") and newest.endswith("-2")
+    assert "experiments/small.yaml --dry-run --resume" in job_logs(newest)
+
+
+def test_a_dry_run_submits_nothing_and_lists_what_would_travel(
+    experiment: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:1")
+    monkeypatch.setenv("SECRET_KEY", "do not print")
+    arguments = ["sweep", str(experiment)]
+    assert submit(arguments, dry_run=True, as_json=True, env=["SECRET_KEY"]) == 0
+    text = capsys.readouterr().out
+    document = json.loads(text)
+    assert document["bytes"] == sum(file["bytes"] for file in document["files"])
+    assert "SECRET_KEY" in document["environment"] and "do not print" not in text
+    assert submit(arguments, dry_run=True) == 0
+    text = capsys.readouterr().out
+    assert "MiB" in text or "KiB" in text
+    assert "drivereplay/jobs" in text and "sweep experiments/small.yaml" in text
+
+
+def test_requirements_and_variables_reach_the_runtime_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN_OF_MINE", "abc")
+    file = tmp_path / "constraints.txt"
+    file.write_text("# tested\nray==2.60.0  # engine\n\ntorch==2.13.0\n", encoding="utf-8")
+    (tmp_path / "into").mkdir()
+    found = preview(["doctor"], tmp_path / "into", requirements=file, env=["TOKEN_OF_MINE"])
+    assert found.runtime_env["pip"] == ["ray==2.60.0", "torch==2.13.0"]
+    assert found.runtime_env["env_vars"]["TOKEN_OF_MINE"] == "abc"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"env": ["NOT_SET_ANYWHERE"]}, "not set here"), ({"requirements": "missing.txt"}, "missing.txt")],
+)
+def test_a_wrong_option_is_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=said):
+        preview(["doctor"], tmp_path, **options)
