@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from drivereplay.api import Demo
     from drivereplay.data.index import ClipIndex
     from drivereplay.doctor import Check
-    from drivereplay.evaluation.report import Comparison, Report
+    from drivereplay.evaluation.compare import Comparison
+    from drivereplay.evaluation.report import Report
     from drivereplay.search.front import Front
     from drivereplay.search.trial import TrialOutcome
 

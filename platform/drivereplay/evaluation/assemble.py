@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from drivereplay.evaluation import references
 from drivereplay.evaluation.metric import ClipMetric, SetMetric, metric
 from drivereplay.evaluation.protocol import Protocol
-from drivereplay.evaluation.report import Estimate, Report
+from drivereplay.evaluation.report import Report
 from drivereplay.evaluation.scoring import Scores
-from drivereplay.evaluation.statistics import mean_interval, set_interval
+from drivereplay.evaluation.statistics import Estimate, mean_interval, resample, set_interval
 
 
 @dataclass
@@ -59,7 +59,8 @@ def assemble(collected: Collected, names: Sequence[str], protocol: Protocol, *, 
             _warn_if_few(report, judge.name, judge.least_clips)
         else:
             needs = " and ".join(sorted(judge.needs)) or "something"
-            report.warnings.append(f"{name} is left out: it needs {needs} that none of the {len(collected.names)} clips has.")
+            count = len(collected.names)
+            report.warnings.append(f"{name} is left out: it needs {needs} that none of the {count} clips has.")
             del report.directions[name], report.units[name]
     return report
 
@@ -110,20 +111,24 @@ def _set_metric(report: Report, judge: SetMetric, collected: Collected, *, seed:
     name = judge.name
     real = collected.features(name, collected.rows[references.REAL])
 
-    def figure(videos: NDArray[np.float64]) -> Estimate:
-        return set_interval(
-            lambda chosen: judge.distance(_flat(real[chosen]), _flat(videos[chosen])), len(real), resamples=judge.resampled, seed=seed
-        )
+    def draws(videos: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        def distance(chosen: NDArray[np.int64]) -> float:
+            return judge.distance(_flat(real[chosen]), _flat(videos[chosen]))
 
-    estimates = [figure(collected.features(name, scores)) for scores in collected.samples]
-    report.metrics[name] = Estimate(*(float(np.mean([getattr(e, k) for e in estimates])) for k in ("mean", "low", "high")), len(real))
+        return distance(np.arange(len(real))), resample(distance, len(real), resamples=judge.resampled, seed=seed)
+
+    points, drawn = zip(*(draws(collected.features(name, scores)) for scores in collected.samples), strict=True)
+    report.resampled[name] = np.mean(drawn, axis=0)
+    report.metrics[name] = set_interval(float(np.mean(points)), report.resampled[name], len(real))
     for row, scores in collected.rows.items():
         if row != references.REAL:
-            report.references.setdefault(row, {})[name] = figure(collected.features(name, scores))
+            figures = set_interval(*draws(collected.features(name, scores)), len(real))
+            report.references.setdefault(row, {})[name] = figures
     if len(real) >= 4:
-        # the real set against itself is zero by definition; its two halves show what chance alone makes of so few clips
+        # the real set against itself is zero by definition; its two halves show what chance alone makes of few clips
         halves = judge.distance(_flat(real[0::2]), _flat(real[1::2]))
-        report.references.setdefault(references.REAL, {})[name] = Estimate(halves, float("nan"), float("nan"), len(real))
+        figures = Estimate(halves, float("nan"), float("nan"), len(real))
+        report.references.setdefault(references.REAL, {})[name] = figures
 
 
 def _flat(features: NDArray[np.float64]) -> NDArray[np.float64]:

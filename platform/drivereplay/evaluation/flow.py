@@ -83,5 +83,7 @@ def warp(frame: NDArray[np.uint8], offset: NDArray[np.float32]) -> NDArray[np.ui
     """`frame` sampled at x + offset(x), border pixels repeated."""
     height, width = frame.shape[:2]
     grid_y, grid_x = np.mgrid[:height, :width].astype(np.float32)
-    warped = cv2.remap(frame, grid_x + offset[..., 0], grid_y + offset[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.remap(
+        frame, grid_x + offset[..., 0], grid_y + offset[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.asarray(warped, dtype=np.uint8)

@@ -14,8 +14,8 @@ SETTINGS = {"follower": "median flow, Lucas-Kanade with forward-backward check"}
 def tracks(footage: Footage) -> NDArray[np.float32]:
     """Boxes (T, N, 4) of the clip's annotated objects as followed in this video; NaN where an object is lost.
 
-    The start is each object's box in the last context frame, where it is known by annotation; context frames and objects
-    that are not in the picture there stay NaN.
+    The start is each object's annotated box in the last context frame; context frames and objects that are not in the
+    picture there stay NaN.
     """
     return footage.estimate("tracks", lambda: _follow_all(footage))
 
@@ -36,8 +36,10 @@ def _follow_all(footage: Footage) -> NDArray[np.float32]:
     return boxes
 
 
-def median_flow(first: NDArray[np.uint8], second: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """One step of median flow (Kalal et al., ICPR 2010): the box moved by the median shift and scale of a grid of points.
+def median_flow(
+    first: NDArray[np.uint8], second: NDArray[np.uint8], box: NDArray[np.float32]
+) -> NDArray[np.float32] | None:
+    """One step of median flow (Kalal et al., ICPR 2010): the box moved by median shift and scale of a grid of points.
 
     Returns None where it is lost: fewer than four points survive, or the box leaves the picture.
     """
@@ -51,9 +53,8 @@ def median_flow(first: NDArray[np.uint8], second: NDArray[np.uint8], box: NDArra
     points = points[inside]
     if len(points) < 4:
         return None
-    options = {"winSize": (9, 9), "maxLevel": 3}
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(first, second, points, None, **options)  # type: ignore[call-overload]
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(second, first, moved, None, **options)
+    moved, found = _lucas_kanade(first, second, points)
+    back, found_back = _lucas_kanade(second, first, moved)
     error = np.linalg.norm((back - points).reshape(-1, 2), axis=1)
     kept = (found.ravel() == 1) & (found_back.ravel() == 1)
     if kept.sum() < 4:
@@ -74,3 +75,11 @@ def median_flow(first: NDArray[np.uint8], second: NDArray[np.uint8], box: NDArra
     if not (0 <= centre[0] < width and 0 <= centre[1] < height):
         return None
     return np.concatenate([centre - half, centre + half]).astype(np.float32)
+
+
+def _lucas_kanade(
+    first: NDArray[np.uint8], second: NDArray[np.uint8], points: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    start = points.copy()  # OpenCV's stub wants the argument that C++ overwrites
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(first, second, points, start, winSize=(9, 9), maxLevel=3)
+    return np.asarray(moved, dtype=np.float32), np.asarray(found)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from drivereplay.domains.recording import Clip, ClipAnnotations
 
-
 _T = TypeVar("_T")
 
 

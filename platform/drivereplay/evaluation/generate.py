@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.domains.recording import Clip
-from drivereplay.errors import DriveReplayError
+from drivereplay.errors import DriveReplayError, SpecError
+from drivereplay.spec import Spec, load_spec
 
 if TYPE_CHECKING:
     from drivereplay.models.base import VideoModel
@@ -54,3 +56,56 @@ def generate_futures(
         array[:, :context] = given.cpu().numpy()
         made.append(array)
     return np.stack(made)
+
+
+def generate_file(
+    checkpoint: str | Path,
+    source: str | Path,
+    out: str | Path,
+    *,
+    frames: int | None = None,
+    seed: int = 0,
+    denoising_steps: int | None = None,
+    device: str = "cpu",
+) -> Path:
+    """Continue a video: its first frames are given, the rest comes from the model.
+
+    The clip's size, rate and length are those of the run that the checkpoint belongs to.
+
+    Args:
+        checkpoint: A checkpoint directory of a run, with the run's `spec.yaml` in it or above it.
+        source: A video file that gives the context frames.
+        out: The mp4 to write.
+        frames: Frames to write, context included; None takes the run's clip length.
+        seed: Seed of the sampling noise.
+        denoising_steps: None takes the run's.
+
+    Raises:
+        SpecError: The checkpoint belongs to no run, or `frames` leaves nothing to generate.
+        DataError: The video cannot be read or is too short.
+    """
+    from drivereplay.domains.mp4 import write_video
+    from drivereplay.evaluation.videos import read_clip_file
+    from drivereplay.models import load_checkpoint
+
+    spec = _spec_of(Path(checkpoint))
+    shape = spec.clip if frames is None else spec.clip.model_copy(update={"frames": frames})
+    if shape.frames <= shape.context:
+        raise SpecError(f"frames ({shape.frames}) must be more than the context of {shape.context} frames.")
+    clip = read_clip_file(Path(source), shape)
+    model = load_checkpoint(Path(checkpoint), device=device)
+    steps = denoising_steps or spec.evaluation.denoising_steps
+    prompt = spec.target.prompt or spec.model.prompt
+    video = generate_futures(model, [clip], samples=1, seed=seed, denoising_steps=steps, prompt=prompt)[0, 0]
+    write_video(out, video, clip.fps)
+    return Path(out)
+
+
+def _spec_of(checkpoint: Path) -> Spec:
+    for directory in (checkpoint, *checkpoint.absolute().parents):
+        if (directory / "spec.yaml").is_file():
+            return load_spec(directory / "spec.yaml")
+    raise SpecError(
+        f"{checkpoint} belongs to no run: there is no spec.yaml in it or above it.",
+        "Give a directory trials/<id>/checkpoints/step-N of a run.",
+    )

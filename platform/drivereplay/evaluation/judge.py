@@ -6,6 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from drivereplay.evaluation.metric import metric, metric_names
 from drivereplay.evaluation.protocol import Protocol
 from drivereplay.evaluation.report import Report
 from drivereplay.evaluation.scoring import RealScores, Scores
+from drivereplay.evaluation.videos import PairRules, matched, read_pairs
 from drivereplay.evaluation.workers import Workers
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
@@ -56,7 +58,7 @@ def evaluate_model(
 
     Raises:
         SpecError: An unknown metric.
-        DriveReplayError: A metric asked for by name cannot be computed here, or the model gave something else than frames.
+        DriveReplayError: A metric asked for by name cannot be computed here, or the model gave no frames.
         DataError: There are no clips, or they are not alike.
     """
     settings = spec.evaluation
@@ -65,7 +67,12 @@ def evaluate_model(
     shown = 0
     for batch in _batches(clips, settings.batch_size):
         made = generate_futures(
-            model, batch, samples=settings.samples, seed=settings.seed, denoising_steps=settings.denoising_steps, prompt=text
+            model,
+            batch,
+            samples=settings.samples,
+            seed=settings.seed,
+            denoising_steps=settings.denoising_steps,
+            prompt=text,
         )
         session.add(batch, made, model)
         if videos is not None and shown < settings.videos:
@@ -110,6 +117,55 @@ def evaluate_pairs(
     return session.report(how, resamples=resamples, seed=seed, asked=metrics)
 
 
+def evaluate_videos(
+    generated: Path,
+    real: Path,
+    *,
+    context: int = 1,
+    frames: int | None = None,
+    fps: float | None = None,
+    size: tuple[int, int] | None = None,
+    partial: bool = False,
+    metrics: Sequence[str] = (),
+    batch_size: int = 16,
+    resamples: int = 1000,
+    seed: int = 0,
+    cache: Storage | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Judge any model's videos against the real ones; `drivereplay.evaluation.videos` has the rules.
+
+    Args:
+        generated: Directory of video files whose first `context` frames are the given ones.
+        real: Directory of files of the same names, with `<stem>.annotations` beside them where there are any.
+        context, frames, fps, size, partial: See `videos.PairRules`.
+        metrics: Names; empty means all that can be computed.
+
+    Raises:
+        DataError: Files are missing, unreadable or not comparable; the message says how to make them so.
+        SpecError: An unknown metric or an impossible rule.
+    """
+    rules = PairRules(context, frames, fps, size, partial)
+    files = matched(generated, real, partial=partial)
+    how = {
+        "source": "videos",
+        "resize": "both stretched" if size else "real to generated",
+        "resampled": fps is not None,
+        "samples": 1,
+        "split": "all",
+    }
+    return evaluate_pairs(
+        read_pairs(files, rules),
+        how,
+        metrics=metrics,
+        batch_size=batch_size,
+        resamples=resamples,
+        seed=seed,
+        cache=cache,
+        progress=progress,
+    )
+
+
 def available_metrics(asked: Sequence[str] = ()) -> list[str]:
     """The metrics to compute: those asked for, or all that this machine can.
 
@@ -122,7 +178,9 @@ def available_metrics(asked: Sequence[str] = ()) -> list[str]:
     for name in asked:
         reason = metric(name).unavailable()
         if reason:
-            raise DriveReplayError(f"{name} cannot be computed here: {reason}.", "Or leave it out of `evaluation.metrics`.")
+            raise DriveReplayError(
+                f"{name} cannot be computed here: {reason}.", "Or leave it out of `evaluation.metrics`."
+            )
     return [name for name in metric_names() if name in set(asked)]
 
 
@@ -178,7 +236,9 @@ class _Session:
         report = assemble(self._collected, self._names, protocol, resamples=resamples, seed=seed)
         lost = [name for name in asked if name not in report.metrics]
         if lost:
-            raise DataError(f"{', '.join(lost)}: " + " ".join(w for w in report.warnings if w.split()[0] in lost), "Leave it out.")
+            raise DataError(
+                f"{', '.join(lost)}: " + " ".join(w for w in report.warnings if w.split()[0] in lost), "Leave it out."
+            )
         return report
 
     def _take(self, result: _BatchScores) -> None:
@@ -226,7 +286,9 @@ class _Session:
             if not self._shape:
                 self._shape, self._context, self._collected.fps = clip.frames.shape, clip.context, clip.fps
                 if len(clip.frames) <= clip.context:
-                    raise DataError(f"{clip.name} has {len(clip.frames)} frames and {clip.context} of them are given.", _LONGER)
+                    raise DataError(
+                        f"{clip.name} has {len(clip.frames)} frames and {clip.context} of them are given.", _LONGER
+                    )
             if like != (self._shape, self._context, self._collected.fps):
                 raise DataError(
                     f"{clip.name} is {like[0]} with {like[1]} context frames at {like[2]} fps, the clips before it are "
@@ -273,9 +335,8 @@ def _batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
 
 def _keep_videos(storage: Storage, batch: Sequence[Clip], made: NDArray[np.uint8], first: int) -> int:
     import tempfile
-    from pathlib import Path
 
-    from drivereplay.data.video import write_video
+    from drivereplay.domains.mp4 import write_video
 
     with tempfile.TemporaryDirectory() as scratch:
         for n, (clip, frames) in enumerate(zip(batch, made, strict=False), start=first):

@@ -1,6 +1,6 @@
 """What a metric is, and the list of all metrics. Adding one means adding one class in one file of a metric package.
 
-The packages `fidelity`, `agents` and `ego` are searched for modules; every concrete subclass of `Metric` in them is a metric.
+Every concrete subclass of `Metric` in a module of the packages `fidelity`, `agents` and `ego` is a metric.
 """
 
 from __future__ import annotations
@@ -106,10 +106,13 @@ def _registry() -> dict[str, Metric]:
         package = importlib.import_module(f"drivereplay.evaluation.{family}")
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             for value in vars(importlib.import_module(module.name)).values():
-                if inspect.isclass(value) and issubclass(value, Metric) and not inspect.isabstract(value):
-                    if value.__module__ == module.name:
-                        found[value.name] = value()
+                if _is_metric(value) and value.__module__ == module.name:
+                    found[value.name] = value()
     return dict(sorted(found.items(), key=lambda item: (FAMILIES.index(item[0].split(".")[0]), item[0])))
+
+
+def _is_metric(value: Any) -> bool:
+    return inspect.isclass(value) and issubclass(value, Metric) and not inspect.isabstract(value)
 
 
 def metric_names() -> list[str]:

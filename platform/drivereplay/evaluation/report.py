@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,29 +14,13 @@ from numpy.typing import NDArray
 
 from drivereplay.errors import DataError
 from drivereplay.evaluation.protocol import Protocol
+from drivereplay.evaluation.statistics import Estimate
 from drivereplay.storage import Storage
+
+__all__ = ["FILE", "VERSION", "Estimate", "Report"]
 
 VERSION = 1
 FILE = "evaluation.json"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with its 95 % interval.
-
-    Attributes:
-        mean: The figure; for set metrics the distance itself.
-        low, high: Ends of the bootstrap interval over clips; NaN where there are fewer than two clips.
-        n: Clips it rests on.
-    """
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 
 @dataclass
@@ -48,6 +33,8 @@ class Report:
         references: Row (`real`, `frozen`, `constant-motion`, `reconstruction`) → name → figure.
         clips: Names of the N clips.
         per_clip: Name → (N,) figures, mean over samples; NaN where a metric does not apply to a clip.
+        resampled: Set metric → its bootstrap figures; draw b rests on the same clips in every report of the protocol,
+            so that two reports can be compared in pairs.
         tables: `best` (best of k), `horizon` (by seconds ahead), `subset` (regular, rare-motion), by metric.
         directions: Name → `min` or `max`.
         units: Name → unit.
@@ -59,13 +46,14 @@ class Report:
     references: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     clips: list[str] = field(default_factory=list)
     per_clip: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    resampled: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
     directions: dict[str, str] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    def to_json(self) -> str:
-        """The report as JSON; numbers that are not finite become null."""
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain JSON values; numbers that are not finite become None."""
         data = {
             "version": VERSION,
             "protocol": {"hash": self.protocol.hash, "fields": self.protocol.fields},
@@ -75,31 +63,35 @@ class Report:
             "units": self.units,
             "clips": self.clips,
             "per_clip": {name: values.tolist() for name, values in self.per_clip.items()},
+            "resampled": {name: values.tolist() for name, values in self.resampled.items()},
             "tables": self.tables,
             "warnings": self.warnings,
         }
-        return json.dumps(_finite(data), indent=1, ensure_ascii=False, allow_nan=False)
+        return dict(_finite(data))
 
     @classmethod
-    def from_json(cls, text: str | bytes, where: str = FILE) -> Report:
-        """Read what `to_json` wrote.
+    def from_json(cls, document: Mapping[str, Any] | str | bytes, where: str = FILE) -> Report:
+        """Read what `to_json` gave or `save` wrote.
 
         Args:
+            document: The values, or their JSON text.
             where: Named in error messages.
 
         Raises:
             DataError: It is not a report, or one of another version.
         """
         try:
-            data = json.loads(text)
+            data = document if isinstance(document, Mapping) else json.loads(document)
             if data["version"] != VERSION:
-                raise DataError(f"{where} has version {data['version']}, this program reads {VERSION}.", "Evaluate again.")
+                what = f"{where} has version {data['version']}, this program reads {VERSION}."
+                raise DataError(what, "Evaluate again.")
             return cls(
                 protocol=Protocol(data["protocol"]["fields"]),
                 metrics=_estimates(data["metrics"]),
                 references={row: _estimates(figures) for row, figures in data["references"].items()},
                 clips=list(data["clips"]),
-                per_clip={n: np.array([_number(x) for x in v], dtype=np.float64) for n, v in data["per_clip"].items()},
+                per_clip=_arrays(data["per_clip"]),
+                resampled=_arrays(data["resampled"]),
                 tables=data["tables"],
                 directions=data["directions"],
                 units=data["units"],
@@ -110,25 +102,35 @@ class Report:
 
     def save(self, storage: Storage, name: str = FILE) -> None:
         """Write `evaluation.json` into a directory."""
-        storage.write(name, self.to_json().encode())
+        text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+        storage.write(name, text.encode())
 
     @classmethod
-    def load(cls, storage: Storage, name: str = FILE) -> Report:
-        """Read `evaluation.json` from a directory.
+    def load(cls, place: Storage | str | Path, name: str = FILE) -> Report:
+        """Read a report from a directory, or from the file itself.
 
         Raises:
             DataError: It is not there or is no report.
         """
+        if not isinstance(place, Storage):
+            if str(place).endswith(".json"):
+                directory, _, name = str(place).rpartition("/")
+                place = directory or "."
+            place = Storage.of(place)
         try:
-            text = storage.read(name)
+            text = place.read(name)
         except FileNotFoundError as error:
-            raise DataError(f"There is no {name} in {storage.uri}.", "Evaluate first.") from error
-        return cls.from_json(text, f"{storage.uri}/{name}")
+            raise DataError(f"There is no {name} in {place.uri}.", "Evaluate first.") from error
+        return cls.from_json(text, f"{place.uri}/{name}")
+
+
+def _arrays(data: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    return {name: np.array([_number(x) for x in values], dtype=np.float64) for name, values in data.items()}
 
 
 def _estimates(data: Mapping[str, Any]) -> dict[str, Estimate]:
     return {
-        name: Estimate(_number(e["mean"]), _number(e["low"]), _number(e["high"]), int(e["n"])) for name, e in data.items()
+        n: Estimate(_number(e["mean"]), _number(e["low"]), _number(e["high"]), int(e["n"])) for n, e in data.items()
     }
 
 

@@ -112,7 +112,9 @@ def score_videos(
         if real is not None:
             for footage, estimates in zip(reals, real.estimates, strict=True):
                 footage.estimates.update(estimates)
-        return [_score(reals, [r.with_frames(v) for r, v in zip(reals, sample, strict=True)], names) for sample in videos]
+        return [
+            _score(reals, [r.with_frames(v) for r, v in zip(reals, sample, strict=True)], names) for sample in videos
+        ]
 
 
 def _score(reals: Sequence[Footage], videos: Sequence[Footage], names: Sequence[str]) -> Scores:
@@ -150,7 +152,7 @@ def has_needs(real: Footage, needs: frozenset[str]) -> bool:
 def clip_digest(clip: Clip) -> str:
     """SHA-256 of the clip's frames, clock and annotations: what the figures depend on."""
     digest = hashlib.sha256(f"{clip.name}|{clip.frames.shape}|{clip.context}|{clip.fps}".encode())
-    digest.update(np.ascontiguousarray(clip.frames))
+    digest.update(np.ascontiguousarray(clip.frames).tobytes())
     if clip.annotations is not None:
         for key, value in sorted(vars(clip.annotations).items()):
             digest.update(key.encode())

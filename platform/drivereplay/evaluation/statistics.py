@@ -8,22 +8,39 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.evaluation.report import Estimate
-
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Estimate:
+    """A figure with its 95 % interval.
+
+    Attributes:
+        mean: The figure; for set metrics the distance itself.
+        low, high: Ends of the bootstrap interval over clips; NaN where there are fewer than two clips.
+        n: Clips it rests on.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+@dataclass(frozen=True)
+class Difference:
     """A against B over the same clips and seeds.
 
     Attributes:
-        difference: A − B, with its paired 95 % interval.
+        estimate: A − B, with its paired 95 % interval.
         p: Two-sided p-value of "no difference".
         effect: Paired Cohen's d: mean difference over the standard deviation of differences; NaN for set metrics.
     """
 
-    difference: Estimate
+    estimate: Estimate
     p: float
     effect: float
 
@@ -48,29 +65,48 @@ def mean_interval(values: NDArray[np.float64], *, resamples: int = 1000, seed: i
     return Estimate(mean, float(low), float(high), n)
 
 
-def set_interval(
+def resample(
     distance: Callable[[NDArray[np.int64]], float], n: int, *, resamples: int = 200, seed: int = 0
-) -> Estimate:
-    """A set metric with its bootstrap interval.
-
-    A Fréchet distance of resampled sets is biased upwards (repeated clips shrink the covariance's rank), so the
-    resampled distances give the spread only: the interval is the point figure plus their deviations from their mean.
+) -> NDArray[np.float64]:
+    """A set metric's figures over bootstrap draws of n clips; the draws depend on n, `resamples` and `seed` alone.
 
     Args:
         distance: The figure of the clips at the given positions (real and generated alike, so that pairs stay pairs).
-        n: Number of clips.
     """
-    everything = np.arange(n)
-    point = distance(everything)
-    if n < 2:
-        return Estimate(point, float("nan"), float("nan"), n)
     random = np.random.default_rng(seed)
-    drawn = np.array([distance(random.integers(0, n, n)) for _ in range(resamples)])
+    return np.array([distance(random.integers(0, n, n)) for _ in range(resamples)])
+
+
+def set_interval(point: float, drawn: NDArray[np.float64], n: int) -> Estimate:
+    """A set metric's figure over all n clips with its bootstrap interval.
+
+    A Fréchet distance of resampled sets is biased upwards (repeated clips shrink the covariance's rank), so the
+    resampled figures give the spread only: the interval is the point figure plus their deviations from their mean.
+    """
+    if n < 2 or len(drawn) == 0:
+        return Estimate(point, float("nan"), float("nan"), n)
     low, high = np.quantile(drawn - drawn.mean(), _tails(n))
     return Estimate(point, point + float(low), point + float(high), n)
 
 
-def compare_means(a: NDArray[np.float64], b: NDArray[np.float64], *, resamples: int = 1000, seed: int = 0) -> Comparison:
+def compare_sets(a: float, b: float, drawn_a: NDArray[np.float64], drawn_b: NDArray[np.float64], n: int) -> Difference:
+    """Paired comparison of two models' set figures from bootstrap draws over the same clips.
+
+    The p-value is that of a normal with the standard deviation of the paired draws.
+    """
+    from scipy import stats
+
+    drawn = drawn_a - drawn_b
+    estimate = set_interval(a - b, drawn, n)
+    spread = float(drawn.std(ddof=1)) if len(drawn) > 1 else 0.0
+    if spread == 0:
+        return Difference(estimate, 1.0 if a == b else float("nan"), float("nan"))
+    return Difference(estimate, float(2 * stats.norm.sf(abs(a - b) / spread)), float("nan"))
+
+
+def compare_means(
+    a: NDArray[np.float64], b: NDArray[np.float64], *, resamples: int = 1000, seed: int = 0
+) -> Difference:
     """Paired comparison of two models' clip figures (N,), same clips in the same order.
 
     The p-value is that of the sign-flip permutation test of the paired differences, exact under a symmetric null.
@@ -80,10 +116,10 @@ def compare_means(a: NDArray[np.float64], b: NDArray[np.float64], *, resamples: 
     estimate = mean_interval(differences, resamples=resamples, seed=seed)
     n = len(differences)
     if n < 2:
-        return Comparison(estimate, float("nan"), float("nan"))
+        return Difference(estimate, float("nan"), float("nan"))
     spread = float(differences.std(ddof=1))
     if not differences.any():
-        return Comparison(estimate, 1.0, 0.0)
+        return Difference(estimate, 1.0, 0.0)
     random = np.random.default_rng(seed + 1)
     observed = abs(differences.sum()) * (1 - 1e-12)
     at_least, total = 0, 0
@@ -92,7 +128,7 @@ def compare_means(a: NDArray[np.float64], b: NDArray[np.float64], *, resamples: 
         at_least += int((np.abs(flips @ differences) >= observed).sum())
         total += rows
     effect = estimate.mean / spread if spread > 0 else float(np.sign(estimate.mean) * np.inf)
-    return Comparison(estimate, (at_least + 1) / (total + 1), effect)
+    return Difference(estimate, (at_least + 1) / (total + 1), effect)
 
 
 def _tails(n: int) -> tuple[float, float]:

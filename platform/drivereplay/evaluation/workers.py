@@ -9,7 +9,7 @@ from typing import Any
 from drivereplay.domains.recording import Clip
 
 PAYS_PIXELS = 8_000_000
-"""Pixels in a batch (clips × frames × height × width) from which a Ray task is worth its hand-over; about a second of work."""
+"""Pixels in a batch (clips × frames × height × width) from which a Ray task is worth its hand-over."""
 
 
 class Workers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,11 +12,11 @@ from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
 PENALTY = 0.5
-"""Distance of an object that is gone, in image diagonals: corner to centre. Larger distances of found ones count as this."""
+"""Distance of an object that is gone, in image diagonals; larger ones of found objects count as this."""
 
 
 def displacement(real: Footage, generated: Footage) -> NDArray[np.float64]:
-    """Distance (F, N) of each object's followed centre from its real one, in image diagonals; NaN where it is not visible.
+    """Distance (F, N) of followed centres from the real ones, in image diagonals; NaN where the real one is unseen.
 
     Only objects known in the last context frame count: only those can be asked for.
     """
@@ -33,13 +35,13 @@ def _centres(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class AgentsAde(ClipMetric):
-    """Mean distance of box centres, real against generated, over frames where the real object is visible; lost counts 0.5."""
+    """Mean distance of box centres, real against generated, where the real object is visible; a lost one counts 0.5."""
 
     name = "agents.ade"
     unit = "diagonal"
     direction = "min"
     needs = frozenset({"boxes"})
-    settings = {**follow.SETTINGS, "penalty": PENALTY}
+    settings: ClassVar = {**follow.SETTINGS, "penalty": PENALTY}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         distance = displacement(real, generated)

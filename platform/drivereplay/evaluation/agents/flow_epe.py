@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,24 +16,27 @@ MOVING_SHARE = 0.1
 
 
 class FlowEpe(ClipMetric):
-    """End-point error of optical flow inside the real objects, after the dominant motion has been taken out of both videos.
+    """End-point error of optical flow inside the real objects, with the dominant motion taken out of both videos.
 
     For each step into a future frame, flow F and its dominant affine motion D are estimated in the real and in the
-    generated video, each by itself; the figure is the mean over the object region of |(F_r − D_r) − (F_g − D_g)|, so that
-    a model cannot win by reproducing the dominant motion. The object region is the union of the annotated boxes of visible
-    objects in the earlier frame of the step. Where a clip has no annotations it is the tenth of the real picture's pixels
-    that moves most against its dominant motion. An annotated clip without an object in a step has no figure for it.
+    generated video, each by itself; the figure is the mean over the object region of |(F_r − D_r) − (F_g − D_g)|, so
+    that a model cannot win by reproducing the dominant motion. The object region is the union of the annotated boxes
+    of visible objects in the earlier frame of the step. Where a clip has no annotations it is the tenth of the real
+    picture's pixels that moves most against its dominant motion. An annotated clip without an object in a step has no
+    figure for it.
     """
 
     name = "agents.flow_epe"
     unit = "px/frame"
     direction = "min"
-    settings = {**flow.SETTINGS, "region": "boxes, else the tenth that moves most", "share": MOVING_SHARE}
+    settings: ClassVar = {**flow.SETTINGS, "region": "boxes, else the tenth that moves most", "share": MOVING_SHARE}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         error = np.linalg.norm(flow.residual_flow(real) - flow.residual_flow(generated), axis=-1)
         regions = object_regions(real)
-        return np.array([e[m].mean() if m.any() else np.nan for e, m in zip(error, regions, strict=True)], dtype=np.float64)
+        return np.array(
+            [e[m].mean() if m.any() else np.nan for e, m in zip(error, regions, strict=True)], dtype=np.float64
+        )
 
 
 def object_regions(real: Footage) -> NDArray[np.bool_]:

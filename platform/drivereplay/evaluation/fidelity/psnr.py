@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ class Psnr(ClipMetric):
     name = "fidelity.psnr"
     unit = "dB"
     direction = "max"
-    settings = {"range": 255, "channels": "RGB", "cap_db": CAP_DB, "reduce": "mean of frames"}
+    settings: ClassVar = {"range": 255, "channels": "RGB", "cap_db": CAP_DB, "reduce": "mean of frames"}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         difference = real.future.astype(np.float64) - generated.future.astype(np.float64)

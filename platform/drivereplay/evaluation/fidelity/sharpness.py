@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +12,16 @@ from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
 FLOOR = 1.0
-"""Variance of the grey levels' Laplacian that is added on both sides, so that a blank real picture gives no infinite ratio."""
+"""Added to the energy on both sides, so that a blank real picture gives no infinite ratio."""
 
 
 class Sharpness(ClipMetric):
-    """|ln(E_generated / E_real)| of Laplacian energy E of each future frame: 0 is as sharp as real, both ways off are worse."""
+    """|ln(E_generated / E_real)|, E the variance of the Laplacian of each future frame: 0 is as sharp as real."""
 
     name = "fidelity.sharpness"
     unit = "|ln ratio|"
     direction = "min"
-    settings = {"laplacian": "3x3 on luma", "floor": FLOOR}
+    settings: ClassVar = {"laplacian": "3x3 on luma", "floor": FLOOR}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return np.abs(np.log(_energy(generated) / _energy(real)))

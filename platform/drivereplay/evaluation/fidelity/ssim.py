@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +17,27 @@ C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 class Ssim(ClipMetric):
-    """Structural similarity (Wang et al., 2004) of each future frame: Gaussian window σ 1.5, range 255, mean over RGB."""
+    """Structural similarity (Wang et al., 2004) of each future frame: Gaussian σ 1.5, range 255, mean over RGB."""
 
     name = "fidelity.ssim"
     unit = "1"
     direction = "max"
-    settings = {"sigma": SIGMA, "window": WINDOW, "k1": 0.01, "k2": 0.03, "range": 255, "channels": "RGB", "border": "left out"}
+    settings: ClassVar = {
+        "sigma": SIGMA,
+        "window": WINDOW,
+        "k1": 0.01,
+        "k2": 0.03,
+        "range": 255,
+        "channels": "RGB",
+        "border": "left out",
+    }
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return np.array([ssim(a, b) for a, b in zip(real.future, generated.future, strict=True)])
 
 
 def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Mean SSIM of two pictures (H, W, 3) uint8; a border of half a window is left out where the picture is large enough."""
+    """Mean SSIM of two pictures (H, W, 3) uint8; a border of half a window is left out where the size allows."""
     x, y = a.astype(np.float64), b.astype(np.float64)
     mean_x, mean_y = _blur(x), _blur(y)
     variance_x = _blur(x * x) - mean_x**2
