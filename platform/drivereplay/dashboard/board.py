@@ -1,0 +1,202 @@
+"""What a sweep shows in TensorBoard: the front as it grows, each trial's curves, and every candidate on the Pareto tab."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from drivereplay.dashboard.curves import LAYOUT, add_curve
+from drivereplay.dashboard.events import SWEEP, TRIALS, EventFiles, add_hparams, add_hparams_columns
+from drivereplay.dashboard.films import add_films
+from drivereplay.errors import SpecError
+from drivereplay.search.candidates import Candidate, CandidateTable
+from drivereplay.spec import Spec, with_values
+from drivereplay.storage import Storage
+
+if TYPE_CHECKING:
+    from drivereplay.evaluation.report import Report
+    from drivereplay.search.front import Front
+
+WEIGHTS = "replay.weights"
+ALWAYS_DRAWN = 200
+"""Up to this many candidates each gets its figure; beyond, only those that change the front (drawing takes 0.3 s)."""
+
+
+class SweepBoard:
+    """A sweep's listener that writes event files below `<run>/tensorboard/`.
+
+    Runs: `sweep` holds the Pareto tab's candidates, front figures, hypervolume, table and videos; `trials/<id>` holds the
+    trial's curves, figures of merit and HParams entry. A resumed sweep goes on in the same directories.
+    """
+
+    def started(self, spec: Spec, directory: Storage) -> None:
+        """A sweep begins or is resumed."""
+        self._spec = spec
+        self._directory = directory
+        self._files = EventFiles(directory)
+        self._candidates = {c.name: c for c in CandidateTable.read(directory)}
+        self._curves: dict[str, int] = {}
+        self._filmed: set[str] = set()
+        self._on_front: tuple[str, ...] = ()
+        self._setup: dict[str, Any] = {}
+        self._columns = False
+        with self._files.run(SWEEP, keep=True) as writer:
+            writer.add_custom_scalars(LAYOUT)
+            writer.add_text("experiment", f"```\n{spec.to_yaml()}\n```", 0)
+
+    def candidate_finished(self, candidate: Candidate, front: Front, report: Report | None) -> None:
+        """A candidate has its final status."""
+        self._candidates[candidate.name] = candidate
+        step = sum(front.counts.values())
+        with self._files.run(SWEEP, keep=True) as writer:
+            self._write_setup(writer, front, report, step)
+            self._write_candidate(writer, candidate)
+            self._write_front(writer, front, step)
+            shown = [c for c in (*front.candidates, candidate) if c.kind != "trial" or c in front.candidates]
+            self._write_films(writer, shown)
+        self._write_trial(candidate, front)
+
+    def ended(self, front: Front) -> None:
+        """The sweep is over."""
+        step = sum(front.counts.values())
+        with self._files.run(SWEEP, keep=True) as writer:
+            self._on_front = ()
+            self._write_front(writer, front, step)
+            self._write_films(writer, front.candidates)
+        self._files.close()
+
+    def _write_setup(self, writer: Any, front: Front, report: Report | None, step: int) -> None:
+        from tensorboard_pareto import add_setup
+
+        directions = dict(zip(front.objectives, front.directions, strict=True))
+        setup: dict[str, Any] = {
+            "objectives": list(front.objectives),
+            "directions": directions,
+            "units": self._setup.get("units", {}),
+            "reference": dict(zip(front.objectives, front.reference.point, strict=True)) if front.reference else {},
+            "protocol": self._setup.get("protocol"),
+            "mix": [f"{WEIGHTS}.{domain.name}" for domain in self._spec.replay.domains],
+            "title": self._spec.name,
+        }
+        if report is not None:
+            setup["directions"] = {**report.directions, **directions}
+            setup["units"] = report.units
+            setup["protocol"] = {"hash": report.protocol.hash, "fields": report.protocol.fields}
+        else:
+            setup["directions"] = {**self._setup.get("directions", {}), **directions}
+        if setup != self._setup:
+            self._setup = setup
+            add_setup(writer, **setup, step=step)
+
+    def _write_candidate(self, writer: Any, candidate: Candidate) -> None:
+        from tensorboard_pareto import add_candidate
+
+        add_candidate(
+            writer,
+            flat_parameters(candidate.parameters, self._spec),
+            dict(candidate.metrics),
+            name=candidate.name,
+            step=max(candidate.step, 0),
+            seed=candidate.seed,
+            kind=candidate.kind,
+            status="stopped" if candidate.status == "running" else candidate.status,
+            trial=candidate.trial,
+            cost=dict(candidate.cost),
+            protocol=candidate.protocol,
+            settings=settings(candidate, self._spec),
+            curves=[f"../{TRIALS}/{candidate.trial}"],
+        )
+
+    def _write_front(self, writer: Any, front: Front, step: int) -> None:
+        from drivereplay.dashboard.figures import front_pixels
+
+        if front.hypervolume is not None:
+            writer.add_scalar("front/hypervolume", front.hypervolume, step)
+        writer.add_scalar("front/size", len(front.candidates), step)
+        for status, count in front.counts.items():
+            writer.add_scalar(f"candidates/{status}", count, step)
+        for place, (name, direction) in enumerate(zip(front.objectives, front.directions, strict=True)):
+            if len(front.candidates):
+                best = front.points[:, place].min() if direction == "min" else front.points[:, place].max()
+                writer.add_scalar(f"best/{name}", float(best), step)
+        names = tuple(c.name for c in front.candidates)
+        if step > ALWAYS_DRAWN and names == self._on_front:
+            return
+        self._on_front = names
+        pixels = front_pixels(front, list(self._candidates.values()), title=f"{self._spec.name}, {step} candidates")
+        writer.add_image("front", pixels, step, dataformats="HWC")
+        writer.add_text("front", front_table(front, self._spec), step)
+
+    def _write_films(self, writer: Any, candidates: Iterable[Candidate]) -> None:
+        for candidate in candidates:
+            if candidate.name in self._filmed or candidate.status != "finished":
+                continue
+            self._filmed.add(candidate.name)
+            add_films(writer, candidate, self._directory.below(TRIALS, candidate.trial), self._spec)
+
+    def _write_trial(self, candidate: Candidate, front: Front) -> None:
+        parameters = flat_parameters(candidate.parameters, self._spec)
+        if not self._columns:
+            with self._files.run(SWEEP, keep=True) as writer:
+                directions = dict(zip(front.objectives, front.directions, strict=True))
+                add_hparams_columns(writer, self._searched(), directions)
+            self._columns = True
+        with self._files.run(f"{TRIALS}/{candidate.trial}") as writer:
+            after = self._curves.get(candidate.trial, -1)
+            trial = self._directory.below(TRIALS, candidate.trial)
+            self._curves[candidate.trial] = add_curve(writer, trial, self._spec.training.batch_size, after=after)
+            for name, estimate in candidate.metrics.items():
+                if math.isfinite(estimate.mean):
+                    writer.add_scalar(name, estimate.mean, max(candidate.step, 0))
+            kind = {"kind": candidate.kind, "seed": candidate.seed}
+            add_hparams(writer, {**parameters, **kind}, candidate.trial, failed=candidate.status == "failed")
+
+    def _searched(self) -> list[str]:
+        names: list[str] = []
+        for key in self._spec.search.space:
+            names += self._setup["mix"] if key == WEIGHTS else [key]
+        return [*names, "kind", "seed"]
+
+
+def flat_parameters(parameters: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+    """Parameters as single values: `replay.weights` becomes one share for each domain."""
+    flat: dict[str, Any] = {}
+    names = [domain.name for domain in spec.replay.domains]
+    for key, value in parameters.items():
+        if isinstance(value, list | tuple):
+            labels: Sequence[Any] = names if key == WEIGHTS and len(value) == len(names) else range(len(value))
+            flat |= {f"{key}.{label}": item for label, item in zip(labels, value, strict=True)}
+        else:
+            flat[key] = value
+    return flat
+
+
+def settings(candidate: Candidate, spec: Spec) -> str:
+    """The candidate's own experiment file; empty where its parameters no longer fit the experiment."""
+    try:
+        return with_values(spec, {**candidate.parameters, "seed": candidate.seed}).to_yaml()
+    except SpecError:
+        return ""
+
+
+def front_table(front: Front, spec: Spec) -> str:
+    """The non-dominated candidates as a Markdown table."""
+    rows = [(c, flat_parameters(c.parameters, spec)) for c in front.candidates]
+    keys = list(dict.fromkeys(key for _, parameters in rows for key in parameters))
+    head = ["candidate", "kind", *front.objectives, *keys]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for place, (candidate, parameters) in enumerate(rows):
+        name = f"**{candidate.name}** (knee)" if place == front.knee else candidate.name
+        figures = [str(candidate.metrics[objective]) for objective in front.objectives]
+        lines.append("| " + " | ".join([name, candidate.kind, *figures, *(_short(parameters.get(k)) for k in keys)]) + " |")
+    if front.reference is not None and front.hypervolume is not None:
+        point = ", ".join(f"{name} {value:.4g}" for name, value in zip(front.objectives, front.reference.point, strict=True))
+        lines += ["", f"Hypervolume {front.hypervolume:.5g} against the reference point {point} ({front.reference.rule})."]
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,185 @@
+"""The picture of a front, as in the README, in `front --plot` and in TensorBoard's image tab."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivereplay.errors import SpecError
+from drivereplay.search.candidates import Candidate
+from drivereplay.search.front import Front, eligible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FREQUENCY = "replay.frequency"
+ANCHORS = {"base": "base, untrained", "naive": "naive, ρ = 0", "replay-only": "replay only, ρ = 1", "equal": "equal weights"}
+FORMATS = (".png", ".svg", ".pdf")
+# colour-blind safe (Okabe and Ito)
+_FRONT, _OTHER, _ANCHOR, _KNEE = "#0072B2", "#8C8C8C", "#D55E00", "#CC79A7"
+
+
+def front_figure(front: Front, candidates: Sequence[Candidate] = (), *, title: str = "") -> Figure:
+    """The candidates in the plane of the objectives: front as a staircase, intervals, anchors, knee, reference point.
+
+    With three objectives there is one panel for each pair of them; a staircase is only drawn where there are two.
+
+    Args:
+        front: The front.
+        candidates: All candidates; those that are not on the front stand behind it in grey.
+        title: Drawn above.
+    """
+    from matplotlib.figure import Figure
+
+    pairs = list(combinations(range(len(front.objectives)), 2))
+    figure = Figure(figsize=(6.4 * len(pairs), 4.4), dpi=110, layout="constrained")
+    axes = figure.subplots(1, len(pairs), squeeze=False)[0]
+    shaded = None
+    for axis, (first, second) in zip(axes, pairs, strict=True):
+        shaded = _panel(axis, front, candidates, first, second) or shaded
+    if shaded is not None:
+        figure.colorbar(shaded, ax=list(axes), label="replay frequency ρ", shrink=0.9)
+    heading = [title] if title else []
+    if front.hypervolume is not None:
+        heading.append(f"hypervolume {front.hypervolume:.4g}")
+    if heading:
+        figure.suptitle(" · ".join(heading), fontsize=11)
+    return figure
+
+
+def save_front(front: Front, file: str | Path, candidates: Sequence[Candidate] = (), *, title: str = "") -> None:
+    """Write the picture to a .png, .svg or .pdf file.
+
+    Raises:
+        SpecError: The file's ending is another one, or it cannot be written.
+    """
+    path = Path(file)
+    if path.suffix.lower() not in FORMATS:
+        raise SpecError(f"{path}: a picture cannot be written as '{path.suffix}'.", f"Use one of {', '.join(FORMATS)}.")
+    figure = front_figure(front, candidates, title=title)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # no date inside, so that the same front gives the same file
+        metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
+        figure.savefig(path, metadata=metadata)
+    except OSError as error:
+        raise SpecError(f"The picture {path} cannot be written: {error}.", "Give another file.") from error
+
+
+def front_pixels(front: Front, candidates: Sequence[Candidate] = (), *, title: str = "") -> NDArray[np.uint8]:
+    """The picture as (H, W, 3) uint8 RGB."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(front_figure(front, candidates, title=title))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _panel(axis: Axes, front: Front, candidates: Sequence[Candidate], first: int, second: int) -> Any:
+    x_name, y_name = front.objectives[first], front.objectives[second]
+    names = {c.name for c in front.candidates}
+    behind = [c for c in eligible(candidates, front.objectives) if c.name not in names]
+    two = len(front.objectives) == 2
+    axis.set_axisbelow(True)
+    axis.grid(visible=True, color="#E4E4E4", linewidth=0.7)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    for candidate in behind:
+        _errorbar(axis, candidate, x_name, y_name, _OTHER, alpha=0.35)
+    if behind:
+        values = np.array([c.values((x_name, y_name)) for c in behind])
+        axis.scatter(*values.T, s=26, color=_OTHER, label="dominated", zorder=3)
+    for candidate in front.candidates:
+        _errorbar(axis, candidate, x_name, y_name, _FRONT, alpha=0.8)
+    if two and len(front.candidates):
+        # the staircase would otherwise decide the limits, which belong to the candidates
+        axis.autoscale_view()
+    shaded = _front_points(axis, front, first, second)
+    _labels(axis, [*front.candidates, *behind], x_name, y_name)
+    if front.knee is not None:
+        x, y = front.points[front.knee][[first, second]]
+        axis.scatter([x], [y], s=190, facecolors="none", edgecolors=_KNEE, linewidths=2, zorder=5, label="knee")
+    if front.reference is not None:
+        x, y = front.reference.point[first], front.reference.point[second]
+        axis.scatter([x], [y], marker="x", s=46, color="black", zorder=4, label="reference point")
+    if two and len(front.candidates):
+        _staircase(axis, front)
+    axis.set_xlabel(_axis_label(x_name, front.directions[first], "x"))
+    axis.set_ylabel(_axis_label(y_name, front.directions[second], "y"))
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(fontsize=8, framealpha=0.9, edgecolor="none")
+    return shaded
+
+
+def _front_points(axis: Axes, front: Front, first: int, second: int) -> Any:
+    """Coloured by ρ where it was searched; returns what a colour bar needs."""
+    if not front.candidates:
+        axis.text(0.5, 0.5, "no finished candidate yet", transform=axis.transAxes, ha="center", color=_OTHER)
+        return None
+    x, y = front.points[:, first], front.points[:, second]
+    rho = [c.parameters.get(FREQUENCY) for c in front.candidates]
+    style = {"s": 62, "edgecolors": "black", "linewidths": 0.8, "zorder": 4, "label": "front"}
+    if all(isinstance(value, int | float) for value in rho) and len(set(rho)) > 1:
+        return axis.scatter(x, y, c=np.array(rho, dtype=float), cmap="viridis", **style)
+    axis.scatter(x, y, color=_FRONT, **style)
+    return None
+
+
+def _staircase(axis: Axes, front: Front) -> None:
+    """The border of the dominated area, and the area up to the reference point."""
+    (x_low, x_high), (y_low, y_high) = axis.get_xlim(), axis.get_ylim()
+    ends = [
+        high if direction == "min" else low
+        for direction, low, high in zip(front.directions, (x_low, y_low), (x_high, y_high), strict=True)
+    ]
+    # along x from best to worst, y gets better; between two candidates the worse y holds until the next x
+    points = front.points
+    xs = [points[0, 0], *np.repeat(points[1:, 0], 2), ends[0]]
+    ys = [*np.repeat(points[:, 1], 2)]
+    xs, ys = [points[0, 0], *xs], [ends[1], *ys]
+    axis.plot(xs, ys, color=_FRONT, linewidth=1.4, zorder=2)
+    axis.fill([*xs, ends[0]], [*ys, ends[1]], color=_FRONT, alpha=0.07, zorder=1, linewidth=0)
+    axis.set_xlim(x_low, x_high)
+    axis.set_ylim(y_low, y_high)
+
+
+def _errorbar(axis: Axes, candidate: Candidate, x_name: str, y_name: str, colour: str, alpha: float) -> None:
+    x, y = candidate.metrics[x_name], candidate.metrics[y_name]
+    style: dict[str, Any] = {"color": colour, "alpha": alpha, "linewidth": 0.9, "zorder": 2}
+    if np.isfinite(x.low) and np.isfinite(x.high):
+        axis.hlines(y.mean, x.low, x.high, **style)
+    if np.isfinite(y.low) and np.isfinite(y.high):
+        axis.vlines(x.mean, y.low, y.high, **style)
+
+
+def _labels(axis: Axes, candidates: Sequence[Candidate], x_name: str, y_name: str) -> None:
+    """The anchors' names, away from the middle of the picture, each on a line of its own where points lie close."""
+    anchors = [c for c in candidates if c.kind in ANCHORS]
+    if not anchors:
+        return
+    middle = np.mean([c.values((x_name, y_name)) for c in candidates], axis=0)
+    for number, candidate in enumerate(sorted(anchors, key=lambda c: c.values((x_name, y_name)))):
+        x, y = candidate.values((x_name, y_name))
+        left = x > middle[0]
+        axis.annotate(
+            ANCHORS[candidate.kind],
+            (x, y),
+            textcoords="offset points",
+            xytext=(-16 if left else 16, 14 + 12 * (number % 2)),
+            ha="right" if left else "left",
+            fontsize=8,
+            color=_ANCHOR,
+            zorder=6,
+            arrowprops={"arrowstyle": "-", "color": _ANCHOR, "linewidth": 0.6},
+        )
+
+
+def _axis_label(name: str, direction: str, axis: str) -> str:
+    arrows = {("x", "min"): "← better", ("x", "max"): "better →", ("y", "min"): "← better", ("y", "max"): "better →"}
+    return f"{name}   ({arrows[axis, direction]})"

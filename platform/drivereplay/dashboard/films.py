@@ -1,0 +1,52 @@
+"""The videos that an evaluation kept, into event files: as pictures that move, and for the Pareto tab frame by frame."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from drivereplay.dashboard.animation import side_by_side
+from drivereplay.dashboard.events import add_animation
+from drivereplay.search.candidates import Candidate
+from drivereplay.spec import Spec
+from drivereplay.storage import Storage
+
+VIDEOS = "videos"
+_REAL = re.compile(r"(?P<clip>.+)-real\.mp4")
+
+
+def add_films(writer: Any, candidate: Candidate, trial: Storage, spec: Spec) -> int:
+    """Write the candidate's generated videos beside the real ones.
+
+    Args:
+        writer: A `SummaryWriter` of the sweep's run.
+        candidate: Whose videos they are.
+        trial: The trial's directory; videos are pairs `NN-real.mp4`, `NN-generated.mp4` in its `videos/`.
+        spec: For frame rate, size and the number of context frames.
+
+    Returns:
+        Number of clips.
+    """
+    from tensorboard_pareto import add_video
+
+    from drivereplay.data.video import read_video
+
+    storage = trial.below(VIDEOS)
+    names = set(storage.names())
+    clips = [m["clip"] for m in map(_REAL.fullmatch, sorted(names)) if m and f"{m['clip']}-generated.mp4" in names]
+    step = max(candidate.step, 0)
+    for clip in clips:
+        with tempfile.TemporaryDirectory() as scratch:
+            frames = []
+            for kind in ("real", "generated"):
+                path = Path(scratch) / f"{kind}.mp4"
+                path.write_bytes(storage.read(f"{clip}-{kind}.mp4"))
+                frames.append(read_video(path))
+        real, generated = (video[:, : spec.clip.height, : spec.clip.width] for video in frames)
+        add_animation(writer, f"videos/{candidate.name}/{clip}", side_by_side(real, generated), spec.clip.fps, step)
+        shared = {"fps": spec.clip.fps, "context": spec.clip.context, "step": step}
+        add_video(writer, None, clip, real, **shared)
+        add_video(writer, candidate.name, clip, generated, **shared)
+    return len(clips)
