@@ -1,0 +1,1 @@
+"""From videos to batches: index, plan, decoding, stream, cache."""
