@@ -1,7 +1,7 @@
 """A TensorBoard tab for Pareto fronts. Two lines of code put a candidate on it:
 
-    from tensorboard_pareto import add_candidate
-    add_candidate(writer, {"learning_rate": 1e-4}, {"fvd": 231.0, "ade": 0.12})
+from tensorboard_pareto import add_candidate
+add_candidate(writer, {"learning_rate": 1e-4}, {"fvd": 231.0, "ade": 0.12})
 """
 
 from tensorboard_pareto.video import add_video

@@ -37,7 +37,7 @@ class ParetoPlugin(base_plugin.TBPlugin):
     def get_plugin_apps(self) -> Mapping[str, Callable[..., Any]]:
         """Routes below `data/plugin/pareto`."""
         # the frontend's files are listed once, so that no request is ever turned into a path
-        apps: dict[str, Callable[..., Any]] = {f"/{name}": _asset(name, data) for name, data in frontend_files().items()}
+        apps: dict[str, Callable[..., Any]] = {f"/{n}": _asset(n, data) for n, data in frontend_files().items()}
         apps["/candidates"] = self.serve_candidates
         apps["/settings"] = self.serve_settings
         apps["/curves"] = self.serve_curves
@@ -106,9 +106,7 @@ class ParetoPlugin(base_plugin.TBPlugin):
 def frontend_files() -> dict[str, bytes]:
     """Name → content of the frontend's modules and its style sheet."""
     directory = resources.files("tensorboard_pareto") / "frontend"
-    return {
-        item.name: item.read_bytes() for item in directory.iterdir() if item.name.endswith(tuple(MIMETYPES)) and item.is_file()
-    }
+    return {item.name: item.read_bytes() for item in directory.iterdir() if item.name.endswith(tuple(MIMETYPES))}
 
 
 def page_json(page: Page) -> bytes:

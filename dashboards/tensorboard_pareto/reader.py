@@ -72,7 +72,9 @@ class Reader:
         self.reads = 0
         """Tags read so far; a poll without news leaves it as it is."""
 
-    def poll(self, ctx: Any, *, since: int = 0, epoch: int | None = None, limit: int = 1000, wait_s: float = 0.05) -> Page:
+    def poll(
+        self, ctx: Any, *, since: int = 0, epoch: int | None = None, limit: int = 1000, wait_s: float = 0.05
+    ) -> Page:
         """What is new; returns within about `wait_s` whatever the log directory's size, with what is known by then."""
         if time.monotonic() - self._listed > FRESH_S and not self._refreshing.locked():
             thread = threading.Thread(target=self._refresh_in_background, args=(ctx,), daemon=True)

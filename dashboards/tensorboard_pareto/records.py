@@ -23,7 +23,7 @@ CANDIDATE = "pareto/candidate/"
 SETUP = "pareto/setup"
 VIDEO = "pareto/video/"
 
-STATUSES = ("finished", "stopped", "failed")
+STATUSES = ("running", "finished", "stopped", "failed")
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 

@@ -45,7 +45,8 @@ def add_candidate(
         step: Training step of the checkpoint.
         seed: Seed; candidates that differ only in it can be shown as one with an ellipse.
         kind: `trial`, or the name of an anchor (`base`, `naive`, ...), which is written beside its point.
-        status: `finished`, `stopped` or `failed`; only finished candidates can be on the front.
+        status: `finished`, `running` (its trial goes on), `stopped` (early) or `failed`; only finished candidates can
+            be on the front.
         trial: The training run that the checkpoint belongs to.
         cost: What it cost, by unit, such as `{"gpu_hours": 1.5}`.
         protocol: Everything that fixes what the metrics mean, as a mapping or as a hash of it. Candidates of different
@@ -136,7 +137,7 @@ def add_setup(
 
 
 def interval(metric: str, value: Any) -> list[Any]:
-    """`[mean, low, high, n]` of a number, a tuple or an object with those attributes; unknown bounds are NaN, n is None.
+    """`[mean, low, high, n]` of a number, a tuple or an object with those attributes; bounds may be NaN, n None.
 
     Raises:
         ValueError: It is none of them.
@@ -151,7 +152,7 @@ def interval(metric: str, value: Any) -> list[Any]:
     try:
         return [float(value), float("nan"), float("nan"), None]
     except (TypeError, ValueError) as error:
-        raise ValueError(f"metric {metric} is {value!r}: give a number, (mean, low, high) or (mean, low, high, n)") from error
+        raise ValueError(f"metric {metric} is {value!r}: give a number or (mean, low, high[, n])") from error
 
 
 def protocol_record(protocol: str | Mapping[str, Any] | None) -> dict[str, Any] | None:

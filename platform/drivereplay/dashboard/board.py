@@ -1,4 +1,4 @@
-"""What a sweep shows in TensorBoard: the front as it grows, each trial's curves, and every candidate on the Pareto tab."""
+"""What a sweep shows in TensorBoard: the growing front, each trial's curves, every candidate on the Pareto tab."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from drivereplay.dashboard.curves import LAYOUT, add_curve
 from drivereplay.dashboard.events import SWEEP, TRIALS, EventFiles, add_hparams, add_hparams_columns
 from drivereplay.dashboard.films import add_films
 from drivereplay.errors import SpecError
-from drivereplay.search.candidates import Candidate, CandidateTable
+from drivereplay.search.candidates import Candidate
 from drivereplay.spec import Spec, with_values
 from drivereplay.storage import Storage
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from drivereplay.search.front import Front
 
 WEIGHTS = "replay.weights"
+SEARCHED = ("trial", "replicate", "proposal")
 ALWAYS_DRAWN = 200
 """Up to this many candidates each gets its figure; beyond, only those that change the front (drawing takes 0.3 s)."""
 
@@ -26,8 +27,8 @@ ALWAYS_DRAWN = 200
 class SweepBoard:
     """A sweep's listener that writes event files below `<run>/tensorboard/`.
 
-    Runs: `sweep` holds the Pareto tab's candidates, front figures, hypervolume, table and videos; `trials/<id>` holds the
-    trial's curves, figures of merit and HParams entry. A resumed sweep goes on in the same directories.
+    Runs: `sweep` holds the Pareto tab's candidates, front figures, hypervolume, table and videos; `trials/<id>` holds
+    the trial's curves, figures of merit and HParams entry. A resumed sweep goes on in the same directories.
     """
 
     def started(self, spec: Spec, directory: Storage) -> None:
@@ -35,9 +36,9 @@ class SweepBoard:
         self._spec = spec
         self._directory = directory
         self._files = EventFiles(directory)
-        self._candidates = {c.name: c for c in CandidateTable.read(directory)}
         self._curves: dict[str, int] = {}
         self._filmed: set[str] = set()
+        self._real_clips: set[str] = set()
         self._on_front: tuple[str, ...] = ()
         self._setup: dict[str, Any] = {}
         self._columns = False
@@ -46,24 +47,26 @@ class SweepBoard:
             writer.add_text("experiment", f"```\n{spec.to_yaml()}\n```", 0)
 
     def candidate_finished(self, candidate: Candidate, front: Front, report: Report | None) -> None:
-        """A candidate has its final status."""
-        self._candidates[candidate.name] = candidate
-        step = sum(front.counts.values())
+        """A checkpoint has been evaluated (`running`), or a trial has ended."""
+        # of a trial that has ended only the last checkpoint is told of, but all have their final status now
+        ended = [c for c in front.candidates if c.trial == candidate.trial and c.name != candidate.name]
+        settled = [candidate] if candidate.status == "running" else [*ended, candidate]
+        step = len(front.candidates)
         with self._files.run(SWEEP, keep=True) as writer:
             self._write_setup(writer, front, report, step)
-            self._write_candidate(writer, candidate)
-            self._write_front(writer, front, step)
-            shown = [c for c in (*front.candidates, candidate) if c.kind != "trial" or c in front.candidates]
-            self._write_films(writer, shown)
+            for one in settled:
+                self._write_candidate(writer, one)
+            self._write_front(writer, front, step, draw=candidate.status != "running")
+            # an anchor is looked at wherever it lies
+            self._write_films(writer, [*front.front, *(c for c in settled if c.kind not in SEARCHED)])
         self._write_trial(candidate, front)
 
     def ended(self, front: Front) -> None:
         """The sweep is over."""
-        step = sum(front.counts.values())
         with self._files.run(SWEEP, keep=True) as writer:
             self._on_front = ()
-            self._write_front(writer, front, step)
-            self._write_films(writer, front.candidates)
+            self._write_front(writer, front, len(front.candidates))
+            self._write_films(writer, front.front)
         self._files.close()
 
     def _write_setup(self, writer: Any, front: Front, report: Report | None, step: int) -> None:
@@ -74,7 +77,7 @@ class SweepBoard:
             "objectives": list(front.objectives),
             "directions": directions,
             "units": self._setup.get("units", {}),
-            "reference": dict(zip(front.objectives, front.reference.point, strict=True)) if front.reference else {},
+            "reference": dict(zip(front.objectives, front.reference, strict=bool(front.reference))),
             "protocol": self._setup.get("protocol"),
             "mix": [f"{WEIGHTS}.{domain.name}" for domain in self._spec.replay.domains],
             "title": self._spec.name,
@@ -100,7 +103,7 @@ class SweepBoard:
             step=max(candidate.step, 0),
             seed=candidate.seed,
             kind=candidate.kind,
-            status="stopped" if candidate.status == "running" else candidate.status,
+            status=candidate.status,
             trial=candidate.trial,
             cost=dict(candidate.cost),
             protocol=candidate.protocol,
@@ -108,23 +111,23 @@ class SweepBoard:
             curves=[f"../{TRIALS}/{candidate.trial}"],
         )
 
-    def _write_front(self, writer: Any, front: Front, step: int) -> None:
+    def _write_front(self, writer: Any, front: Front, step: int, *, draw: bool = True) -> None:
         from drivereplay.dashboard.figures import front_pixels
 
         if front.hypervolume is not None:
             writer.add_scalar("front/hypervolume", front.hypervolume, step)
-        writer.add_scalar("front/size", len(front.candidates), step)
+        writer.add_scalar("front/size", len(front.front), step)
         for status, count in front.counts.items():
             writer.add_scalar(f"candidates/{status}", count, step)
         for place, (name, direction) in enumerate(zip(front.objectives, front.directions, strict=True)):
-            if len(front.candidates):
+            if len(front.front):
                 best = front.points[:, place].min() if direction == "min" else front.points[:, place].max()
                 writer.add_scalar(f"best/{name}", float(best), step)
-        names = tuple(c.name for c in front.candidates)
-        if step > ALWAYS_DRAWN and names == self._on_front:
+        names = tuple(c.name for c in front.front)
+        if names == self._on_front and (step > ALWAYS_DRAWN or not draw):
             return
         self._on_front = names
-        pixels = front_pixels(front, list(self._candidates.values()), title=f"{self._spec.name}, {step} candidates")
+        pixels = front_pixels(front, title=f"{self._spec.name}, {step} candidates")
         writer.add_image("front", pixels, step, dataformats="HWC")
         writer.add_text("front", front_table(front, self._spec), step)
 
@@ -133,7 +136,8 @@ class SweepBoard:
             if candidate.name in self._filmed or candidate.status != "finished":
                 continue
             self._filmed.add(candidate.name)
-            add_films(writer, candidate, self._directory.below(TRIALS, candidate.trial), self._spec)
+            trial = self._directory.below(TRIALS, candidate.trial)
+            self._real_clips |= add_films(writer, candidate, trial, self._spec, known=self._real_clips)
 
     def _write_trial(self, candidate: Candidate, front: Front) -> None:
         parameters = flat_parameters(candidate.parameters, self._spec)
@@ -182,18 +186,28 @@ def settings(candidate: Candidate, spec: Spec) -> str:
 
 def front_table(front: Front, spec: Spec) -> str:
     """The non-dominated candidates as a Markdown table."""
-    rows = [(c, flat_parameters(c.parameters, spec)) for c in front.candidates]
+    rows = [(c, flat_parameters(c.parameters, spec)) for c in front.front]
     keys = list(dict.fromkeys(key for _, parameters in rows for key in parameters))
-    head = ["candidate", "kind", *front.objectives, *keys]
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    for place, (candidate, parameters) in enumerate(rows):
-        name = f"**{candidate.name}** (knee)" if place == front.knee else candidate.name
+    lines = [
+        _row(["candidate", "kind", *front.objectives, *keys]),
+        _row(["---"] * (2 + len(front.objectives) + len(keys))),
+    ]
+    for candidate, parameters in rows:
+        name = f"**{candidate.name}** (knee)" if candidate == front.knee else candidate.name
         figures = [str(candidate.metrics[objective]) for objective in front.objectives]
-        lines.append("| " + " | ".join([name, candidate.kind, *figures, *(_short(parameters.get(k)) for k in keys)]) + " |")
-    if front.reference is not None and front.hypervolume is not None:
-        point = ", ".join(f"{name} {value:.4g}" for name, value in zip(front.objectives, front.reference.point, strict=True))
-        lines += ["", f"Hypervolume {front.hypervolume:.5g} against the reference point {point} ({front.reference.rule})."]
-    return "\n".join(lines)
+        lines.append(_row([name, candidate.kind, *figures, *(_short(parameters.get(key)) for key in keys)]))
+    if front.hypervolume is not None:
+        point = ", ".join(f"{n} {value:.4g}" for n, value in zip(front.objectives, front.reference, strict=True))
+        lines += [
+            "",
+            f"Hypervolume {front.hypervolume:.5g} against the reference point {point} ({front.reference_rule}).",
+        ]
+    return "\n".join([*lines, "", front.recommendation])
+
+
+def _row(cells: Sequence[str]) -> str:
+    # a bar inside a name would open another cell
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _short(value: Any) -> str:

@@ -84,9 +84,7 @@ def add_hparams_columns(writer: Any, parameters: Sequence[str], objectives: Mapp
 
     better = {"min": "lower is better", "max": "higher is better"}
     columns = [
-        api_pb2.MetricInfo(
-            name=api_pb2.MetricName(tag=name), display_name=name, description=better[direction]
-        )
+        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=name), display_name=name, description=better[direction])
         for name, direction in objectives.items()
     ]
     infos = [api_pb2.HParamInfo(name=name, display_name=name) for name in parameters]
@@ -97,7 +95,7 @@ def add_hparams(writer: Any, parameters: Mapping[str, Any], trial: str, *, faile
     """One row of the HParams tab; its figures are the run's scalars."""
     from tensorboard.plugins.hparams import api_pb2, summary
 
-    values = {key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in parameters.items()}
+    values = {key: v if isinstance(v, bool | int | float | str) else str(v) for key, v in parameters.items()}
     status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
     _add(writer, summary.session_start_pb(values, group_name=trial))
     _add(writer, summary.session_end_pb(status))

@@ -19,20 +19,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FREQUENCY = "replay.frequency"
-ANCHORS = {"base": "base, untrained", "naive": "naive, ρ = 0", "replay-only": "replay only, ρ = 1", "equal": "equal weights"}
+ANCHORS = {
+    "base": "base, untrained",
+    "naive": "naive, ρ = 0",
+    "replay-only": "replay only, ρ = 1",
+    "equal": "equal weights",
+}
 FORMATS = (".png", ".svg", ".pdf")
 # colour-blind safe (Okabe and Ito)
 _FRONT, _OTHER, _ANCHOR, _KNEE = "#0072B2", "#8C8C8C", "#D55E00", "#CC79A7"
 
 
-def front_figure(front: Front, candidates: Sequence[Candidate] = (), *, title: str = "") -> Figure:
+def front_figure(front: Front, *, title: str = "") -> Figure:
     """The candidates in the plane of the objectives: front as a staircase, intervals, anchors, knee, reference point.
 
     With three objectives there is one panel for each pair of them; a staircase is only drawn where there are two.
 
     Args:
-        front: The front.
-        candidates: All candidates; those that are not on the front stand behind it in grey.
+        front: The front; finished candidates that are not on it stand behind it in grey.
         title: Drawn above.
     """
     from matplotlib.figure import Figure
@@ -42,7 +46,7 @@ def front_figure(front: Front, candidates: Sequence[Candidate] = (), *, title: s
     axes = figure.subplots(1, len(pairs), squeeze=False)[0]
     shaded = None
     for axis, (first, second) in zip(axes, pairs, strict=True):
-        shaded = _panel(axis, front, candidates, first, second) or shaded
+        shaded = _panel(axis, front, first, second) or shaded
     if shaded is not None:
         figure.colorbar(shaded, ax=list(axes), label="replay frequency ρ", shrink=0.9)
     heading = [title] if title else []
@@ -53,7 +57,7 @@ def front_figure(front: Front, candidates: Sequence[Candidate] = (), *, title: s
     return figure
 
 
-def save_front(front: Front, file: str | Path, candidates: Sequence[Candidate] = (), *, title: str = "") -> None:
+def save_front(front: Front, file: str | Path, *, title: str = "") -> None:
     """Write the picture to a .png, .svg or .pdf file.
 
     Raises:
@@ -62,7 +66,7 @@ def save_front(front: Front, file: str | Path, candidates: Sequence[Candidate] =
     path = Path(file)
     if path.suffix.lower() not in FORMATS:
         raise SpecError(f"{path}: a picture cannot be written as '{path.suffix}'.", f"Use one of {', '.join(FORMATS)}.")
-    figure = front_figure(front, candidates, title=title)
+    figure = front_figure(front, title=title)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # no date inside, so that the same front gives the same file
@@ -72,19 +76,19 @@ def save_front(front: Front, file: str | Path, candidates: Sequence[Candidate] =
         raise SpecError(f"The picture {path} cannot be written: {error}.", "Give another file.") from error
 
 
-def front_pixels(front: Front, candidates: Sequence[Candidate] = (), *, title: str = "") -> NDArray[np.uint8]:
+def front_pixels(front: Front, *, title: str = "") -> NDArray[np.uint8]:
     """The picture as (H, W, 3) uint8 RGB."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas = FigureCanvasAgg(front_figure(front, candidates, title=title))
+    canvas = FigureCanvasAgg(front_figure(front, title=title))
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _panel(axis: Axes, front: Front, candidates: Sequence[Candidate], first: int, second: int) -> Any:
+def _panel(axis: Axes, front: Front, first: int, second: int) -> Any:
     x_name, y_name = front.objectives[first], front.objectives[second]
-    names = {c.name for c in front.candidates}
-    behind = [c for c in eligible(candidates, front.objectives) if c.name not in names]
+    names = {c.name for c in front.front}
+    behind = [c for c in eligible(front.candidates, front.objectives) if c.name not in names]
     two = len(front.objectives) == 2
     axis.set_axisbelow(True)
     axis.grid(visible=True, color="#E4E4E4", linewidth=0.7)
@@ -94,21 +98,21 @@ def _panel(axis: Axes, front: Front, candidates: Sequence[Candidate], first: int
         _errorbar(axis, candidate, x_name, y_name, _OTHER, alpha=0.35)
     if behind:
         values = np.array([c.values((x_name, y_name)) for c in behind])
-        axis.scatter(*values.T, s=26, color=_OTHER, label="dominated", zorder=3)
-    for candidate in front.candidates:
+        axis.scatter(values[:, 0], values[:, 1], s=26, color=_OTHER, label="dominated", zorder=3)
+    for candidate in front.front:
         _errorbar(axis, candidate, x_name, y_name, _FRONT, alpha=0.8)
-    if two and len(front.candidates):
+    if two and len(front.front):
         # the staircase would otherwise decide the limits, which belong to the candidates
         axis.autoscale_view()
     shaded = _front_points(axis, front, first, second)
-    _labels(axis, [*front.candidates, *behind], x_name, y_name)
+    _labels(axis, [*front.front, *behind], x_name, y_name)
     if front.knee is not None:
-        x, y = front.points[front.knee][[first, second]]
+        x, y = front.knee.values((x_name, y_name))
         axis.scatter([x], [y], s=190, facecolors="none", edgecolors=_KNEE, linewidths=2, zorder=5, label="knee")
-    if front.reference is not None:
-        x, y = front.reference.point[first], front.reference.point[second]
+    if front.reference:
+        x, y = front.reference[first], front.reference[second]
         axis.scatter([x], [y], marker="x", s=46, color="black", zorder=4, label="reference point")
-    if two and len(front.candidates):
+    if two and len(front.front):
         _staircase(axis, front)
     axis.set_xlabel(_axis_label(x_name, front.directions[first], "x"))
     axis.set_ylabel(_axis_label(y_name, front.directions[second], "y"))
@@ -119,12 +123,12 @@ def _panel(axis: Axes, front: Front, candidates: Sequence[Candidate], first: int
 
 def _front_points(axis: Axes, front: Front, first: int, second: int) -> Any:
     """Coloured by ρ where it was searched; returns what a colour bar needs."""
-    if not front.candidates:
+    if not front.front:
         axis.text(0.5, 0.5, "no finished candidate yet", transform=axis.transAxes, ha="center", color=_OTHER)
         return None
     x, y = front.points[:, first], front.points[:, second]
-    rho = [c.parameters.get(FREQUENCY) for c in front.candidates]
-    style = {"s": 62, "edgecolors": "black", "linewidths": 0.8, "zorder": 4, "label": "front"}
+    rho = [c.parameters.get(FREQUENCY) for c in front.front]
+    style: dict[str, Any] = {"s": 62, "edgecolors": "black", "linewidths": 0.8, "zorder": 4, "label": "front"}
     if all(isinstance(value, int | float) for value in rho) and len(set(rho)) > 1:
         return axis.scatter(x, y, c=np.array(rho, dtype=float), cmap="viridis", **style)
     axis.scatter(x, y, color=_FRONT, **style)

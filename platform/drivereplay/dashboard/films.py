@@ -1,9 +1,10 @@
-"""The videos that an evaluation kept, into event files: as pictures that move, and for the Pareto tab frame by frame."""
+"""The videos that an evaluation kept, into event files: as moving pictures, and as film strips for the Pareto tab."""
 
 from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ VIDEOS = "videos"
 _REAL = re.compile(r"(?P<clip>.+)-real\.mp4")
 
 
-def add_films(writer: Any, candidate: Candidate, trial: Storage, spec: Spec) -> int:
+def add_films(
+    writer: Any, candidate: Candidate, trial: Storage, spec: Spec, *, known: Collection[str] = ()
+) -> set[str]:
     """Write the candidate's generated videos beside the real ones.
 
     Args:
@@ -25,18 +28,18 @@ def add_films(writer: Any, candidate: Candidate, trial: Storage, spec: Spec) -> 
         candidate: Whose videos they are.
         trial: The trial's directory; videos are pairs `NN-real.mp4`, `NN-generated.mp4` in its `videos/`.
         spec: For frame rate, size and the number of context frames.
+        known: Clips whose real video has been written before; all candidates of a protocol share them.
 
     Returns:
-        Number of clips.
+        The clips.
     """
-    from tensorboard_pareto import add_video
-
     from drivereplay.data.video import read_video
+    from tensorboard_pareto import add_video
 
     storage = trial.below(VIDEOS)
     names = set(storage.names())
     clips = [m["clip"] for m in map(_REAL.fullmatch, sorted(names)) if m and f"{m['clip']}-generated.mp4" in names]
-    step = max(candidate.step, 0)
+    shared: dict[str, Any] = {"fps": spec.clip.fps, "context": spec.clip.context, "step": max(candidate.step, 0)}
     for clip in clips:
         with tempfile.TemporaryDirectory() as scratch:
             frames = []
@@ -45,8 +48,10 @@ def add_films(writer: Any, candidate: Candidate, trial: Storage, spec: Spec) -> 
                 path.write_bytes(storage.read(f"{clip}-{kind}.mp4"))
                 frames.append(read_video(path))
         real, generated = (video[:, : spec.clip.height, : spec.clip.width] for video in frames)
-        add_animation(writer, f"videos/{candidate.name}/{clip}", side_by_side(real, generated), spec.clip.fps, step)
-        shared = {"fps": spec.clip.fps, "context": spec.clip.context, "step": step}
-        add_video(writer, None, clip, real, **shared)
+        add_animation(
+            writer, f"videos/{candidate.name}/{clip}", side_by_side(real, generated), spec.clip.fps, shared["step"]
+        )
+        if clip not in known:
+            add_video(writer, None, clip, real, **shared)
         add_video(writer, candidate.name, clip, generated, **shared)
-    return len(clips)
+    return set(clips)

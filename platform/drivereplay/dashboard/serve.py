@@ -48,6 +48,7 @@ def start(directory: str | Path, *, port: int = 6006, host: str = "127.0.0.1") -
     """
     from tensorboard import default, program
     from tensorboard.util import tb_logging
+
     from tensorboard_pareto.plugin import ParetoPlugin
 
     plugins = default.get_plugins()
@@ -65,7 +66,8 @@ def start(directory: str | Path, *, port: int = 6006, host: str = "127.0.0.1") -
     try:
         url = _quietly(board.launch)
     except program.TensorBoardServerException as error:
-        raise DriveReplayError(f"TensorBoard did not start: {error.msg}", "Give another --port, or 0 for any.") from error
+        what = f"TensorBoard did not start: {error.msg}"
+        raise DriveReplayError(what, "Give another --port, or 0 for any.") from error
     return f"{url.rstrip('/')}/{TAB}"
 
 
