@@ -106,6 +106,8 @@ class TrainingSpec(Section):
     """torch.compile the denoiser."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of an exponential moving average of the weights, which is then what is saved and evaluated."""
+    max_failures: Annotated[int, Field(ge=0)] = 3
+    """How often lost workers are replaced before a run ends; each time it goes on from its last checkpoint."""
     strategy: Literal["ddp", "fsdp"] = "ddp"
     """How several workers share the model."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

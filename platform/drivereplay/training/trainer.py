@@ -70,7 +70,8 @@ def train(
         resume: Go on from the last complete checkpoint in `directory`, if there is one.
         on_checkpoint: Called after each checkpoint; training waits for it. May raise `StopTraining`. A resume calls it
             first for the checkpoint it goes on from, whose evaluation may be what was interrupted.
-        base_model: The base, already loaded; it is copied, not changed. None loads `spec.model`.
+        base_model: The base, already loaded; it is copied, not changed. None loads `spec.model`, and so does each worker of
+            a group.
         show_progress: A bar in a terminal, lines in a log.
 
     Raises:
@@ -89,7 +90,7 @@ def train(
     if spec.training.max_workers > 1:
         from drivereplay.training.workers import train_with_workers
 
-        stopped = train_with_workers(spec, directory, ordered, resume, on_checkpoint, base_model, show_progress)
+        stopped = train_with_workers(spec, directory, ordered, resume, on_checkpoint, show_progress)
         first = None
     else:
         stopped, first = _train_here(

@@ -1,0 +1,233 @@
+"""A run on several workers: Ray Train's `TorchTrainer`, gloo between CPUs and NCCL between GPUs.
+
+Ray restarts the worker group when a worker dies, with as many workers as there are then; each start goes on from the
+last complete checkpoint, and the plan is cut anew for the number of workers, so the ledger stays the same.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from drivereplay.errors import DriveReplayError, SpecError, TrainingError
+from drivereplay.spec import Spec
+from drivereplay.storage import Storage
+from drivereplay.training.curve import CurvePoint
+from drivereplay.training.progress import Progress
+
+if TYPE_CHECKING:
+    from drivereplay.data.index import ClipIndex
+    from drivereplay.training.checkpoint import Checkpoint
+    from drivereplay.training.loop import LoopState
+    from drivereplay.training.run import CheckpointEvent
+
+
+def train_with_workers(
+    spec: Spec,
+    directory: Storage,
+    indexes: Sequence[ClipIndex],
+    resume: bool,
+    on_checkpoint: Callable[[CheckpointEvent], None] | None,
+    show_progress: bool,
+) -> bool:
+    """Run the worker group to its end; returns whether `on_checkpoint` ended the run early.
+
+    Raises:
+        SpecError: The cluster cannot hold the workers.
+        TrainingError: The run failed, or workers died too often.
+    """
+    import ray
+
+    from drivereplay.session import ensure_ray
+    from drivereplay.training.mailbox import Mailbox
+
+    ensure_ray()
+    _require_room(spec)
+    mailbox = Mailbox.remote()  # type: ignore[attr-defined]
+    trainer = _trainer(spec, directory, indexes, resume, mailbox)
+    executor = ThreadPoolExecutor(1, thread_name_prefix="drivereplay-fit")
+    fit = executor.submit(trainer.fit)
+    fit.add_done_callback(lambda _: ray.get(mailbox.close.remote()))
+    listener = _Listener(spec, mailbox, on_checkpoint)
+    try:
+        with Progress(spec.name, spec.training.steps, every=spec.training.log_every, show=show_progress) as progress:
+            listener.listen(progress)
+        failure = fit.exception()
+    finally:
+        executor.shutdown(wait=False)
+        ray.kill(mailbox)
+        directory.delete(_SCRATCH)
+    if listener.failure is not None:
+        raise listener.failure
+    if failure is not None:
+        raise TrainingError(
+            f"The workers failed more than {spec.training.max_failures} times; the last time: {_root(failure)}",
+            "The last checkpoint is kept: correct the cause, then use --resume.",
+        ) from failure
+    return listener.stopped
+
+
+_SCRATCH = ".train"
+"""Where Ray Train keeps its own notes while a run goes on."""
+
+
+class _Listener:
+    """The driver's end of the mailbox."""
+
+    def __init__(self, spec: Spec, mailbox: Any, on_checkpoint: Callable[[CheckpointEvent], None] | None) -> None:
+        self.spec = spec
+        self.mailbox = mailbox
+        self.on_checkpoint = on_checkpoint
+        self.failure: BaseException | None = None
+        self.stopped = False
+
+    def listen(self, progress: Progress) -> None:
+        """Handle letters until the mailbox closes."""
+        import ray
+
+        while True:
+            letter = ray.get(self.mailbox.next.remote())
+            if letter is None:
+                return
+            kind, number, value = letter
+            if kind == "step":
+                progress.update(CurvePoint(**value), self.spec.training.batch_size)
+            elif kind == "failed":
+                self.failure = self.failure or value
+            elif kind == "begin":
+                ray.get(self.mailbox.answer.remote(number, self.failure is None))
+            else:
+                ray.get(self.mailbox.answer.remote(number, self._checkpointed(*value)))
+
+    def _checkpointed(self, step: int, directory: Storage, metrics: dict[str, float]) -> bool:
+        """Whether to stop. An error of the callback ends the run and is raised once the workers are gone."""
+        from drivereplay.models import load_checkpoint
+        from drivereplay.training.checkpoint import Checkpoint
+        from drivereplay.training.run import CheckpointEvent, StopTraining
+
+        if self.on_checkpoint is None or self.failure is not None:
+            return self.failure is not None
+        try:
+            with Checkpoint(step, directory).local() as path:
+                self.on_checkpoint(CheckpointEvent(step, load_checkpoint(path), directory, metrics))
+        except StopTraining:
+            self.stopped = True
+        except Exception as error:  # noqa: BLE001 - it is the caller's own, who gets it once the workers are gone
+            self.failure = error
+        return self.stopped or self.failure is not None
+
+
+def _trainer(spec: Spec, directory: Storage, indexes: Sequence[ClipIndex], resume: bool, mailbox: Any) -> Any:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    resources = spec.resources
+    with_gpu = resources.gpus_per_worker > 0 and spec.training.device != "cpu"
+    per_worker = {"CPU": resources.cpus_per_worker}
+    if with_gpu:
+        per_worker["GPU"] = resources.gpus_per_worker
+    config = {"spec": spec, "directory": directory, "indexes": list(indexes), "resume": resume, "mailbox": mailbox}
+    return TorchTrainer(
+        _work,
+        train_loop_config=config,
+        scaling_config=ScalingConfig(
+            num_workers=spec.training.workers,
+            use_gpu=with_gpu,
+            resources_per_worker=per_worker,
+            accelerator_type=resources.accelerator_type if with_gpu else None,
+        ),
+        # the loop sums small tables on the CPU, gradients where the model is
+        torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if with_gpu else "gloo"),
+        run_config=RunConfig(
+            name=uuid.uuid4().hex,
+            storage_path=directory.path(_SCRATCH),
+            storage_filesystem=directory.filesystem,
+            failure_config=FailureConfig(max_failures=spec.training.max_failures),
+        ),
+    )
+
+
+def _work(config: dict[str, Any]) -> None:
+    """One worker, from its start to the run's end."""
+    import ray
+
+    from drivereplay.data.plan import SamplingPlan
+    from drivereplay.data.stream import batches
+    from drivereplay.models import load_model
+    from drivereplay.session import limit_threads
+    from drivereplay.training.checkpoint import checkpoints
+    from drivereplay.training.group import WorkerGroup
+    from drivereplay.training.loop import fine_tune
+    from drivereplay.training.run import RunHooks, StopTraining, begin
+    from drivereplay.training.trainer import choose_device
+
+    spec: Spec = config["spec"]
+    directory: Storage = config["directory"]
+    indexes: list[ClipIndex] = config["indexes"]
+    mailbox = config["mailbox"]
+    limit_threads(round(spec.resources.cpus_per_worker))
+    group = WorkerGroup()
+    if not ray.get(mailbox.ask.remote("begin", None)):
+        return  # the run has failed for a reason that a restart does not change
+
+    def checkpointed(state: LoopState, saved: Checkpoint, metrics: dict[str, float]) -> bool:
+        return bool(ray.get(mailbox.ask.remote("checkpoint", (state.step, saved.storage, metrics))))
+
+    # a group that Ray restarted goes on even in a run that was begun anew
+    resume = config["resume"] or bool(checkpoints(directory))
+    model = load_model(spec, device=choose_device(spec))
+    state, extra = begin(model, spec, directory, resume)
+    hooks = RunHooks(spec, directory, indexes, group, state, extra, _Posted(mailbox, spec), checkpointed)
+    try:
+        if extra:
+            last = checkpoints(directory)[-1] if group.rank == 0 else None
+            hooks.tell(state, last, extra["metrics"])
+        if state.step < spec.training.steps or not extra:
+            plan = SamplingPlan.of(spec, [index.count("train") for index in indexes])
+            steps = {"first_step": state.step, "last_step": spec.training.steps}
+            stream = batches(spec, indexes, plan, **steps, rank=group.rank, world_size=group.size)
+            fine_tune(model, stream, spec, state=state, hooks=hooks, group=group)
+    except StopTraining:
+        pass
+    except DriveReplayError as error:
+        # a restart would meet it again: tell the driver, and end without a failure of the group
+        ray.get(mailbox.post.remote("failed", error))
+        return
+    hooks.end()
+
+
+class _Posted(Progress):
+    """Progress of rank 0, shown by the driver."""
+
+    def __init__(self, mailbox: Any, spec: Spec) -> None:
+        super().__init__(spec.name, spec.training.steps, every=spec.training.log_every)
+        self.mailbox = mailbox
+
+    def update(self, point: CurvePoint, samples: int) -> None:
+        self.mailbox.post.remote("step", asdict(point))
+
+
+def _require_room(spec: Spec) -> None:
+    import ray
+
+    least = spec.training.min_workers
+    total = ray.cluster_resources()
+    needs = {"CPU": spec.resources.cpus_per_worker, "GPU": spec.resources.gpus_per_worker}
+    for kind, each in needs.items():
+        if each * least > total.get(kind, 0.0):
+            has = total.get(kind, 0.0)
+            raise SpecError(
+                f"training.workers: {least} workers need {each * least:g} {kind}s, but the cluster has {has:g}.",
+                f"Lower training.workers or resources.{kind.lower()}s_per_worker, or join a larger cluster.",
+            )
+
+
+def _root(error: BaseException) -> str:
+    """The innermost cause, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:300]
