@@ -8,14 +8,20 @@ from numpy.typing import NDArray
 
 from drivereplay.evaluation.footage import Footage
 
-SETTINGS = {"flow": "DIS medium, one-pixel-fine scale", "dominant": "affine, RANSAC 1 px, 400 points"}
+SETTINGS = {
+    "flow": "DIS fast to the finest scale; sides under 64 px doubled, without refinement",
+    "dominant": "affine, RANSAC 1 px, 400 points",
+}
 MIN_SIDE_PX = 64
-"""DIS cannot form its pyramid on very small pictures; smaller ones are doubled until this side is reached."""
+"""Smaller pictures are doubled until this side is reached: DIS's patches of 8 px would cover whole objects in them."""
 
 
 def dense_flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
     """DIS flow (Kroeger et al., ECCV 2016) from `first` to `second`, grey (H, W) uint8 → (H, W, 2) in pixels."""
     height, width = first.shape
+    if np.array_equal(first, second):
+        # a frozen video: nothing moves, which the solver would take as long to say as anything else
+        return np.zeros((height, width, 2), dtype=np.float32)
     factor = 1
     while min(height, width) * factor < MIN_SIDE_PX:
         factor *= 2
@@ -23,7 +29,9 @@ def dense_flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[n
         size = (width * factor, height * factor)
         first = cv2.resize(first, size, interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
         second = cv2.resize(second, size, interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
-    solver = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
+    # the refinement of the other presets smooths over objects of a few pixels
+    preset = cv2.DISOPTICAL_FLOW_PRESET_FAST if factor == 1 else cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST
+    solver = cv2.DISOpticalFlow_create(preset)  # type: ignore[attr-defined]
     solver.setFinestScale(0)
     flow = solver.calc(first, second, None)
     if factor > 1:
@@ -37,6 +45,8 @@ def dominant_motion(flow: NDArray[np.float32]) -> NDArray[np.float32]:
     Affine rather than projective: at the small sizes judged here the two more parameters of a homography are fitted to
     noise. Where no affine motion finds a majority (a blank picture), the median flow stands for it.
     """
+    if not flow.any():
+        return np.zeros_like(flow)
     height, width = flow.shape[:2]
     step = max(1, int(np.sqrt(height * width / 400)))
     ys, xs = np.mgrid[step // 2 : height : step, step // 2 : width : step]

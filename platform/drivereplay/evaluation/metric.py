@@ -10,6 +10,7 @@ import importlib
 import inspect
 import pkgutil
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, ClassVar, Literal
 
@@ -88,8 +89,8 @@ class SetMetric(Metric):
     """A figure of two sets of clips, computed from features of each clip."""
 
     @abstractmethod
-    def features(self, footage: Footage) -> NDArray[np.float32]:
-        """Features (m, D) of one clip: m = 1 for a video feature, m = frames for a feature of each frame."""
+    def features(self, videos: Sequence[Footage]) -> NDArray[np.float32]:
+        """Features (N, m, D) of N clips: m = 1 for a feature of each video, m = F for one of each future frame."""
 
     @abstractmethod
     def distance(self, real: NDArray[np.float64], generated: NDArray[np.float64]) -> float:

@@ -124,7 +124,7 @@ def _score(reals: Sequence[Footage], videos: Sequence[Footage], names: Sequence[
         if isinstance(judge, ClipMetric):
             scores.curves[name] = np.stack([_curve(judge, r, v) for r, v in zip(reals, videos, strict=True)])
         elif isinstance(judge, SetMetric):
-            scores.features[name] = np.stack([judge.features(v) for v in videos])
+            scores.features[name] = judge.features(videos)
     return scores
 
 

@@ -2,8 +2,8 @@
 
 The rules, so that nothing is cut, stretched or resampled unless asked for:
 
-- Files are matched by their path below the directory without its ending. A file without a counterpart is refused, unless
-  `partial` is given.
+- Files are matched by their path below the directory without its ending. A file without a counterpart is refused,
+  unless `partial` is given.
 - Both must have the same number of frames; `frames=N` takes the first N of both.
 - Both must have the same rate (within 1 %); `fps=F` takes, for each of F frames a second, the frame nearest in time.
 - Where sizes differ, the real video is resized to the generated one's size if their aspect ratios agree (within 2 %);
@@ -64,9 +64,7 @@ def matched(generated: Path, real: Path, *, partial: bool = False) -> list[tuple
     alone += [f"{n} (only in {real})" for n in sorted(theirs.keys() - ours.keys())]
     both = sorted(ours.keys() & theirs.keys())
     if not both:
-        raise DataError(
-            f"No video in {generated} has the name of one in {real}.", "Files are matched by name: a.mp4, a.avi."
-        )
+        raise DataError(f"No video in {generated} has the name of one in {real}.", "Files are matched by name.")
     if alone and not partial:
         shown = ", ".join(alone[:5]) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
         raise DataError(
@@ -97,7 +95,7 @@ def read_pairs(files: Sequence[tuple[str, Path, Path]], rules: PairRules) -> Ite
         size = rules.size or made.shape[1:3]
         if rules.size is None and not _same_aspect(made.shape, true.shape):
             raise DataError(
-                f"{name}: generated {made.shape[2]}x{made.shape[1]}, real {true.shape[2]}x{true.shape[1]}: another shape.",
+                f"{name}: generated {made.shape[2]}x{made.shape[1]}, real {true.shape[2]}x{true.shape[1]}: unlike shapes.",
                 "Bring both to one size with --size HEIGHTxWIDTH.",
             )
         fps = rules.fps or true_fps
