@@ -1,0 +1,1 @@
+"""The search: space, suggestions, trials, candidates, front."""

@@ -1,0 +1,181 @@
+"""The order of trials: anchors first, then suggestions that do not depend on which trial happens to end first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from drivereplay.search.space import FREQUENCY, WEIGHTS, Space, value_of
+from drivereplay.search.suggestions import Suggestions
+from drivereplay.search.trial import TrialRequest
+from drivereplay.spec import Spec
+
+Next = TrialRequest | Literal["wait", "finished"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a trial ended.
+
+    Attributes:
+        values: Its objectives in their own units; None if it failed or was stopped.
+        device_hours: What it cost.
+        worse_by: Violations of the constraints.
+        parameters: Its setting.
+    """
+
+    values: tuple[float, ...] | None
+    device_hours: float = 0.0
+    worse_by: tuple[float, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def lag_of(concurrent: int) -> int:
+    """How many trials a suggestion is behind: trial i knows the results of trials 0 ... i − lag, and of no other.
+
+    With one trial at a time every suggestion knows all before it. With c at a time it waits for trial i − (2c − 1),
+    so that the slowest of c may be overtaken by c − 1 others before a slot stands idle.
+    """
+    return 2 * concurrent - 1
+
+
+class Agenda:
+    """Decides which trial is next.
+
+    Trials are numbered 0, 1, ...: anchors, then suggestions. Before suggestion i is made, exactly the results of trials
+    0 ... i − lag are told to the study, in that order. What is suggested therefore depends on the seed, the lag and the
+    results only: not on speed, and not on where a sweep was killed and resumed.
+
+    Args:
+        spec: The experiment.
+        space: What is searched.
+        suggestions: The study.
+        concurrent: Trials at a time.
+        lag: See `lag_of`; a resumed sweep keeps the one it began with.
+        ended: Trials that ended under an earlier driver.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        space: Space,
+        suggestions: Suggestions,
+        *,
+        concurrent: int,
+        lag: int,
+        ended: Mapping[str, Ended],
+    ) -> None:
+        self._spec = spec
+        self._space = space
+        self._suggestions = suggestions
+        self._concurrent = concurrent
+        self._lag = lag
+        self._ended = dict(ended)
+        self._requests: list[TrialRequest] = []
+        self._live: set[str] = set()
+        self._told = 0
+        self._anchors = anchor_requests(spec, space)
+
+    @property
+    def total(self) -> int:
+        """Anchors and suggested trials."""
+        return len(self._anchors) + self._spec.search.trials
+
+    @property
+    def requests(self) -> Sequence[TrialRequest]:
+        """All trials asked for so far, in order."""
+        return self._requests
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial has been asked for and has ended."""
+        return (len(self._requests) >= self.total or self._spent) and not self._live
+
+    def next(self) -> Next:
+        """The next trial, `wait` until another one has ended, or `finished`."""
+        while len(self._requests) < self.total and not self._spent:
+            if len(self._live) >= self._concurrent:
+                return "wait"
+            number = len(self._requests)
+            if number < len(self._anchors):
+                request = self._anchors[number]
+            else:
+                if not self._tell(number - self._lag + 1):
+                    return "wait"
+                request = self._suggested(number)
+            self._requests.append(request)
+            if request.trial not in self._ended:
+                self._live.add(request.trial)
+                return request
+        if self._live:
+            return "wait"
+        self._tell(len(self._requests))
+        return "finished"
+
+    def end(self, trial: str, ended: Ended) -> None:
+        """A trial has ended."""
+        self._ended[trial] = ended
+        self._live.discard(trial)
+
+    @property
+    def _spent(self) -> bool:
+        most = self._spec.search.constraints.get("gpu_hours")
+        return most is not None and sum(ended.device_hours for ended in self._ended.values()) >= most
+
+    def _suggested(self, number: int) -> TrialRequest:
+        index = number - len(self._anchors)
+        name = f"t{index:04d}"
+        if name in self._ended and not self._suggestions.suggested(name):
+            # it ran under another space, or its journal is gone: the study learns of it as of an anchor
+            return TrialRequest(name, "trial", self._spec.seed, self._ended[name].parameters, name)
+        trial = self._suggestions.trial(index, name)
+        return TrialRequest(name, "trial", self._spec.seed, self._space.suggest(trial), name)
+
+    def _tell(self, count: int) -> bool:
+        """Tell the first `count` results in order; False if one of them has not ended."""
+        waiting = self._requests[self._told : max(count, 0)]
+        if any(request.trial not in self._ended for request in waiting):
+            return False
+        for request in waiting:
+            ended = self._ended[request.trial]
+            self._suggestions.tell(request.trial, ended.values, request.parameters, ended.worse_by)
+            self._told += 1
+        return True
+
+
+def anchor_requests(spec: Spec, space: Space) -> list[TrialRequest]:
+    """The anchors that the experiment can have: without replay domains there is neither `replay-only` nor `equal`.
+
+    `equal` has the experiment's own ρ, or the middle of its searched range where that is 0.
+    """
+    requests = []
+    for kind in dict.fromkeys(spec.search.anchors):
+        parameters = _anchor(kind, spec, space)
+        if parameters is not None:
+            requests.append(TrialRequest(kind, kind, spec.seed, parameters, kind))
+    return requests
+
+
+def _anchor(kind: str, spec: Spec, space: Space) -> dict[str, Any] | None:
+    ramp = {"replay.frequency_end": None} if spec.replay.frequency_end is not None else {}
+    count = len(spec.replay.domains)
+    if kind == "base":
+        return {}
+    if kind == "naive":
+        return {FREQUENCY: 0.0, **ramp}
+    if not count:
+        return None
+    if kind == "replay-only":
+        return {FREQUENCY: 1.0, **ramp}
+    return {FREQUENCY: _middle_frequency(spec, space), WEIGHTS: [1.0 / count] * count}
+
+
+def _middle_frequency(spec: Spec, space: Space) -> float:
+    own = float(value_of(spec, FREQUENCY))
+    if own > 0:
+        return own
+    for dimension in space.dimensions:
+        if dimension.key == FREQUENCY and dimension.kind in ("uniform", "loguniform"):
+            return (dimension.low + dimension.high) / 2
+    return 0.5

@@ -1,0 +1,86 @@
+"""`environment.json`: versions, commit, hardware and seeds behind a run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import drivereplay
+from drivereplay.spec import Spec
+
+_PACKAGES = (
+    "ray", "torch", "diffusers", "transformers", "peft", "optuna", "moocore", "numpy", "pyarrow", "decord", "av",
+    "opencv-python-headless",
+)  # fmt: skip
+
+
+def environment(spec: Spec, **more: Any) -> dict[str, Any]:
+    """What has to be known to run the same thing again.
+
+    Args:
+        spec: The experiment; its seeds are named.
+        more: Further sections.
+    """
+    return {
+        "drivereplay": drivereplay.__version__,
+        "commit": _commit(),
+        "python": sys.version.split()[0],
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "cpus": os.cpu_count(),
+            "memory_bytes": _memory_bytes(),
+        },
+        "cluster": _cluster(),
+        "seeds": {"experiment": spec.seed, "evaluation": spec.evaluation.seed},
+        **more,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Of the checkout this package runs from; None for an installed one."""
+    here = Path(drivereplay.__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None
+
+
+def _cluster() -> list[dict[str, float]]:
+    """Resources of the connected Ray cluster's nodes; empty without one."""
+    import ray
+
+    if not ray.is_initialized():
+        return []
+    return [
+        {key: float(value) for key, value in node["Resources"].items() if not key.startswith("node:")}
+        for node in ray.nodes()
+        if node["Alive"]
+    ]

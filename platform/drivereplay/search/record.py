@@ -1,0 +1,196 @@
+"""What a sweep has found so far: the table, the reference point, the front, and those who are told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from drivereplay.errors import DataError, DriveReplayError
+from drivereplay.evaluation.report import Report
+from drivereplay.search.agenda import Ended
+from drivereplay.search.candidates import Candidate, CandidateTable, trial_candidates
+from drivereplay.search.front import (
+    FILE,
+    Front,
+    Reference,
+    front_of,
+    one_protocol,
+    read_front_file,
+    reference_of,
+    stored_reference,
+)
+from drivereplay.search.trial import TrialRequest, evaluation_name
+from drivereplay.spec import Spec
+from drivereplay.storage import Storage
+
+
+class SweepListener(Protocol):
+    """Is told of a sweep's progress, in the driver's process and thread."""
+
+    def started(self, spec: Spec, directory: Storage) -> None:
+        """Before the first trial, also of a resumed sweep."""
+
+    def candidate_finished(self, candidate: Candidate, front: Front, report: Report | None) -> None:
+        """Called once for each candidate, when its trial has ended; the status says how.
+
+        Args:
+            candidate: `finished`, `stopped` or `failed`.
+            front: As it is now, with all candidates of the trial.
+            report: The whole evaluation, where the runner gives one.
+        """
+
+    def ended(self, front: Front) -> None:
+        """After the last trial."""
+
+
+class SweepRecord:
+    """Keeps table and front of a running sweep.
+
+    Args:
+        spec: The experiment.
+        directions: `min` or `max` of each objective.
+        storage: Directory of the run.
+        anchors: Kinds of the anchors that will run.
+        listeners: Told of each candidate.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        directions: Sequence[str],
+        storage: Storage,
+        anchors: Sequence[str],
+        listeners: Sequence[SweepListener] = (),
+    ) -> None:
+        self._spec = spec
+        self._directions = tuple(directions)
+        self._storage = storage
+        self._listeners = listeners
+        self._table = CandidateTable(storage, lazy=True)
+        self._table.recover()
+        one_protocol([c for c in self._table.candidates if c.status == "finished"])
+        self._expected = [kind for kind in ("base", "naive") if kind in anchors]
+        self.reference: Reference | None = None
+        if storage.exists(FILE):
+            self.reference = stored_reference(read_front_file(storage))
+        self._front_due = 0.0
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """All rows."""
+        return self._table.candidates
+
+    def front(self) -> Front:
+        """The front as it is now."""
+        return front_of(self.candidates, self._spec.search.objectives, self._directions, self.reference)
+
+    def already_ended(self) -> dict[str, Ended]:
+        """Trials that ended under an earlier driver."""
+        by_trial: dict[str, list[Candidate]] = {}
+        for row in self.candidates:
+            by_trial.setdefault(row.trial, []).append(row)
+        return {
+            trial: self._ended(rows) for trial, rows in by_trial.items() if all(row.status != "running" for row in rows)
+        }
+
+    def start(self) -> None:
+        """Write a first `front.json`, so that the directory is a sweep from now on, and tell the listeners."""
+        self._fix_reference()
+        self._save(force=True)
+        for listener in self._listeners:
+            listener.started(self._spec, self._storage)
+
+    def evaluated(self, candidate: Candidate) -> None:
+        """A worker has reported a candidate; listeners hear of it when its trial has ended and its status is known."""
+        self._table.append([candidate])
+
+    def trial_ended(self, request: TrialRequest, *, stopped: bool = False, lost: str = "") -> Ended:
+        """A trial has ended; what its worker has written counts, not what was reported.
+
+        Args:
+            stopped: The scheduler has ended it.
+            lost: Why its process could not say itself how it ended.
+        """
+        written = trial_candidates(self._storage.below("trials", request.trial))
+        self._table.append(written)
+        if not self._table.of_trial(request.trial):
+            row = Candidate(request.trial, -1, request.seed, request.kind, request.parameters, setting=request.setting)
+            self._table.append([replace(row, status="failed", reason=lost or "it ended without a word")])
+        if stopped:
+            rows = self._table.settle(request.trial, "stopped", "stopped early by the scheduler")
+        else:
+            rows = self._table.settle(request.trial, "failed", lost or "its process ended without closing its record")
+        self._fix_reference()
+        for row in rows:
+            self._tell(row)
+        self._save()
+        return self._ended(rows)
+
+    def end(self) -> Front:
+        """Write what waits, tell the listeners, and return the front."""
+        self._table.flush()
+        self._fix_reference(final=True)
+        self._save(force=True)
+        front = self.front()
+        for listener in self._listeners:
+            listener.ended(front)
+        return front
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._table.flush()
+        self._save(force=True)
+
+    def first_failure(self) -> Candidate | None:
+        """The first failed candidate of the table, if any."""
+        return next((row for row in self.candidates if row.status == "failed"), None)
+
+    def _ended(self, rows: Sequence[Candidate]) -> Ended:
+        """The last checkpoint speaks for its trial: that is the setting as it was asked for."""
+        plain = [row for row in rows if not row.variant]
+        last = max(plain or rows, key=lambda row: row.step)
+        hours = max((row.cost.get("device_hours", 0.0) for row in rows), default=0.0)
+        finished = all(row.status == "finished" for row in rows)
+        values = last.values(self._spec.search.objectives) if finished else None
+        return Ended(values, hours, (), last.parameters)
+
+    def _fix_reference(self, *, final: bool = False) -> None:
+        """Once base and naive have ended, and never again."""
+        if self.reference is not None:
+            return
+        ended = {row.kind for row in self.candidates if row.status != "running"}
+        if self._spec.search.reference is None and not final and not set(self._expected) <= ended:
+            return
+        search = self._spec.search
+        anchors = self._expected or ("trial",)
+        self.reference = reference_of(self.candidates, search.objectives, self._directions, search.reference, anchors)
+
+    def _tell(self, candidate: Candidate) -> None:
+        if not self._listeners:
+            return
+        report = self._report(candidate)
+        front = self.front()
+        for listener in self._listeners:
+            listener.candidate_finished(candidate, front, report)
+
+    def _report(self, candidate: Candidate) -> Report | None:
+        directory = self._storage.below("trials", candidate.trial, "evaluations")
+        name = f"{evaluation_name(candidate.step, candidate.variant)}.json"
+        if not directory.exists(name):
+            return None
+        try:
+            return Report.load(directory, name)
+        except DataError as error:
+            what = f"The evaluation of {candidate.name} cannot be read: {error.what}"
+            raise DriveReplayError(what, error.fix) from error
+
+    def _save(self, *, force: bool = False) -> None:
+        """Write `front.json`; on the way only as often as leaves nineteen twentieths of the time for other things."""
+        started = time.monotonic()
+        if not force and started < self._front_due:
+            return
+        self.front().save(self._storage)
+        now = time.monotonic()
+        self._front_due = now + 20 * (now - started)

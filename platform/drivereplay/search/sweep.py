@@ -1,0 +1,228 @@
+"""The search: anchors, then suggested trials on Ray Tune; ends with the front."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from drivereplay.errors import DriveReplayError, SpecError
+from drivereplay.search.agenda import Agenda, anchor_requests, lag_of
+from drivereplay.search.candidates import TABLE
+from drivereplay.search.environment import environment
+from drivereplay.search.front import FILE as FRONT
+from drivereplay.search.front import Front
+from drivereplay.search.journal import FILE as JOURNAL
+from drivereplay.search.journal import Journal
+from drivereplay.search.progress import Lines
+from drivereplay.search.record import SweepListener, SweepRecord
+from drivereplay.search.resources import TrialResources, cluster_nodes, trial_resources
+from drivereplay.search.space import Space
+from drivereplay.search.suggestions import Suggestions
+from drivereplay.search.trial import FineTuning, TrialRunner
+from drivereplay.session import ensure_ray
+from drivereplay.spec import Spec, parse_spec
+from drivereplay.storage import Storage
+
+if TYPE_CHECKING:
+    from drivereplay.search.searcher import SweepSearch
+
+__all__ = ["SweepListener", "foresee", "sweep"]
+
+logger = logging.getLogger(__name__)
+ENVIRONMENT = "environment.json"
+
+
+def sweep(
+    spec: Spec,
+    *,
+    resume: bool = False,
+    listeners: Sequence[SweepListener] = (),
+    show_progress: bool = True,
+    runner: TrialRunner | None = None,
+) -> Front:
+    """Run the search of an experiment and leave everything in `<storage>/<name>/`.
+
+    Args:
+        spec: The experiment.
+        resume: Go on with the sweep that is there: every trial that has ended stays as it is, one that was cut off goes
+            on from its last checkpoint. Without a sweep there, begin one.
+        listeners: Told of each candidate, in this process.
+        show_progress: A line for each candidate on standard error.
+        runner: What a trial does; None fine-tunes.
+
+    Raises:
+        SpecError: The experiment, its space or its directory cannot be used; nothing was started.
+        DriveReplayError: All trials failed, or Tune was interrupted.
+    """
+    runner = runner or FineTuning()
+    space = Space.of(spec)
+    directions = runner.directions(spec.search.objectives)
+    storage = Storage.of(spec.storage).below(spec.name)
+    _open(storage, spec, resume)
+    ensure_ray()
+    runner.prepare(spec)
+    resources = trial_resources(spec, cluster_nodes())
+    lag = _begin(storage, spec, resources)
+    anchors = [request.kind for request in anchor_requests(spec, space)]
+    shown = [Lines(spec, len(anchors))] if show_progress else []
+    record = SweepRecord(spec, directions, storage, anchors, [*shown, *listeners])
+    record.start()
+    journal = Journal(storage)
+    try:
+        from drivereplay.search.searcher import SweepSearch
+
+        search = SweepSearch(spec, directions, space, journal, record, resources, lag)
+        _tune(spec, runner, search, resources, storage)
+    finally:
+        journal.close()
+        record.flush()
+    if search.given_up is not None:
+        raise DriveReplayError(
+            f"The sweep was ended because its first trials all failed, {search.given_up.trial} first: "
+            f"{search.given_up.reason}.",
+            "Correct that, delete the run's directory and start again.",
+        )
+    if not search.agenda.complete:
+        raise DriveReplayError(
+            f"The sweep '{spec.name}' was interrupted.", "Go on with `drivereplay sweep EXPERIMENT --resume`."
+        )
+    front = record.end()
+    if not front.front:
+        failed = record.first_failure()
+        why = f"{failed.trial} failed first: {failed.reason}" if failed else "none finished"
+        raise DriveReplayError(f"No trial of the sweep '{spec.name}' finished; {why}.", "Correct that and start again.")
+    return front
+
+
+def foresee(spec: Spec, runner: TrialRunner | None = None) -> dict[str, Any]:
+    """What a sweep would run, without starting anything: anchors, the first suggestions, trials and their resources."""
+    import optuna
+
+    space = Space.of(spec)
+    directions = (runner or FineTuning()).directions(spec.search.objectives)
+    study = optuna.create_study(directions=["minimize" if way == "min" else "maximize" for way in directions])
+    agenda = Agenda(spec, space, Suggestions(study, space, spec), concurrent=10**9, lag=10**9, ended={})
+    first: list[dict[str, Any]] = []
+    while len(first) < min(agenda.total, len(spec.search.anchors) + 3):
+        following = agenda.next()
+        if isinstance(following, str):
+            break
+        first.append({"trial": following.trial, **following.parameters})
+    trained = agenda.total - sum(request.kind == "base" for request in anchor_requests(spec, space))
+    return {
+        "objectives": dict(zip(spec.search.objectives, directions, strict=True)),
+        "parameters": sorted(space.distributions()),
+        "trials": agenda.total,
+        "steps of each": spec.training.steps,
+        "optimiser steps in total": trained * spec.training.steps,
+        "first trials": first,
+        "directory": Storage.of(spec.storage).below(spec.name).uri,
+    }
+
+
+def _open(storage: Storage, spec: Spec, resume: bool) -> None:
+    """Refuse a directory that holds something else."""
+    there = [name for name in (FRONT, TABLE, JOURNAL) if storage.exists(name)]
+    if there and not resume:
+        raise SpecError(
+            f"{storage.uri} already holds a sweep ({', '.join(there)}).",
+            "Go on with it by --resume, or choose another name by --set name=NAME.",
+        )
+    if there and storage.exists("spec.yaml"):
+        import yaml
+
+        earlier = parse_spec(yaml.safe_load(storage.read("spec.yaml")), where=f"{storage.uri}/spec.yaml")
+        _check_same(earlier, spec)
+    storage.check_writable()
+
+
+def _check_same(earlier: Spec, spec: Spec) -> None:
+    """A resumed sweep may grow, but its candidates have to stay comparable."""
+    fixed = ("clip", "model", "target", "evaluation")
+    changed = [key for key in fixed if getattr(earlier, key) != getattr(spec, key)]
+    if earlier.search.objectives != spec.search.objectives:
+        changed.append("search.objectives")
+    if changed:
+        raise SpecError(
+            f"The sweep '{spec.name}' began with other values of {', '.join(changed)}, "
+            "so that its candidates could not be compared with new ones.",
+            "Choose another name by --set name=NAME.",
+        )
+
+
+def _begin(storage: Storage, spec: Spec, resources: TrialResources) -> int:
+    """Write spec.yaml and environment.json; returns the lag, which a resumed sweep keeps."""
+    lag = lag_of(resources.concurrent)
+    if storage.exists(ENVIRONMENT):
+        earlier = json.loads(storage.read(ENVIRONMENT))
+        lag = int(earlier.get("search", {}).get("lag", lag))
+    storage.write("spec.yaml", spec.to_yaml().encode())
+    decided = {"lag": lag, "concurrent": resources.concurrent, "resources": resources.request}
+    storage.write(ENVIRONMENT, json.dumps(environment(spec, search=decided), indent=1).encode())
+    return lag
+
+
+def _tune(spec: Spec, runner: TrialRunner, search: SweepSearch, resources: TrialResources, storage: Storage) -> None:
+    """Run Ray Tune until the agenda is finished."""
+    from ray import tune
+
+    from drivereplay.search.worker import run_trial
+
+    trainable = tune.with_resources(partial(run_trial, spec=spec, runner=runner), resources.request)
+    scratch = storage.below(".tune")
+    with _tune_settings():
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=search,
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: trial.trial_id,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="sweep",
+                storage_path=scratch.root,
+                storage_filesystem=scratch.filesystem if scratch.local is None else None,
+                verbose=0,
+                # of a killed process only: what a trial raises ends it (see `drivereplay.search.worker`)
+                failure_config=tune.FailureConfig(max_failures=2),
+            ),
+        )
+        try:
+            tuner.fit()
+        finally:
+            storage.delete(".tune")
+
+
+@contextmanager
+def _tune_settings() -> Iterator[None]:
+    """Tune reads these from the environment only; they are put back afterwards."""
+    values: Mapping[str, str] = {
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+        "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+        "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+        "TUNE_RESULT_BUFFER_LENGTH": "1",
+    }
+    before = {key: os.environ.get(key) for key in values}
+    os.environ.update(values)
+    # it looks for files of the loggers that are switched off above
+    analysis = logging.getLogger("ray.tune.analysis.experiment_analysis")
+    level = analysis.level
+    analysis.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        analysis.setLevel(level)
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value

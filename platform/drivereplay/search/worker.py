@@ -1,0 +1,154 @@
+"""What runs in a trial's process: the runner, and the record on disk that is written before the driver hears of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from drivereplay.errors import DriveReplayError
+from drivereplay.search.candidates import Candidate, trial_candidates, write_trial_candidates
+from drivereplay.search.trial import Outcome, TrialRequest, TrialRunner
+from drivereplay.spec import Spec
+from drivereplay.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+
+def run_trial(config: Mapping[str, Any], *, spec: Spec, runner: TrialRunner) -> None:
+    """The Tune function trainable: runs one trial and reports each candidate.
+
+    A failure ends the trial with a candidate of status `failed`, not with an exception, so that Tune does not try it
+    again; a killed process is what Tune's own retries are for.
+    """
+    from ray import tune
+
+    # the thread of a stopped trial may be writing a checkpoint; the process is only reused once it has ended
+    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "120")
+    request = TrialRequest.from_json(json.loads(config["request"]))
+    objectives = spec.search.objectives
+
+    def report(candidate: Candidate) -> bool:
+        values = dict(zip(objectives, candidate.values(objectives), strict=True))
+        try:
+            tune.report({**values, "candidate": json.dumps(candidate.to_json()), "step": candidate.step})
+        except SystemExit:
+            # this is how Tune ends a function trainable; the runner shall end the trial in its own way
+            return False
+        return True
+
+    directory = Storage.of(spec.storage).below(spec.name, "trials", request.trial)
+    if not TrialRecord(spec, runner, request, directory, report).run():
+        sys.exit(0)
+
+
+class TrialRecord:
+    """Runs one trial and keeps its `candidates.json`.
+
+    Args:
+        spec: The sweep's experiment.
+        runner: What is run.
+        request: The trial.
+        directory: `trials/<id>`.
+        report: Tells the driver; False when the driver wants the trial to end.
+    """
+
+    def __init__(self, spec: Spec, runner: TrialRunner, request: TrialRequest, directory: Storage, report: Any) -> None:
+        self._spec = spec
+        self._runner = runner
+        self._request = request
+        self._directory = directory
+        self._report = report
+        self._rows: list[Candidate] = []
+        self._go_on = True
+
+    def run(self) -> bool:
+        """Run it to its end; returns False if the driver stopped it.
+
+        An attempt that has already ended (the driver was killed before it heard of it) is only reported again.
+        """
+        earlier = trial_candidates(self._directory)
+        if earlier and all(row.status != "running" for row in earlier):
+            for row in earlier:
+                self._go_on = self._report(row) and self._go_on
+            return self._go_on
+        done = {(row.step, row.variant): _outcome(row) for row in earlier}
+        try:
+            spec = self._request.spec(self._spec)
+            self._directory.write("spec.yaml", spec.to_yaml().encode())
+            self._runner.run(spec, self._request, self._directory, done, self._emit)
+        except DriveReplayError as error:
+            self._fail(str(error))
+        except Exception as error:
+            logger.exception("Trial %s failed", self._request.trial)
+            self._fail(f"{type(error).__name__}: {error}")
+        else:
+            self._end()
+        return self._go_on
+
+    def _emit(self, outcome: Outcome) -> bool:
+        row = Candidate(
+            trial=self._request.trial,
+            step=outcome.step,
+            seed=self._request.seed,
+            kind=self._request.kind,
+            parameters=self._request.parameters,
+            metrics=outcome.metrics,
+            cost=outcome.cost,
+            protocol=outcome.protocol,
+            setting=self._request.setting,
+            variant=outcome.variant,
+            checkpoint=f"trials/{self._request.trial}/{outcome.checkpoint}" if outcome.checkpoint else "",
+        )
+        why = unusable(row, self._spec.search.objectives)
+        if why:
+            row = replace(row, status="failed", reason=why)
+        self._rows.append(row)
+        write_trial_candidates(self._directory, self._rows)
+        self._go_on = self._report(row) and self._go_on
+        return self._go_on and not why
+
+    def _fail(self, reason: str) -> None:
+        if not self._rows:
+            request = self._request
+            self._rows = [
+                Candidate(request.trial, -1, request.seed, request.kind, request.parameters, setting=request.setting)
+            ]
+        self._close("failed", reason)
+        if self._go_on:
+            self._go_on = self._report(self._rows[-1])
+
+    def _end(self) -> None:
+        failed = [row for row in self._rows if row.status == "failed"]
+        if not self._rows:
+            self._fail("The trial ended without an evaluated checkpoint.")
+        elif failed:
+            self._close("failed", failed[0].reason)
+        else:
+            self._close(*(("finished", "") if self._go_on else ("stopped", "stopped early by the scheduler")))
+
+    def _close(self, status: Any, reason: str) -> None:
+        self._rows = [
+            replace(row, status=status, reason=reason) if row.status == "running" else row for row in self._rows
+        ]
+        write_trial_candidates(self._directory, self._rows)
+
+
+def unusable(candidate: Candidate, objectives: Sequence[str]) -> str:
+    """Why the candidate cannot be on a front, or an empty text."""
+    missing = [name for name in objectives if name not in candidate.metrics]
+    if missing:
+        held = ", ".join(sorted(candidate.metrics)) or "none"
+        return f"its report does not hold the objective {', '.join(missing)}; it holds {held}"
+    bad = {n: v for n, v in zip(objectives, candidate.values(objectives), strict=True) if not math.isfinite(v)}
+    return "; ".join(f"objective {name} is {value}" for name, value in bad.items())
+
+
+def _outcome(row: Candidate) -> Outcome:
+    checkpoint = row.checkpoint.removeprefix(f"trials/{row.trial}/")
+    return Outcome(row.step, row.metrics, row.protocol, row.cost, row.variant, checkpoint)

@@ -1,0 +1,108 @@
+"""The table of candidates: each name once, whole files only, complete after a kill."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from drivereplay.errors import DriveReplayError
+from drivereplay.evaluation.report import Estimate
+from drivereplay.search.candidates import (
+    OF_TRIAL,
+    TABLE,
+    Candidate,
+    CandidateTable,
+    trial_candidates,
+    write_trial_candidates,
+)
+from drivereplay.storage import Storage
+
+ROW = Candidate(
+    trial="t0000",
+    step=20,
+    seed=3,
+    kind="trial",
+    parameters={"replay.frequency": 0.25, "replay.weights": [0.5, 0.5], "replay.layout": "burst"},
+    metrics={"fidelity.psnr": Estimate(20.5, 20.0, 21.0, 8), "agents.ade": Estimate(0.1, math.nan, math.nan, 1)},
+    cost={"train_s": 12.5},
+    protocol="abc",
+    status="finished",
+    setting="t0000",
+    checkpoint="trials/t0000/checkpoints/step-20",
+)
+
+
+def same(a: Candidate, b: Candidate) -> bool:
+    """Equal, where NaN equals NaN."""
+    return repr(a) == repr(b)
+
+
+def test_candidates_survive_the_file_and_json(tmp_path: Path) -> None:
+    other = replace(ROW, trial="t0001", metrics={"fidelity.psnr": Estimate(19.0, 18.0, 20.0, 8)}, cost={})
+    CandidateTable(Storage.of(tmp_path)).append([ROW, other])
+    found = CandidateTable.read(Storage.of(tmp_path))
+    assert [same(a, b) for a, b in zip(found, (ROW, other), strict=True)] == [True, True]
+    assert same(Candidate.from_json(ROW.to_json()), ROW)
+    assert ROW.name == "t0000@20"
+    assert replace(ROW, variant="wise-ft 0.5").name == "t0000@20+wise-ft 0.5"
+
+
+def test_any_parquet_reader_finds_one_column_per_figure(tmp_path: Path) -> None:
+    CandidateTable(Storage.of(tmp_path)).append([ROW])
+    row = pq.read_table(tmp_path / TABLE).to_pylist()[0]
+    assert row["fidelity.psnr"] == 20.5
+    assert (row["fidelity.psnr.low"], row["fidelity.psnr.high"], row["fidelity.psnr.n"]) == (20.0, 21.0, 8)
+    assert (row["trial"], row["step"], row["status"], row["cost.train_s"]) == ("t0000", 20, "finished", 12.5)
+
+
+def test_a_name_is_there_once_and_its_status_may_change(tmp_path: Path) -> None:
+    table = CandidateTable(Storage.of(tmp_path))
+    table.append([replace(ROW, status="running"), replace(ROW, step=40, status="running")])
+    table.append([replace(ROW, status="running")])
+    assert len(table.candidates) == 2
+    settled = table.settle("t0000", "stopped", "too slow")
+    assert {(row.step, row.status, row.reason) for row in settled} == {
+        (20, "stopped", "too slow"),
+        (40, "stopped", "too slow"),
+    }
+    assert {row.status for row in CandidateTable.read(Storage.of(tmp_path))} == {"stopped"}
+
+
+def test_a_lazy_table_waits_and_flush_writes(tmp_path: Path) -> None:
+    table = CandidateTable(Storage.of(tmp_path), lazy=True)
+    table.append([ROW])
+    table._write_s = 1e9  # as if rewriting took very long
+    table.append([replace(ROW, trial="t0001")])
+    assert len(CandidateTable.read(Storage.of(tmp_path))) == 1
+    assert len(table.candidates) == 2
+    table.flush()
+    assert len(CandidateTable.read(Storage.of(tmp_path))) == 2
+
+
+def test_what_trials_wrote_completes_the_table(tmp_path: Path) -> None:
+    storage = Storage.of(tmp_path)
+    CandidateTable(storage).append([replace(ROW, status="running"), replace(ROW, trial="t0009")])
+    write_trial_candidates(storage.below("trials", "t0000"), [ROW, replace(ROW, step=40)])
+    # the table knows better than a worker that had not heard of its end
+    write_trial_candidates(storage.below("trials", "t0009"), [replace(ROW, trial="t0009", status="running")])
+    table = CandidateTable(storage)
+    assert table.recover() == 2
+    assert {(row.name, row.status) for row in table.candidates} == {
+        ("t0000@20", "finished"),
+        ("t0000@40", "finished"),
+        ("t0009@20", "finished"),
+    }
+    assert table.recover() == 0
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / TABLE).write_bytes(b"PAR1 this is no table")
+    with pytest.raises(DriveReplayError, match=r"candidates\.parquet cannot be read"):
+        CandidateTable(Storage.of(tmp_path))
+    (tmp_path / OF_TRIAL).write_text("[{")
+    with pytest.raises(DriveReplayError, match=r"candidates\.json is not valid JSON"):
+        trial_candidates(Storage.of(tmp_path))
