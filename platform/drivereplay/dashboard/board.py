@@ -156,11 +156,16 @@ class SweepBoard:
             kind = {"kind": candidate.kind, "seed": candidate.seed}
             add_hparams(writer, {**parameters, **kind}, candidate.trial, failed=candidate.status == "failed")
 
-    def _searched(self) -> list[str]:
-        names: list[str] = []
-        for key in self._spec.search.space:
-            names += self._setup["mix"] if key == WEIGHTS else [key]
-        return [*names, "kind", "seed"]
+    def _searched(self) -> dict[str, bool]:
+        """The HParams columns, and whether each is a number."""
+        columns: dict[str, bool] = {}
+        for key, form in self._spec.search.space.items():
+            if key == WEIGHTS:
+                columns |= dict.fromkeys(self._setup["mix"], True)
+                continue
+            choices = form.get("choice", [0.0]) if isinstance(form, dict) else [0.0]
+            columns[key] = all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in choices)
+        return {**columns, "kind": False, "seed": True}
 
 
 def flat_parameters(parameters: Mapping[str, Any], spec: Spec) -> dict[str, Any]:

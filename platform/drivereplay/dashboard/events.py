@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,28 +79,43 @@ def add_animation(writer: Any, tag: str, frames: NDArray[np.uint8], fps: float, 
     writer._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
 
 
-def add_hparams_columns(writer: Any, parameters: Sequence[str], objectives: Mapping[str, str]) -> None:
-    """The HParams tab's columns: searched keys, and the objectives with what is better in the description."""
-    from tensorboard.plugins.hparams import api_pb2, summary
+def add_hparams_columns(writer: Any, parameters: Mapping[str, bool], objectives: Mapping[str, str]) -> None:
+    """The HParams tab's columns.
+
+    Args:
+        writer: A `SummaryWriter` of any run below the log directory.
+        parameters: Name → whether it is a number; others are texts.
+        objectives: Metric → `min` or `max`, said in the column's description.
+    """
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
     better = {"min": "lower is better", "max": "higher is better"}
-    columns = [
-        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=name), display_name=name, description=better[direction])
-        for name, direction in objectives.items()
-    ]
-    infos = [api_pb2.HParamInfo(name=name, display_name=name) for name in parameters]
-    _add(writer, summary.experiment_pb(hparam_infos=infos, metric_infos=columns))
+    kinds = {True: api_pb2.DATA_TYPE_FLOAT64, False: api_pb2.DATA_TYPE_STRING}
+    experiment = api_pb2.Experiment(
+        hparam_infos=[api_pb2.HParamInfo(name=name, type=kinds[number]) for name, number in parameters.items()],
+        metric_infos=[
+            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=name), display_name=name, description=better[direction])
+            for name, direction in objectives.items()
+        ],
+    )
+    _add_hparams(writer, metadata.EXPERIMENT_TAG, plugin_data_pb2.HParamsPluginData(experiment=experiment))
 
 
 def add_hparams(writer: Any, parameters: Mapping[str, Any], trial: str, *, failed: bool) -> None:
     """One row of the HParams tab; its figures are the run's scalars."""
-    from tensorboard.plugins.hparams import api_pb2, summary
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summary_v2
 
     values = {key: v if isinstance(v, bool | int | float | str) else str(v) for key, v in parameters.items()}
+    writer._get_file_writer().add_summary(summary_v2.hparams_pb(values, trial_id=trial))
     status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
-    _add(writer, summary.session_start_pb(values, group_name=trial))
-    _add(writer, summary.session_end_pb(status))
+    end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+    _add_hparams(writer, metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=end))
 
 
-def _add(writer: Any, summary: Any) -> None:
-    writer._get_file_writer().add_summary(summary)
+def _add_hparams(writer: Any, tag: str, data: Any) -> None:
+    """TensorBoard's own helper for these two (`hparams.summary`) needs TensorFlow."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import metadata
+
+    value = Summary.Value(tag=tag, tensor=metadata.NULL_TENSOR, metadata=metadata.create_summary_metadata(data))
+    writer._get_file_writer().add_summary(Summary(value=[value]))

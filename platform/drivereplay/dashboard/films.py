@@ -33,12 +33,15 @@ def add_films(
     Returns:
         The clips.
     """
-    from drivereplay.data.video import read_video
     from tensorboard_pareto import add_video
 
     storage = trial.below(VIDEOS)
     names = set(storage.names())
     clips = [m["clip"] for m in map(_REAL.fullmatch, sorted(names)) if m and f"{m['clip']}-generated.mp4" in names]
+    if not clips:
+        return set()
+    from drivereplay.data.video import read_video
+
     shared: dict[str, Any] = {"fps": spec.clip.fps, "context": spec.clip.context, "step": max(candidate.step, 0)}
     for clip in clips:
         with tempfile.TemporaryDirectory() as scratch:
