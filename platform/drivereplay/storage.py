@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import random
+import re
 import shutil
+import threading
+import time
+import urllib.parse
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow.fs as pafs
 
 from drivereplay.errors import DriveReplayError, SpecError
 
+_T = TypeVar("_T")
+
+PATIENCE_S = 60.0
+"""How long a storage may stay away before what needs it fails."""
+
+_PARTIAL = ".partial"
+_AWAY = {
+    errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN,
+    errno.ENOTCONN, errno.ECONNRESET, errno.ECONNREFUSED, errno.EAGAIN, errno.EREMOTEIO,
+}  # fmt: skip
+# pyarrow gives the errors of object stores no number, only words: those of AWS's and of Google's libraries
+_AWAY_WORDS = re.compile(
+    r"HTTP status (5\d\d|429|408)|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|INTERNAL_ERROR|NETWORK_CONNECTION"
+    r"|REQUEST_TIMEOUT|THROTTL|UNAVAILABLE|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED|curlCode|timed? ?out|half written",
+    re.IGNORECASE,
+)
+_SECRET_KEYS = re.compile(r"secret|token|password|credential$|access_key|account_key|signature|^sig$", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Storage:
     """A directory on some filesystem; `relative` paths below use forward slashes.
+
+    A storage that is away for a moment (time-outs, 503, a stale mount) is asked again with growing pauses, for at most
+    `PATIENCE_S` seconds; every method can so take that long, and then raises the OSError that it met.
 
     Attributes:
         filesystem: The pyarrow filesystem.
@@ -29,21 +58,29 @@ class Storage:
 
     @classmethod
     def of(cls, uri: str | Path) -> Storage:
-        """Open a directory or URI; nothing is created."""
+        """Open a directory or URI; nothing is created.
+
+        Raises:
+            SpecError: The URI cannot be used, or holds a secret (specs, logs and events would show it).
+        """
         text = str(uri)
         if "://" not in text:
             path = Path(text).expanduser().absolute()
             return cls(pafs.LocalFileSystem(), path.as_posix(), path.as_posix())
+        _refuse_secrets(text)
         try:
             filesystem, root = pafs.FileSystem.from_uri(text)
         except (ValueError, OSError, TypeError) as error:
             raise SpecError(f"storage {text}: {error}.", "Give a directory or a pyarrow filesystem URI.") from error
+        if not root.rstrip("/"):
+            raise SpecError(f"storage {text} names no directory.", "Give a directory below it, such as s3://bucket/runs.")
         return cls(filesystem, root.rstrip("/"), text)
 
     def below(self, *parts: str) -> Storage:
         """The storage of a subdirectory."""
         relative = self._relative("/".join(parts))
-        return Storage(self.filesystem, f"{self.root}/{relative}", f"{self.uri.rstrip('/')}/{relative}")
+        address, mark, options = self.uri.partition("?")
+        return Storage(self.filesystem, self.path(relative), f"{address.rstrip('/')}/{relative}{mark}{options}")
 
     @property
     def local(self) -> Path | None:
@@ -52,7 +89,8 @@ class Storage:
 
     def path(self, relative: str) -> str:
         """The full path on the filesystem."""
-        return f"{self.root}/{self._relative(relative)}"
+        inside = self._relative(relative)
+        return f"{self.root}/{inside}" if inside else self.root
 
     def check_writable(self) -> None:
         """Write and remove a probe file.
@@ -65,11 +103,13 @@ class Storage:
             self.write(probe, b"drivereplay")
             self.delete(probe)
         except OSError as error:
-            raise SpecError(f"storage {self.uri} cannot be written: {error}.", "Set `storage` to a place that can.") from error
+            raise SpecError(
+                f"storage {self.uri} cannot be written: {error}.", "Set `storage` to a place that can."
+            ) from error
 
     def exists(self, relative: str) -> bool:
         """Whether a file or directory is there."""
-        return bool(self.filesystem.get_file_info(self.path(relative)).type != pafs.FileType.NotFound)
+        return bool(self._info(self.path(relative)).type != pafs.FileType.NotFound)
 
     def read(self, relative: str) -> bytes:
         """The whole file.
@@ -77,66 +117,165 @@ class Storage:
         Raises:
             FileNotFoundError: It is not there.
         """
-        with self.filesystem.open_input_stream(self.path(relative)) as stream:
-            return bytes(stream.read())
+        path = self.path(relative)
+
+        def whole() -> bytes:
+            with self.filesystem.open_input_stream(path) as stream:
+                return bytes(stream.read())
+
+        return patiently(whole)
 
     def write(self, relative: str, data: bytes) -> None:
         """Write a whole file so that a reader sees the old one or the new one, never half of it."""
         path = self.path(relative)
-        local = self.local
-        if local is None:
-            # object stores publish a file when its stream is closed
-            with self.filesystem.open_output_stream(path) as stream:
-                stream.write(data)
-            return
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        patiently(lambda: _publish(Path(path), data) if self.local is not None else self._put(path, data))
 
     def names(self, relative: str = "") -> list[str]:
-        """Sorted names of what lies directly in a directory; empty if it is not there."""
-        path = self.path(relative) if relative else self.root
-        selector = pafs.FileSelector(path, allow_not_found=True)
-        return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
+        """Sorted names of what lies directly in a directory, without half-written files; empty if it is not there."""
+        selector = pafs.FileSelector(self.path(relative), allow_not_found=True)
+        found = patiently(lambda: self.filesystem.get_file_info(selector))
+        return sorted(info.base_name for info in found if not info.base_name.endswith(_PARTIAL))
 
     def delete(self, relative: str) -> None:
         """Remove a file or a directory with all that is in it; nothing happens if it is not there."""
         path = self.path(relative)
-        kind = self.filesystem.get_file_info(path).type
-        if kind == pafs.FileType.Directory:
-            self.filesystem.delete_dir(path)
-        elif kind != pafs.FileType.NotFound:
-            self.filesystem.delete_file(path)
+
+        def gone() -> None:
+            kind = self.filesystem.get_file_info(path).type
+            try:
+                if kind == pafs.FileType.Directory:
+                    self.filesystem.delete_dir(path)
+                elif kind != pafs.FileType.NotFound:
+                    self.filesystem.delete_file(path)
+            except FileNotFoundError:
+                return  # somebody else removed it in the meantime
+
+        patiently(gone)
 
     def upload(self, directory: Path, relative: str) -> None:
-        """Copy a local directory here; for local storage by one rename where possible, so that it is never half there."""
-        local = self.local
-        if local is not None:
-            target = local / self._relative(relative)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-            shutil.copytree(directory, temporary)
-            if target.exists():
-                shutil.rmtree(target)
-            temporary.replace(target)
-            return
-        pafs.copy_files(str(directory), self.path(relative), pafs.LocalFileSystem(), self.filesystem)
+        """Copy a local directory here, in place of what was there.
+
+        On a local filesystem it is renamed into place when it is whole. An object store knows no such thing: what must
+        never be read half is written with a manifest as its last file, as checkpoints are.
+        """
+        patiently(lambda: self._upload(directory, self.path(relative)))
 
     def download(self, relative: str, directory: Path) -> None:
         """Copy a directory from here to a local one."""
         directory.mkdir(parents=True, exist_ok=True)
-        pafs.copy_files(self.path(relative), str(directory), self.filesystem, pafs.LocalFileSystem())
+        path = self.path(relative)
+        patiently(lambda: pafs.copy_files(path, str(directory), self.filesystem, pafs.LocalFileSystem()))
+
+    def _info(self, path: str) -> pafs.FileInfo:
+        return patiently(lambda: self.filesystem.get_file_info(path))
+
+    def _put(self, path: str, data: bytes) -> None:
+        # an object store shows a file when its stream is closed; a stream that broke may be closed too soon
+        with self.filesystem.open_output_stream(path) as stream:
+            stream.write(data)
+        size = self.filesystem.get_file_info(path).size
+        if size != len(data):
+            raise OSError(errno.EIO, f"half written: {size} of {len(data)} bytes", path)
+
+    def _upload(self, directory: Path, path: str) -> None:
+        if self.local is None:
+            stale = self.filesystem.get_file_info(path).type != pafs.FileType.NotFound
+            if stale:
+                self.filesystem.delete_dir(path)
+            pafs.copy_files(str(directory), path, pafs.LocalFileSystem(), self.filesystem)
+            self._compare(directory, path)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _beside(target)
+        try:
+            shutil.copytree(directory, temporary)
+            if target.exists():
+                shutil.rmtree(target)
+            temporary.replace(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _compare(self, directory: Path, path: str) -> None:
+        files = [file for file in directory.rglob("*") if file.is_file()]
+        there = self.filesystem.get_file_info([f"{path}/{file.relative_to(directory).as_posix()}" for file in files])
+        for file, info in zip(files, there, strict=True):
+            if info.size != file.stat().st_size:
+                raise OSError(errno.EIO, f"half written: {info.size} of {file.stat().st_size} bytes", info.path)
 
     def _relative(self, relative: str) -> str:
         parts = [part for part in relative.split("/") if part]
         if any(part == ".." for part in parts):
             raise DriveReplayError(f"The path '{relative}' would leave the storage {self.uri}.")
         return "/".join(parts)
+
+
+def patiently(action: Callable[[], _T], patience_s: float | None = None) -> _T:
+    """Do something with a storage; while the storage is away, try again with growing pauses.
+
+    Args:
+        action: What to do; it must be able to be done twice.
+        patience_s: Longest time after which a failure is final; None means `PATIENCE_S`.
+
+    Raises:
+        OSError: What the last attempt met. Errors that waiting does not heal (no such file, no permission, disk full)
+            come at once.
+    """
+    deadline = time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
+    pause_s = 0.1
+    while True:
+        try:
+            return action()
+        except OSError as error:
+            if not is_away(error) or time.monotonic() + pause_s > deadline:
+                raise
+        # the workers of a sweep meet the same trouble in the same second: they must not come back in the same second
+        threading.Event().wait(pause_s * random.uniform(0.5, 1.0))
+        pause_s = min(2 * pause_s, 5.0)
+
+
+def is_away(error: OSError) -> bool:
+    """Whether an error means that the storage is not there now, and may be again."""
+    if isinstance(
+        error, FileNotFoundError | PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError
+    ):
+        return False
+    return error.errno in _AWAY if error.errno is not None else bool(_AWAY_WORDS.search(str(error)))
+
+
+def _publish(target: Path, data: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(target)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    # the new name itself must survive a power cut too
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}{_PARTIAL}")
+
+
+def _refuse_secrets(uri: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(uri)
+        keys = [key for key, _ in urllib.parse.parse_qsl(parts.query)]
+    except ValueError as error:
+        raise SpecError(f"storage: not a URI ({error}).", "Give a directory or a pyarrow filesystem URI.") from error
+    user, at, _ = parts.netloc.rpartition("@")
+    found = next((key for key in keys if _SECRET_KEYS.search(key)), None)
+    if found or (at and (":" in user or parts.scheme == "s3")):
+        raise SpecError(
+            f"storage {parts.scheme}://...: the URI holds a secret ({found or 'before the @'}) that specs would show.",
+            "Give it as the provider's environment variables (AWS_ACCESS_KEY_ID, ...) or as the machine's role.",
+        )
