@@ -104,6 +104,14 @@ def checkpoints(directory: Storage) -> list[Checkpoint]:
     return sorted(found, key=lambda c: c.step)
 
 
+def clear(directory: Storage, *, everything: bool) -> None:
+    """Remove what a killed writer left, or all checkpoints."""
+    complete = set() if everything else {directory_name(found.step) for found in checkpoints(directory)}
+    for name in directory.names(CHECKPOINTS):
+        if name not in complete:
+            directory.delete(f"{CHECKPOINTS}/{name}")
+
+
 def is_complete(checkpoint: Storage) -> bool:
     """Whether the manifest is there and every file in it has its size."""
     try:

@@ -53,10 +53,10 @@ def checkpoint_steps(spec: Spec) -> frozenset[int]:
     return frozenset({*range(every, steps + 1, every), steps} if steps else {0})
 
 
-def begin(model: VideoModel, spec: Spec, directory: Storage, resume: bool) -> tuple[LoopState, dict[str, Any]]:
+def begin(model: VideoModel, spec: Spec, directory: Storage) -> tuple[LoopState, dict[str, Any]]:
     """The state to go on from: a new one, or that of the last complete checkpoint."""
     state = new_state(model, spec)
-    found = checkpoints(directory) if resume else []
+    found = checkpoints(directory)
     return state, restore(state, found[-1]) if found else {}
 
 

@@ -16,7 +16,7 @@ from drivereplay.models import load_model
 from drivereplay.models.base import VideoModel
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
-from drivereplay.training.checkpoint import Checkpoint, checkpoints, read_extra
+from drivereplay.training.checkpoint import Checkpoint, checkpoints, clear, read_extra
 from drivereplay.training.group import Group
 from drivereplay.training.loop import LoopState, fine_tune
 from drivereplay.training.progress import Progress
@@ -85,17 +85,14 @@ def train(
     directory.check_writable()
     by_name = prepare(spec) if indexes is None else indexes
     ordered = [by_name[domain.name] for domain in spec.domains]
-    if not resume:
-        directory.delete("checkpoints")
+    clear(directory, everything=not resume)
     if spec.training.max_workers > 1:
         from drivereplay.training.workers import train_with_workers
 
-        stopped = train_with_workers(spec, directory, ordered, resume, on_checkpoint, show_progress)
+        stopped = train_with_workers(spec, directory, ordered, on_checkpoint, show_progress)
         first = None
     else:
-        stopped, first = _train_here(
-            spec, directory, ordered, resume, on_checkpoint, base_model, show_progress, started
-        )
+        stopped, first = _train_here(spec, directory, ordered, on_checkpoint, base_model, show_progress, started)
     found = checkpoints(directory)
     return TrainingResult(
         directory=directory,
@@ -139,7 +136,6 @@ def _train_here(
     spec: Spec,
     directory: Storage,
     indexes: Sequence[ClipIndex],
-    resume: bool,
     on_checkpoint: Callable[[CheckpointEvent], None] | None,
     base_model: VideoModel | None,
     show_progress: bool,
@@ -152,7 +148,7 @@ def _train_here(
     device = choose_device(spec)
     set_threads(spec)
     model = (copy.deepcopy(base_model) if base_model is not None else load_model(spec)).to(device)
-    state, extra = begin(model, spec, directory, resume)
+    state, extra = begin(model, spec, directory)
 
     def checkpointed(state: LoopState, saved: Checkpoint, metrics: dict[str, float]) -> bool:
         if on_checkpoint is None:

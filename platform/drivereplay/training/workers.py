@@ -29,7 +29,6 @@ def train_with_workers(
     spec: Spec,
     directory: Storage,
     indexes: Sequence[ClipIndex],
-    resume: bool,
     on_checkpoint: Callable[[CheckpointEvent], None] | None,
     show_progress: bool,
 ) -> bool:
@@ -47,7 +46,7 @@ def train_with_workers(
     ensure_ray()
     _require_room(spec)
     mailbox = Mailbox.remote()  # type: ignore[attr-defined]
-    trainer = _trainer(spec, directory, indexes, resume, mailbox)
+    trainer = _trainer(spec, directory, indexes, mailbox)
     executor = ThreadPoolExecutor(1, thread_name_prefix="drivereplay-fit")
     fit = executor.submit(trainer.fit)
     fit.add_done_callback(lambda _: ray.get(mailbox.close.remote()))
@@ -120,7 +119,7 @@ class _Listener:
         return self.stopped or self.failure is not None
 
 
-def _trainer(spec: Spec, directory: Storage, indexes: Sequence[ClipIndex], resume: bool, mailbox: Any) -> Any:
+def _trainer(spec: Spec, directory: Storage, indexes: Sequence[ClipIndex], mailbox: Any) -> Any:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -129,7 +128,7 @@ def _trainer(spec: Spec, directory: Storage, indexes: Sequence[ClipIndex], resum
     per_worker = {"CPU": resources.cpus_per_worker}
     if with_gpu:
         per_worker["GPU"] = resources.gpus_per_worker
-    config = {"spec": spec, "directory": directory, "indexes": list(indexes), "resume": resume, "mailbox": mailbox}
+    config = {"spec": spec, "directory": directory, "indexes": list(indexes), "mailbox": mailbox}
     return TorchTrainer(
         _work,
         train_loop_config=config,
@@ -176,10 +175,8 @@ def _work(config: dict[str, Any]) -> None:
     def checkpointed(state: LoopState, saved: Checkpoint, metrics: dict[str, float]) -> bool:
         return bool(ray.get(mailbox.ask.remote("checkpoint", (state.step, saved.storage, metrics))))
 
-    # a group that Ray restarted goes on even in a run that was begun anew
-    resume = config["resume"] or bool(checkpoints(directory))
     model = load_model(spec, device=choose_device(spec))
-    state, extra = begin(model, spec, directory, resume)
+    state, extra = begin(model, spec, directory)
     hooks = RunHooks(spec, directory, indexes, group, state, extra, _Posted(mailbox, spec), checkpointed)
     try:
         if extra:
