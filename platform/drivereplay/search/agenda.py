@@ -139,7 +139,8 @@ class Agenda:
             return False
         for request in waiting:
             ended = self._ended[request.trial]
-            self._suggestions.tell(request.trial, ended.values, request.parameters, ended.worse_by)
+            if request.kind != "base":  # which is no point of the space: nothing was trained
+                self._suggestions.tell(request.trial, ended.values, request.parameters, ended.worse_by)
             self._told += 1
         return True
 

@@ -34,8 +34,6 @@ def make_sampler(
     Raises:
         SpecError: `qlognehvi` without its extra.
     """
-    # Optuna reports every study and fallback; what matters is in the sweep's own lines
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     start = startup_trials(search)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -116,6 +114,11 @@ def _at(distribution: BaseDistribution, unit: float) -> Any:
         case FloatDistribution():
             return distribution.low + unit * (distribution.high - distribution.low)
     raise TypeError(f"unknown distribution {distribution!r}")
+
+
+def quiet_optuna() -> None:
+    """Optuna reports every study and every fallback; what matters is in the sweep's own lines."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def startup_trials(search: SearchSpec) -> int:

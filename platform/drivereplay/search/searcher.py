@@ -15,6 +15,7 @@ from drivereplay.search.candidates import Candidate
 from drivereplay.search.journal import Journal
 from drivereplay.search.record import SweepRecord
 from drivereplay.search.resources import TrialResources
+from drivereplay.search.samplers import quiet_optuna
 from drivereplay.search.space import Space
 from drivereplay.search.suggestions import Suggestions, check_journal, study_name
 from drivereplay.search.trial import TrialRequest
@@ -51,6 +52,7 @@ class SweepSearch(OptunaSearch):
         resources: TrialResources,
         lag: int,
     ) -> None:
+        quiet_optuna()
         storage = journal.storage()
         check_journal([study.study_name for study in storage.get_all_studies()], spec, "study.journal")
         super().__init__(

@@ -21,6 +21,7 @@ from drivereplay.search.journal import Journal
 from drivereplay.search.progress import Lines
 from drivereplay.search.record import SweepListener, SweepRecord
 from drivereplay.search.resources import TrialResources, cluster_nodes, trial_resources
+from drivereplay.search.samplers import quiet_optuna
 from drivereplay.search.space import Space
 from drivereplay.search.suggestions import Suggestions
 from drivereplay.search.trial import FineTuning, TrialRunner
@@ -105,6 +106,7 @@ def foresee(spec: Spec, runner: TrialRunner | None = None) -> dict[str, Any]:
 
     space = Space.of(spec)
     directions = (runner or FineTuning()).directions(spec.search.objectives)
+    quiet_optuna()
     study = optuna.create_study(directions=["minimize" if way == "min" else "maximize" for way in directions])
     agenda = Agenda(spec, space, Suggestions(study, space, spec), concurrent=10**9, lag=10**9, ended={})
     first: list[dict[str, Any]] = []
