@@ -52,7 +52,12 @@ def test_the_autoencoder_is_scaled_as_its_pipeline_scales_it() -> None:
 
 @pytest.mark.parametrize(
     ("sizes", "message"),
-    [((8, 32, 48), "nearest number is 9"), ((9, 30, 48), "32 × 48"), ((9, 32, 47), "32 × 48"), ((3, 32, 48), "nearest number is")],
+    [
+        ((8, 32, 48), "nearest number is 9"),
+        ((9, 30, 48), "32 × 48"),
+        ((9, 32, 47), "32 × 48"),
+        ((3, 32, 48), "nearest number is"),
+    ],
 )
 def test_sizes_that_cannot_be_encoded_are_refused(sizes: tuple[int, int, int], message: str) -> None:
     codec = WanCodec(small_vae())

@@ -17,13 +17,13 @@ PIXEL_DIRECTORY = "codec"
 
 
 def to_signed(frames: Tensor) -> Tensor:
-    """uint8 RGB (B, T, H, W, 3) → float32 (B, 3, T, H, W) in [-1, 1]."""
-    return frames.movedim(-1, 1).float().div_(127.5).sub_(1.0)
+    """uint8 RGB (B, T, H, W, 3) → float32 (B, 3, T, H, W) in [-1, 1]; the arithmetic of diffusers' `VideoProcessor`."""
+    return frames.movedim(-1, 1).float().div_(255.0).mul_(2.0).sub_(1.0)
 
 
 def to_frames(video: Tensor) -> Tensor:
     """Float (B, 3, T, H, W) in [-1, 1] → uint8 RGB (B, T, H, W, 3); values outside are clamped."""
-    return video.float().clamp(-1.0, 1.0).add(1.0).mul(127.5).round().to(torch.uint8).movedim(1, -1)
+    return video.float().mul(0.5).add(0.5).clamp(0.0, 1.0).mul(255.0).round().to(torch.uint8).movedim(1, -1)
 
 
 class Codec(ABC):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
+import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +20,50 @@ CARD = "drivereplay.json"
 
 
 @dataclass(frozen=True)
-class Extras:
-    """What a stock directory says about its pipeline, kept so that a checkpoint says the same.
+class Origin:
+    """Where a model comes from, kept so that a checkpoint says the same of its pipeline.
 
     Attributes:
         pipeline: The pipeline's class name.
+        directory: The diffusers directory it was read from; None for a new model.
+        index: Its `model_index.json`; empty for a new model.
     """
 
     pipeline: str
+    directory: Path | None = None
+    index: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def none(cls, pipeline: str) -> Extras:
-        """For a model that comes from no directory."""
-        return cls(pipeline)
-
-    @classmethod
-    def open(cls, directory: Path) -> Extras:
+    def of(cls, directory: Path) -> Origin:
         """Of a directory in diffusers' layout."""
-        return cls(str(read_index(directory)["_class_name"]))
+        index = read_index(directory)
+        return cls(str(index["_class_name"]), directory, index)
+
+    def has(self, part: str) -> bool:
+        """Whether the directory holds a part."""
+        return (self.index.get(part) or [None])[0] is not None
+
+    def folder(self, part: str) -> Path:
+        """Where a part lies.
+
+        Raises:
+            ModelError: The directory has gone since the model was read.
+        """
+        if self.directory is None or not (self.directory / part).is_dir():
+            raise ModelError(f"{self.directory}/{part} has gone since the model was read.", "Put the base back.")
+        return self.directory / part
+
+    def link(self, part: str, target: Path) -> None:
+        """Put an unchanged part into another checkpoint without copying its bytes, where the filesystem can."""
+        for source in sorted(self.folder(part).rglob("*")):
+            if source.is_file():
+                place = target / part / source.relative_to(self.folder(part))
+                place.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    # hub snapshots are links to blobs: take the blob
+                    place.hardlink_to(source.resolve())
+                except OSError:
+                    shutil.copyfile(source, place)
 
 
 def read_index(directory: Path) -> dict[str, Any]:
@@ -72,8 +100,7 @@ def read_part(cls: Any, directory: Path, part: str) -> Any:
     folder = directory / part
     if not folder.is_dir():
         raise ModelError(f"{directory} has no {part}/.", "Give a complete diffusers directory.")
-    has_weights = hasattr(cls, "load_state_dict") or hasattr(cls, "state_dict")
-    if not has_weights:
+    if not hasattr(cls, "state_dict"):
         try:
             return cls.from_pretrained(folder)
         except (OSError, ValueError, TypeError) as error:
@@ -108,8 +135,6 @@ def built(cls: Any, config: Mapping[str, Any]) -> Any:
     Raises:
         ModelError: The class does not take the configuration.
     """
-    import inspect
-
     known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
     unknown = sorted(set(config) - set(known))
     if unknown:
@@ -128,14 +153,39 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def write_index(directory: Path, extras: Extras, parts: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Write `model_index.json`; a part that is None is written as absent."""
+def write_index(directory: Path, origin: Origin, parts: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Write `model_index.json`.
+
+    Args:
+        parts: Objects by name; None is written as absent, a part of the origin's own as the origin wrote it.
+        settings: Values of the pipeline besides its parts; the origin's go first.
+    """
     import diffusers
 
-    index: dict[str, Any] = {"_class_name": extras.pipeline, "_diffusers_version": diffusers.__version__, **settings}
+    kept = {k: v for k, v in origin.index.items() if not k.startswith("_") and not isinstance(v, list)}
+    index: dict[str, Any] = {"_class_name": origin.pipeline, "_diffusers_version": diffusers.__version__}
+    index |= {**settings, **kept}
     for name, part in parts.items():
-        index[name] = [None, None] if part is None else [type(part).__module__.split(".")[0], type(part).__name__]
+        if part is None:
+            index[name] = list(origin.index[name]) if origin.has(name) else [None, None]
+        else:
+            index[name] = [type(part).__module__.split(".")[0], type(part).__name__]
     _write_json(directory / INDEX, index)
+
+
+def read_scheduler(directory: Path) -> Any:
+    """The scheduler of the class that `model_index.json` names.
+
+    Raises:
+        ModelError: diffusers has no such class, or its configuration does not fit.
+    """
+    import diffusers
+
+    name = (read_index(directory).get("scheduler") or [None, None])[1]
+    cls = getattr(diffusers, str(name), None)
+    if cls is None:
+        raise ModelError(f"{directory / INDEX}: diffusers has no scheduler {name}.", "Save the pipeline anew.")
+    return read_part(cls, directory, "scheduler")
 
 
 def write_card(directory: Path, *, family: str, context: int) -> None:

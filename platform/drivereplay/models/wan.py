@@ -22,6 +22,7 @@ from drivereplay.models.base import Conditions, VideoModel
 from drivereplay.models.codec import PIXEL_DIRECTORY, Codec, PixelCodec, WanCodec, to_frames, to_signed
 from drivereplay.models.flow import shifted, velocity_loss
 from drivereplay.models.noise import seeded_noise
+from drivereplay.models.text import PromptCache
 
 if TYPE_CHECKING:
     from drivereplay.spec import Spec
@@ -53,14 +54,15 @@ class Wan(VideoModel):
     layer_groups: ClassVar[dict[str, tuple[str, ...]]] = {}  # attention is over space and time at once
     pipelines = ("WanImageToVideoPipeline", "WanPipeline")
 
-    def __init__(self, module: Any, codec: Codec, scheduler: Any, *, context: int, extras: layout.Extras) -> None:
+    def __init__(self, module: Any, codec: Codec, scheduler: Any, *, context: int, origin: layout.Origin) -> None:
         self.module = module
         self.config = module.config
         self.codec = codec
         self.scheduler = scheduler
         self.context = context
-        self.extras = extras
-        self._prompts: dict[str, Tensor] = {}
+        self.origin = origin
+        self.text = PromptCache(self._embed)
+        self._image_encoder: Any = None
         channels = int(module.config.in_channels)
         if channels == codec.channels:
             self.expanded = True
@@ -89,13 +91,13 @@ class Wan(VideoModel):
         with layout.seeded(spec.seed):
             module = layout.built(WanTransformer3DModel, config)
         scheduler = UniPCMultistepScheduler(**SCHEDULER)
-        model = cls(module, codec, scheduler, context=spec.clip.context, extras=layout.Extras.none(cls.pipelines[0]))
+        model = cls(module, codec, scheduler, context=spec.clip.context, origin=layout.Origin(cls.pipelines[0]))
         model.check(spec.clip.frames, spec.clip.height, spec.clip.width)
         return model
 
     @classmethod
     def open(cls, directory: Path, *, context: int) -> Wan:
-        from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanTransformer3DModel
+        from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
         module = layout.read_part(WanTransformer3DModel, directory, "transformer")
         codec: Codec
@@ -103,27 +105,32 @@ class Wan(VideoModel):
             codec = PixelCodec.open(directory)
         else:
             codec = WanCodec(layout.read_part(AutoencoderKLWan, directory, "vae"))
-        scheduler = layout.read_part(UniPCMultistepScheduler, directory, "scheduler")
-        return cls(module, codec, scheduler, context=context, extras=layout.Extras.open(directory))
+        origin = layout.Origin.of(directory)
+        if origin.has("transformer_2"):
+            raise ModelError(
+                f"{directory} has two denoisers (transformer and transformer_2), of which only one can be trained.",
+                "Take a Wan base with one, such as Wan 2.1 or Wan 2.2 TI2V 5B.",
+            )
+        scheduler = layout.read_scheduler(directory)
+        return cls(module, codec, scheduler, context=context, origin=origin)
 
     def save(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.module.save_pretrained(directory / "transformer")
         self.scheduler.save_pretrained(directory / "scheduler")
-        self.codec.save(directory)
-        parts: dict[str, Any] = {
-            "transformer": self.module,
-            "scheduler": self.scheduler,
-            "vae": getattr(self.codec, "vae", None),
-            "text_encoder": None,
-            "tokenizer": None,
-            "image_encoder": None,
-            "image_processor": None,
-            "transformer_2": None,
-        }
-        if self.extras.pipeline == "WanPipeline":
-            del parts["image_encoder"], parts["image_processor"]
-        layout.write_index(directory, self.extras, parts, {"expand_timesteps": self.expanded, "boundary_ratio": None})
+        if self.origin.has("vae"):
+            self.origin.link("vae", directory)
+        else:
+            self.codec.save(directory)
+        names = ["text_encoder", "tokenizer", "transformer_2", "vae"]
+        if self.origin.pipeline == "WanImageToVideoPipeline":
+            names += ["image_encoder", "image_processor"]
+        for name in names:
+            if name != "vae" and self.origin.has(name):
+                self.origin.link(name, directory)
+        parts = {"transformer": self.module, "scheduler": self.scheduler, **dict.fromkeys(names)}
+        settings = {"expand_timesteps": self.expanded, "boundary_ratio": None}
+        layout.write_index(directory, self.origin, parts, settings)
         layout.write_card(directory, family=self.family, context=self.context)
 
     def fingerprint(self) -> str:
@@ -151,8 +158,9 @@ class Wan(VideoModel):
     def _given(self, context: Tensor, frames: int) -> dict[str, Tensor]:
         """Condition channels (B, temporal + C, t, h, w); or context latents (B, C, tc, h, w) that replace noise."""
         video = to_signed(context)
+        seen = self._seen(context)
         if self.expanded:
-            return {"context": self.codec.encode(video)}
+            return {"context": self.codec.encode(video), **seen}
         b, c, tc, height, width = video.shape
         grey = video.new_zeros(b, c, frames - tc, height, width)
         latents = self.codec.encode(torch.cat([video, grey], dim=2))
@@ -162,17 +170,47 @@ class Wan(VideoModel):
         first = mask[:, :, :1].repeat_interleave(self.codec.temporal, dim=2)
         mask = torch.cat([first, mask[:, :, 1:]], dim=2)
         mask = mask.view(b, -1, self.codec.temporal, *latents.shape[-2:]).transpose(1, 2)
-        return {"condition": torch.cat([mask, latents], dim=1)}
+        return {"condition": torch.cat([mask, latents], dim=1), **seen}
 
-    def _text(self, prompts: Sequence[str]) -> Tensor:
-        """Text embeddings (B, L, D); without a text encoder one zero token, which attention treats as a constant."""
-        return torch.zeros(len(prompts), 1, int(self.config.text_dim), device=self.device)
+    def _embed(self, prompt: str) -> Tensor:
+        """Embedding (L, D) of one prompt; without a text encoder a zero token, which attention takes as a constant."""
+        if not self.origin.has("text_encoder"):
+            if prompt:
+                raise ModelError(
+                    f"The prompt '{prompt}' was given, but this base has no text encoder.", "Remove model.prompt."
+                )
+            return torch.zeros(1, int(self.config.text_dim))
+        from diffusers import WanPipeline
+        from transformers import AutoTokenizer, UMT5EncoderModel
+
+        encoder = UMT5EncoderModel.from_pretrained(self.origin.folder("text_encoder"), use_safetensors=True)
+        tokenizer = AutoTokenizer.from_pretrained(self.origin.folder("tokenizer"))
+        stock = WanPipeline(tokenizer=tokenizer, text_encoder=encoder, vae=None, scheduler=None, transformer=None)
+        with torch.no_grad():
+            embedded = stock.encode_prompt(prompt, do_classifier_free_guidance=False, max_sequence_length=512)[0]
+        return embedded[0].float()
+
+    def _seen(self, context: Tensor) -> dict[str, Tensor]:
+        """CLIP's view of the first context frame (B, L, D), for the bases that take one (Wan 2.1 image-to-video)."""
+        if self.config.image_dim is None or not self.origin.has("image_encoder"):
+            return {}
+        if self._image_encoder is None:
+            from transformers import CLIPImageProcessor, CLIPVisionModel
+
+            folder = self.origin.folder("image_encoder")
+            self._image_encoder = CLIPVisionModel.from_pretrained(folder, use_safetensors=True).to(self.device)
+            self._image_processor = CLIPImageProcessor.from_pretrained(self.origin.folder("image_processor"))
+        images = [frame.numpy() for frame in context[:, 0].cpu()]
+        inputs = self._image_processor(images=images, return_tensors="pt").to(self.device)
+        with torch.no_grad():
+            return {"image": self._image_encoder(**inputs, output_hidden_states=True).hidden_states[-2].float()}
 
     # ---------------------------------------------------------------- objective
     @property
     def shift(self) -> float:
         """The scheduler's `flow_shift` s."""
-        return float(self.scheduler.config.flow_shift or 1.0)
+        config = self.scheduler.config
+        return float(config.get("flow_shift") or config.get("shift") or 1.0)
 
     def noise_levels(self, uniforms: Tensor) -> Tensor:
         return shifted(uniforms, self.shift)
@@ -191,10 +229,11 @@ class Wan(VideoModel):
 
     def _denoise(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
         """Raw output (B, C, t, h, w) for noisy latents and timesteps (B,) in [0, 1000]."""
-        text = self._text(conditions.prompts)
+        text = self.text.of(conditions.prompts, self.device)
+        image = conditions.given.get("image")
         if not self.expanded:
             inputs = torch.cat([noisy, conditions.given["condition"]], dim=1)
-            return self.module(inputs, timesteps, text, return_dict=False)[0]
+            return self.module(inputs, timesteps, text, image, return_dict=False)[0]
         context = conditions.given["context"]
         tc = context.shape[2]
         inputs = torch.cat([context, noisy[:, :, tc:]], dim=2)
@@ -202,7 +241,7 @@ class Wan(VideoModel):
         tokens = (noisy.shape[2] // step[0], noisy.shape[3] // step[1], noisy.shape[4] // step[2])
         by_token = timesteps.view(-1, 1, 1, 1).repeat(1, *tokens)
         by_token[:, : tc // step[0]] = 0.0
-        return self.module(inputs, by_token.flatten(1), text, return_dict=False)[0]
+        return self.module(inputs, by_token.flatten(1), text, image, return_dict=False)[0]
 
     # ---------------------------------------------------------------- generation
     @torch.no_grad()
