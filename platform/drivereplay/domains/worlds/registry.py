@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 
 from drivereplay.domains.worlds.highway import Highway
+
 from drivereplay.domains.worlds.shapes import Shapes
 from drivereplay.domains.worlds.world import World
 from drivereplay.errors import SpecError

@@ -1,53 +1,113 @@
-"""Things that fall and bounce."""
+"""Things that fall, bounce and collide."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
-from drivereplay.domains.worlds.world import Footage, Shot, World
+from drivereplay.domains.worlds.bodies import PAINTS, SHADE, paint
+from drivereplay.domains.worlds.camera import Camera, lens, look_at
+from drivereplay.domains.worlds.rigid import RigidBodies
+from drivereplay.domains.worlds.scene import Look, SceneBuilder, Take, still
+from drivereplay.domains.worlds.solids import Body, Colour, Face, Solid, barrel, box, ground, polygon, rectangle, sphere_rings
+from drivereplay.domains.worlds.textures import ASPHALT, CHECKER, CLOTH, FACADE, GRASS, MOSAIC, PAVING, PLAIN
+from drivereplay.domains.worlds.world import Shot, World
 
 
 class Shapes(World):
-    """Balls under gravity in a room, in front of a fixed camera."""
+    """Balls, cubes and octahedra thrown onto a floor in front of a fixed camera."""
 
     name = "shapes"
-    summary = "rigid bodies under gravity with bounces and collisions"
+    summary = "rigid bodies under gravity with bounces and collisions, fixed camera"
 
-    def record(self, shot: Shot) -> Footage:
-        rng = self.rng(shot)
-        height, width, scale = shot.height, shot.width, 3
-        count = int(rng.integers(3, 7))
-        aspect = width / height
-        place = rng.uniform([0.1, 0.3], [aspect - 0.1, 0.9], (count, 2))
-        speed = rng.normal(0, 0.4, (count, 2))
-        radius = rng.uniform(0.05, 0.14, count)
-        colours = rng.integers(40, 255, (count, 3))
-        frames, rows = [], []
-        for t in range(shot.frames):
-            picture = np.full((height * scale, width * scale, 3), (200, 195, 180), np.uint8)
-            for i in range(count):
-                centre = place[i] * [1, -1] * height + [0, height]
-                r = radius[i] * height
-                cv2.circle(
-                    picture, tuple(int(c * scale) for c in centre), int(r * scale), tuple(int(c) for c in colours[i]), -1
-                )
-                box = np.clip([*(centre - r), *(centre + r)], 0, [width, height, width, height])
-                if box[2] > box[0] and box[3] > box[1]:
-                    rows.append((t, i + 1, *box))
-            frames.append(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
-            for _ in range(8):
-                step = 1 / (8 * shot.fps)
-                speed[:, 1] -= 1.0 * step
-                place += speed * step
-                for axis, limit in ((0, aspect), (1, 1.5)):
-                    low, high = place[:, axis] < radius, place[:, axis] > limit - radius
-                    speed[:, axis] = np.where(low, 0.9 * abs(speed[:, axis]), speed[:, axis])
-                    speed[:, axis] = np.where(high, -0.9 * abs(speed[:, axis]), speed[:, axis])
-        table = np.array(rows).reshape(-1, 6)
-        names = ("frame", "id", "x1_px", "y1_px", "x2_px", "y2_px")
-        objects = {name: table[:, n].astype(np.int64 if n < 2 else float) for n, name in enumerate(names)}
-        objects["class"] = np.full(len(table), "ball")
-        objects["visible"] = np.ones(len(table))
-        numbers = np.arange(shot.frames)
-        return Footage(np.stack(frames), {"frame": numbers, "time_s": numbers / shot.fps}, objects)
+    def stage(self, shot: Shot, rng: np.random.Generator) -> Take:
+        builder = SceneBuilder()
+        floor = rng.uniform(110, 215, 3)
+        texture = int(rng.choice([CHECKER, PAVING, MOSAIC, ASPHALT, GRASS]))
+        builder.ground(ground(rectangle(80, 80), tuple(floor), texture=texture))
+        wall = tuple(rng.uniform(120, 230, 3))
+        builder.scenery(box(0.5, 60, 12, wall, texture=int(rng.choice([MOSAIC, PLAIN, FACADE]))).moved(float(rng.uniform(4, 7))))
+
+        count = int(rng.integers(3, 8))
+        radius = rng.uniform(0.28, 0.6, count)
+        kinds = rng.integers(0, 3, count)
+        solids = [_ball, _cube, _octahedron]
+        bodies, points = [], np.zeros((count, 8, 3))
+        for n in range(count):
+            solid, outer = solids[kinds[n]](float(radius[n]), rng)
+            points[n] = outer
+            size = float(2 * radius[n])
+            shadow = ground(polygon(8, 0.8 * float(radius[n])), SHADE)
+            name = ("ball", "cube", "octahedron")[kinds[n]]
+            bodies.append(builder.object(name, Body((solid,), (size, size, size), (Body((), shadow=(shadow,)),))))
+        scene = builder.build()
+
+        mass = radius**3
+        # solid ball: 2/5 m r²; cube of half side a = r/√3: 2/3 m a²; octahedron of half diagonal r: m r²/5
+        inertia = mass * radius**2 * np.array([2 / 5, 2 / 9, 1 / 5])[kinds]
+        meets = radius * np.array([1.0, 0.75, 0.72])[kinds]
+        side = rng.choice([-1.0, 1.0], count)
+        centre = np.column_stack([rng.uniform(-1.2, 2.2, count), side * rng.uniform(0.2, 3.0, count), rng.uniform(0.7, 3.4, count)])
+        velocity = np.column_stack([rng.normal(0, 0.8, count), -side * rng.uniform(0.3, 3.5, count), rng.uniform(-1, 3, count)])
+        world = RigidBodies(
+            _apart(centre, meets), velocity, rng.normal(0, 3.0, (count, 3)), np.broadcast_to(np.eye(3), (count, 3, 3)).copy(),
+            mass, inertia, points, meets, float(rng.uniform(0.5, 0.8)), float(rng.uniform(0.2, 0.6)),
+        )  # fmt: skip
+        centres, turns = world.run(shot.frames, shot.fps)
+
+        rotations, translations, present = still(shot.frames, scene)
+        for n, body in enumerate(bodies):
+            rotations[:, body] = turns[:, n]
+            # a body's origin is below its middle, see `solids.Body`
+            translations[:, body] = centres[:, n] - turns[:, n, :, 2] * radius[n]
+            translations[:, body + 1, :2] = centres[:, n, :2]
+        size_px = (shot.width, shot.height)
+        eye = np.array([-rng.uniform(5.0, 7.5), rng.uniform(-1.5, 1.5), rng.uniform(1.2, 3.2)])
+        target = np.array([1.0, 0.0, 1.1])
+        camera = Camera(look_at(eye, target), eye, lens(*size_px, 58), (shot.width / 2, shot.height / 2), size_px)
+        return Take(scene, rotations, translations, present, (camera,) * shot.frames, Look(sun=(-0.6, 0.3, 0.74), haze_m=400.0))
+
+
+def _apart(centre: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Nothing begins inside anything else: later bodies start higher until they are free."""
+    for n in range(1, len(centre)):
+        while (np.linalg.norm(centre[:n] - centre[n], axis=1) < 1.1 * (reach[:n] + reach[n])).any():
+            centre[n, 2] += 0.3
+    return centre
+
+
+def _other(colour: Colour, rng: np.random.Generator) -> Colour:
+    second = PAINTS[rng.integers(len(PAINTS))]
+    return second if np.abs(np.subtract(second, colour)).sum() > 120 else (240.0, 240.0, 240.0)
+
+
+def _ball(radius: float, rng: np.random.Generator) -> tuple[Solid, np.ndarray]:
+    """A beach ball: two colours, so that its spin shows."""
+    colour = paint(rng)
+    solid = barrel(sphere_rings(radius, radius, 6), colour, sides=8)
+    second = _other(colour, rng)
+    solid.colours[::2] = second
+    return solid, np.zeros((8, 3))
+
+
+def _cube(radius: float, rng: np.random.Generator) -> tuple[Solid, np.ndarray]:
+    """Its corners are `radius` from its middle."""
+    half = radius / np.sqrt(3)
+    colour = paint(rng)
+    solid = box(2 * half, 2 * half, 2 * half, colour, bottom_m=radius - half, top=_other(colour, rng), texture=CLOTH)
+    solid.colours[[0, 2]] = _other(colour, rng)
+    corners = np.array(list(np.ndindex(2, 2, 2))) * 2.0 - 1.0
+    return solid, corners * half
+
+
+def _octahedron(radius: float, rng: np.random.Generator) -> tuple[Solid, np.ndarray]:
+    tips = np.array([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]]) * radius
+    colour = paint(rng)
+    second = _other(colour, rng)
+    faces = []
+    for n in range(4):
+        a, b = tips[n], tips[(n + 1) % 4]
+        top, bottom = np.array([0, 0, radius]), np.array([0, 0, -radius])
+        faces.append(Face(np.stack([a, b, top]) + top, colour if n % 2 else second))
+        faces.append(Face(np.stack([b, a, bottom]) + top, second if n % 2 else colour))
+    outer = np.concatenate([tips, [[0, 0, radius], [0, 0, -radius]], tips[:2]])
+    return Solid.of(faces), outer

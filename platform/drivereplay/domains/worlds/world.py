@@ -1,4 +1,4 @@
-"""What a world is: a name and a way to record clips, each a pure function of what is asked for."""
+"""What a world is: a name and a way to stage clips, each a pure function of what is asked for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from drivereplay.domains.worlds.raster import draw
+from drivereplay.domains.worlds.scene import Take
+from drivereplay.domains.worlds.shading import rain, shade
+from drivereplay.domains.worlds.truth import GroundTruth, ground_truth, measure
 
 
 @dataclass(frozen=True)
@@ -55,15 +60,79 @@ class World(ABC):
     name: ClassVar[str]
     """The name in the experiment file."""
     summary: ClassVar[str]
-    """One line for `drivereplay worlds --list`."""
+    """One line for lists."""
     driving: ClassVar[bool] = False
     """Whether it is seen from a moving car; such worlds have a rare-motion split."""
 
     @abstractmethod
-    def record(self, shot: Shot) -> Footage:
-        """Simulate and render one clip."""
+    def stage(self, shot: Shot, rng: np.random.Generator) -> Take:
+        """Build the scene of one clip and move everything in it; nothing is rendered yet.
 
-    def rng(self, shot: Shot) -> np.random.Generator:
-        """The clip's own random numbers."""
+        Args:
+            shot: The clip.
+            rng: The clip's own random numbers.
+        """
+
+    def take(self, shot: Shot) -> Take:
+        """The clip before it is rendered."""
         rare = int(shot.subset == "rare-motion")
-        return np.random.default_rng([zlib.crc32(self.name.encode()), shot.seed, shot.clip, rare])
+        return self.stage(shot, np.random.default_rng([zlib.crc32(self.name.encode()), shot.seed, shot.clip, rare]))
+
+    def record(self, shot: Shot) -> Footage:
+        """Stage and render one clip."""
+        take = self.take(shot)
+        scene, count = take.scene, len(take.cameras)
+        frames = np.empty((count, shot.height, shot.width, 3), np.uint8)
+        boxes = np.full((count, len(scene.classes), 4), np.nan)
+        visible = np.zeros((count, len(scene.classes)))
+        for t in range(count):
+            moment = take.moment(t)
+            drawing = draw(scene, moment, samples_per_side(shot.height))
+            frames[t] = shade(scene, moment, drawing, take.look)
+            if take.look.rain:
+                frames[t] = rain(frames[t], take.look, np.random.default_rng([take.seed, t]))
+            boxes[t], visible[t] = measure(scene, moment, drawing)
+        return Footage(frames, _frame_columns(take, shot.fps), _object_columns(take, boxes, visible))
+
+    def truth(self, shot: Shot, frame: int) -> GroundTruth:
+        """Instance masks, depth and optical flow of one frame of a clip."""
+        return ground_truth(self.take(shot), frame)
+
+
+def samples_per_side(height: int) -> int:
+    """Samples along a pixel's side: small pictures need more of them for thin things to stay whole."""
+    return 2 if height >= 80 else 3 if height >= 48 else 4
+
+
+def _frame_columns(take: Take, fps: float) -> dict[str, Any]:
+    numbers = np.arange(len(take.cameras))
+    columns: dict[str, Any] = {"frame": numbers, "time_s": numbers / fps}
+    intrinsics = np.stack([camera.intrinsics for camera in take.cameras])
+    for name, row, column in (("fx_px", 0, 0), ("fy_px", 1, 1), ("cx_px", 0, 2), ("cy_px", 1, 2)):
+        columns[name] = intrinsics[:, row, column]
+    poses = np.stack([camera.pose for camera in take.cameras])
+    return columns | {f"pose_{r}{c}": poses[:, r, c] for r in range(3) for c in range(4)}
+
+
+def _object_columns(take: Take, boxes: NDArray[np.float64], visible: NDArray[np.float64]) -> dict[str, Any]:
+    """One row per frame and object that is there, of objects that are in the picture at some time."""
+    scene = take.scene
+    main = scene.main_bodies
+    shown = np.isfinite(boxes[..., 0]).any(axis=0)
+    frame, number = np.nonzero(take.present[:, main] & shown)
+    body = main[number]
+    turns = take.rotations[frame, body]
+    sizes = scene.sizes_m[number]
+    centres = take.translations[frame, body] + turns[:, :, 2] * sizes[:, 2:] / 2
+    columns: dict[str, Any] = {
+        "frame": frame,
+        "id": number + 1,
+        "class": np.array(scene.classes, dtype=object)[number] if len(number) else np.array([], dtype=object),
+        "visible": visible[frame, number],
+        "heading_rad": np.arctan2(turns[:, 1, 0], turns[:, 0, 0]),
+    }
+    for n, name in enumerate(("x1_px", "y1_px", "x2_px", "y2_px")):
+        columns[name] = boxes[frame, number, n]
+    for n, (place, side) in enumerate((("x_m", "length_m"), ("y_m", "width_m"), ("z_m", "height_m"))):
+        columns[place], columns[side] = centres[:, n], sizes[:, n]
+    return columns

@@ -1,0 +1,78 @@
+"""The pinhole camera. World axes: x, y on the ground, z up. Camera axes: x right, y down, z forward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera at one moment.
+
+    Attributes:
+        rotation: (3, 3) camera to world; its columns are the camera's right, down and forward in the world.
+        position: (3,) metres.
+        focal_px: Focal length, the same in both directions.
+        centre_px: Principal point (cx, cy); pixels are continuous, the first one's centre is (0.5, 0.5).
+        size_px: (width, height).
+    """
+
+    rotation: Array
+    position: Array
+    focal_px: float
+    centre_px: tuple[float, float]
+    size_px: tuple[int, int]
+
+    @property
+    def pose(self) -> Array:
+        """(4, 4) camera to world."""
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = self.rotation, self.position
+        return pose
+
+    @property
+    def intrinsics(self) -> Array:
+        """(3, 3) K."""
+        (cx, cy), focal = self.centre_px, self.focal_px
+        return np.array([[focal, 0.0, cx], [0.0, focal, cy], [0.0, 0.0, 1.0]])
+
+    def to_camera(self, points: Array) -> Array:
+        """World points (..., 3) in camera axes."""
+        return (points - self.position) @ self.rotation
+
+    def project(self, points: Array) -> Array:
+        """Pixels (..., 2) of world points (..., 3) that lie in front of the camera."""
+        local = self.to_camera(points)
+        return local[..., :2] / local[..., 2:] * self.focal_px + np.asarray(self.centre_px)
+
+    def rays(self, columns: Array, rows: Array) -> Array:
+        """Directions (..., 3) in camera axes, with z = 1, of pixels."""
+        x = (columns - self.centre_px[0]) / self.focal_px
+        y = (rows - self.centre_px[1]) / self.focal_px
+        return np.stack(np.broadcast_arrays(x, y, np.ones(())), axis=-1)
+
+
+def view_rotation(yaw_rad: float, pitch_rad: float = 0.0, roll_rad: float = 0.0) -> Array:
+    """Camera to world (3, 3) of a camera that looks along `yaw` (about the world's z), up by `pitch`, turned by `roll`."""
+    cy, sy, cp, sp = np.cos(yaw_rad), np.sin(yaw_rad), np.cos(pitch_rad), np.sin(pitch_rad)
+    forward = np.array([cy * cp, sy * cp, sp])
+    right = np.array([sy, -cy, 0.0])
+    down = np.cross(forward, right)
+    cr, sr = np.cos(roll_rad), np.sin(roll_rad)
+    return np.stack([cr * right + sr * down, cr * down - sr * right, forward], axis=1)
+
+
+def look_at(position: Array, target: Array, roll_rad: float = 0.0) -> Array:
+    """Camera to world (3, 3) of a camera at `position` that looks at `target`."""
+    x, y, z = np.asarray(target, float) - np.asarray(position, float)
+    return view_rotation(float(np.arctan2(y, x)), float(np.arctan2(z, np.hypot(x, y))), roll_rad)
+
+
+def lens(width: int, height: int, field_of_view_deg: float) -> float:
+    """Focal length in pixels for a horizontal field of view at 5:3; narrower pictures see less, never more."""
+    return max(width, height * 5 / 3) / 2 / float(np.tan(np.radians(field_of_view_deg) / 2))

@@ -1,0 +1,125 @@
+"""Rigid balls, cubes and octahedra under gravity: bounces, friction, spin, collisions.
+
+All of them have the same moment of inertia about every axis, so free flight keeps the spin vector exactly. Contacts are
+impulses with Coulomb friction (Mirtich and Canny, "Impulse-based simulation of rigid bodies", 1995).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+GRAVITY = 9.81
+STEP_S = 1 / 120
+
+
+@dataclass
+class RigidBodies:
+    """N bodies above the ground z = 0.
+
+    Attributes:
+        centre: (N, 3) metres.
+        velocity: (N, 3) m/s.
+        spin: (N, 3) rad/s in the world's axes.
+        turn: (N, 3, 3) body to world.
+        mass: (N,) kg.
+        inertia: (N,) kg m².
+        points: (N, K, 3) outermost points in body axes; all zero for a ball.
+        radius: (N,) of a ball, or of the ball that stands for a body when two bodies meet.
+        restitution: Share of the approach speed that is left after a bounce.
+        friction: Coulomb's coefficient.
+    """
+
+    centre: Array
+    velocity: Array
+    spin: Array
+    turn: Array
+    mass: Array
+    inertia: Array
+    points: Array
+    radius: Array
+    restitution: float = 0.6
+    friction: float = 0.4
+
+    def run(self, frames: int, fps: float) -> tuple[Array, Array]:
+        """Centres (frames, N, 3) and turns (frames, N, 3, 3)."""
+        fine = max(1, int(np.ceil(1 / fps / STEP_S - 1e-9)))
+        centres, turns = np.empty((frames, *self.centre.shape)), np.empty((frames, *self.turn.shape))
+        for t in range(frames):
+            centres[t], turns[t] = self.centre, self.turn
+            for _ in range(fine):
+                self._step(1 / fps / fine)
+        return centres, turns
+
+    def _step(self, dt: float) -> None:
+        self.centre = self.centre + self.velocity * dt
+        self.centre[:, 2] -= 0.5 * GRAVITY * dt * dt
+        self.velocity = self.velocity - np.array([0.0, 0.0, GRAVITY * dt])
+        self.turn = rotation_by(self.spin * dt) @ self.turn
+        self._hit_ground()
+        self._hit_each_other()
+
+    def _hit_ground(self) -> None:
+        """The lowest point of every body that is in the ground and still sinks gets an impulse."""
+        outer = np.matmul(self.points, self.turn.transpose(0, 2, 1))
+        lowest = outer[..., 2].argmin(axis=1)
+        arm = outer[np.arange(len(lowest)), lowest]
+        is_ball = ~self.points.any(axis=(1, 2))
+        arm[is_ball] = 0.0
+        arm[is_ball, 2] = -self.radius[is_ball]
+        depth = -(self.centre[:, 2] + arm[:, 2])
+        sinking = (self.velocity + np.cross(self.spin, arm))[:, 2]
+        for n in np.flatnonzero((depth > 0) & (sinking < 0)):
+            # a body that hardly falls any more comes to rest instead of trembling
+            bounce = self.restitution if sinking[n] < -0.5 else 0.0
+            self._impulse(int(n), arm[n], np.array([0.0, 0.0, 1.0]), bounce)
+        self.centre[:, 2] += np.maximum(depth, 0.0)
+
+    def _impulse(self, n: int, arm: Array, normal: Array, bounce: float) -> None:
+        velocity = self.velocity[n] + np.cross(self.spin[n], arm)
+        approach = float(velocity @ normal)
+        sideways = velocity - approach * normal
+        push = -(1 + bounce) * approach * self._effective_mass(n, arm, normal)
+        total = push * normal
+        slip = float(np.linalg.norm(sideways))
+        if slip > 1e-6:
+            along = sideways / slip
+            # enough to stop the slip, but no more than Coulomb allows
+            total = total - min(self.friction * push, slip * self._effective_mass(n, arm, along)) * along
+        self.velocity[n] += total / self.mass[n]
+        self.spin[n] += np.cross(arm, total) / self.inertia[n]
+
+    def _effective_mass(self, n: int, arm: Array, direction: Array) -> float:
+        lever = np.cross(arm, direction)
+        return 1.0 / float(1 / self.mass[n] + lever @ lever / self.inertia[n])
+
+    def _hit_each_other(self) -> None:
+        offset = self.centre[None] - self.centre[:, None]
+        distance = np.linalg.norm(offset, axis=2)
+        reach = self.radius[None] + self.radius[:, None]
+        for one, other in zip(*np.nonzero(np.triu(distance < reach, 1)), strict=True):
+            normal = offset[one, other] / max(float(distance[one, other]), 1e-9)
+            closing = float((self.velocity[one] - self.velocity[other]) @ normal)
+            share = self.mass[other] / (self.mass[one] + self.mass[other])
+            overlap = reach[one, other] - distance[one, other]
+            self.centre[one] -= share * overlap * normal
+            self.centre[other] += (1 - share) * overlap * normal
+            if closing > 0:
+                push = (1 + self.restitution) * closing / (1 / self.mass[one] + 1 / self.mass[other])
+                self.velocity[one] -= push / self.mass[one] * normal
+                self.velocity[other] += push / self.mass[other] * normal
+
+
+def rotation_by(angles: Array) -> Array:
+    """Turns (N, 3, 3) by rotation vectors (N, 3) in radians (Rodrigues)."""
+    angle = np.linalg.norm(angles, axis=1)[:, None, None]
+    axis = angles / np.maximum(angle[:, :, 0], 1e-12)
+    cross = np.zeros((len(angles), 3, 3))
+    cross[:, 0, 1], cross[:, 0, 2], cross[:, 1, 2] = -axis[:, 2], axis[:, 1], -axis[:, 0]
+    cross -= cross.transpose(0, 2, 1)
+    turns: Array = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+    return turns

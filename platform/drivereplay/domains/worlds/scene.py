@@ -1,0 +1,216 @@
+"""A scene as arrays: built once per clip from solids, then posed once per frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivereplay.domains.worlds.camera import Camera
+from drivereplay.domains.worlds.solids import Body, Face, Solid, newell
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """P faces of S solids on B bodies that make up N objects. Body 0 is the world itself and never moves.
+
+    Attributes:
+        corners: (P, 8, 3) metres in the axes of the face's body.
+        normals: (P, 3) outward unit vectors.
+        axes: (P, 2, 3) unit vectors along which the texture runs.
+        colours: (P, 3) float32.
+        glows: (P,) float32.
+        textures: (P,)
+        bodies: (P,) body of each face.
+        solids: (P,) solid of each face, −1 for the ground; the faces of a solid stand together.
+        boxes: (S, 8, 3) corners of each solid's box in the axes of its body, x fastest, then y, then z.
+        solid_bodies: (S,)
+        body_objects: (B,) number of the object, −1 for scenery.
+        classes: (N,) names.
+        sizes_m: (N, 3) length, width, height of the 3-D boxes.
+        main_bodies: (N,) the body whose pose is the object's.
+    """
+
+    corners: Array
+    normals: Array
+    axes: Array
+    colours: NDArray[np.float32]
+    glows: NDArray[np.float32]
+    textures: Index
+    bodies: Index
+    solids: Index
+    boxes: Array
+    solid_bodies: Index
+    body_objects: Index
+    classes: tuple[str, ...]
+    sizes_m: Array
+    main_bodies: Index
+
+
+@dataclass(frozen=True)
+class Look:
+    """Light and weather.
+
+    Attributes:
+        sky: RGB at the top of the picture.
+        haze: RGB at the horizon, and what distant things fade to.
+        sun: (3,) unit vector towards the sun.
+        ambient: Light where the sun does not reach; with `sunlight` it adds up to about 1.
+        sunlight: Light of a face turned to the sun.
+        haze_m: Distance at which a share 1/e is left of a thing's own colour.
+        headlight: Strength of the camera's headlights; 0 is none.
+        shadow: Light that is left in a cast shadow.
+        rain: Streaks per picture of 96×160.
+    """
+
+    sky: tuple[float, float, float] = (120.0, 165.0, 225.0)
+    haze: tuple[float, float, float] = (205.0, 215.0, 225.0)
+    sun: tuple[float, float, float] = (0.35, 0.5, 0.79)
+    ambient: float = 0.55
+    sunlight: float = 0.5
+    haze_m: float = 260.0
+    headlight: float = 0.0
+    shadow: float = 0.55
+    rain: int = 0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where everything is at one time: (B, 3, 3) turns, (B, 3) places, (B,) whether it is there, and the camera."""
+
+    rotations: Array
+    translations: Array
+    present: NDArray[np.bool_]
+    camera: Camera
+
+
+@dataclass(frozen=True)
+class Take:
+    """A whole clip before it is rendered.
+
+    Attributes:
+        scene: What there is.
+        rotations: (T, B, 3, 3) body to world.
+        translations: (T, B, 3) metres.
+        present: (T, B)
+        cameras: T of them.
+        look: Light and weather.
+        seed: Of what is random in the pictures themselves (rain).
+    """
+
+    scene: Scene
+    rotations: Array
+    translations: Array
+    present: NDArray[np.bool_]
+    cameras: tuple[Camera, ...]
+    look: Look
+    seed: int = 0
+
+    def moment(self, frame: int) -> Moment:
+        """The scene at one frame."""
+        return Moment(self.rotations[frame], self.translations[frame], self.present[frame], self.cameras[frame])
+
+
+@dataclass
+class SceneBuilder:
+    """Collects ground, scenery and objects; `build` makes arrays of them. The ground's order is its painting order."""
+
+    _ground: list[tuple[int, Face]] = field(default_factory=list)
+    _solids: list[tuple[int, Solid]] = field(default_factory=list)
+    _objects: list[int] = field(default_factory=lambda: [-1])
+    _classes: list[str] = field(default_factory=list)
+    _sizes: list[tuple[float, float, float]] = field(default_factory=list)
+    _mains: list[int] = field(default_factory=list)
+
+    def ground(self, *faces: Face) -> None:
+        """Add flat patches; later ones lie on top."""
+        self._ground += [(0, face) for face in faces]
+
+    def scenery(self, *solids: Solid) -> None:
+        """Add solids that never move."""
+        self._solids += [(0, solid) for solid in solids]
+
+    def object(self, name: str, body: Body) -> int:
+        """Add something that has an identity; gives the number of its body, its limbs' bodies follow in order."""
+        number, main = len(self._classes), len(self._objects)
+        self._classes.append(name)
+        self._sizes.append(body.size_m)
+        self._mains.append(main)
+        for part in (body, *body.limbs):
+            self._solids += [(len(self._objects), solid) for solid in part.solids]
+            self._ground += [(len(self._objects), face) for face in part.shadow]
+            self._objects.append(number)
+        return main
+
+    def build(self) -> Scene:
+        """The scene."""
+        # body numbers grow with the order of objects, so an object's faces stand together
+        solids = sorted(self._solids, key=lambda item: item[0])
+        parts = [Solid.of([face for _, face in self._ground])] if self._ground else []
+        parts += [solid for _, solid in solids]
+        corners = np.concatenate([part.corners for part in parts])
+        counts = np.array([len(solid.corners) for _, solid in solids], np.int64)
+        first = len(self._ground) + np.cumsum(counts) - counts
+        bodies = np.array([body for body, _ in solids], np.int64)
+        normals = newell(corners)
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        return Scene(
+            corners=corners,
+            normals=normals,
+            axes=_texture_axes(normals),
+            colours=np.concatenate([part.colours for part in parts]).astype(np.float32),
+            glows=np.concatenate([part.glows for part in parts]).astype(np.float32),
+            textures=np.concatenate([part.textures for part in parts]),
+            bodies=np.concatenate([[body for body, _ in self._ground], np.repeat(bodies, counts)]).astype(np.int64),
+            solids=np.concatenate([np.full(len(self._ground), -1), np.repeat(np.arange(len(solids)), counts)]),
+            boxes=_boxes(
+                np.minimum.reduceat(corners.min(axis=1), first), np.maximum.reduceat(corners.max(axis=1), first)
+            ) if len(solids) else np.empty((0, 8, 3)),
+            solid_bodies=bodies,
+            body_objects=np.array(self._objects, np.int64),
+            classes=tuple(self._classes),
+            sizes_m=np.array(self._sizes, float).reshape(-1, 3),
+            main_bodies=np.array(self._mains, np.int64),
+        )
+
+
+def headings(angles_rad: Array) -> Array:
+    """Turns (..., 3, 3) about the world's z."""
+    c, s = np.cos(angles_rad), np.sin(angles_rad)
+    turns = np.zeros((*np.shape(angles_rad), 3, 3))
+    turns[..., 0, 0], turns[..., 0, 1], turns[..., 1, 0], turns[..., 1, 1] = c, -s, s, c
+    turns[..., 2, 2] = 1.0
+    return turns
+
+
+def still(frames: int, scene: Scene) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Rotations, translations and presence of a scene in which nothing has moved yet."""
+    count = len(scene.body_objects)
+    rotations = np.broadcast_to(np.eye(3), (frames, count, 3, 3)).copy()
+    return rotations, np.zeros((frames, count, 3)), np.ones((frames, count), bool)
+
+
+def _boxes(low: Array, high: Array) -> Array:
+    """Corners (..., 8, 3) of boxes between opposite corners (..., 3)."""
+    bits = np.array(list(np.ndindex(2, 2, 2)), bool)[:, ::-1]
+    return np.where(bits, high[..., None, :], low[..., None, :])
+
+
+def _texture_axes(normals: Array) -> Array:
+    """Textures run up walls and along the world's axes on the ground, so that neighbouring faces match."""
+    up = np.array([0.0, 0.0, 1.0]) - normals[:, 2:] * normals
+    flat = np.linalg.norm(up, axis=1) < 0.3
+    up[flat] = np.array([0.0, 1.0, 0.0]) - normals[flat, 1:2] * normals[flat]
+    up /= np.linalg.norm(up, axis=1, keepdims=True)
+    return np.stack([np.cross(up, normals), up], axis=1)
+
+
+def box_corners(size_m: Iterable[float]) -> Array:
+    """(8, 3) corners of an object's box in its own axes: origin on the ground below the middle."""
+    length, width, height = size_m
+    return _boxes(np.array([-length / 2, -width / 2, 0.0]), np.array([length / 2, width / 2, height]))

@@ -1,0 +1,173 @@
+"""From an index picture to colours: sun and shade, textures, haze, headlights, rain."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from drivereplay.domains.worlds.raster import Drawing
+from drivereplay.domains.worlds.scene import Look, Moment, Scene
+from drivereplay.domains.worlds.textures import LEVELS, SIDE, atlas
+
+Float = NDArray[np.float32]
+
+
+def shade(scene: Scene, moment: Moment, drawing: Drawing, look: Look) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) uint8 RGB of a drawing.
+
+    Edges are anti-aliased by averaging the faces' lit colours over a pixel's samples. What varies slowly (texture,
+    haze, headlights) is worked out once per pixel, for the face in its middle; textures are filtered by their levels.
+    """
+    camera, samples = moment.camera, drawing.samples
+    width, height = camera.size_px
+    index = np.ascontiguousarray(drawing.index[samples // 2 :: samples, samples // 2 :: samples], np.intp)
+    x, y = _grid(width, height, camera.focal_px, camera.centre_px)
+    table = _face_table(scene, moment, drawing, look)
+
+    closeness = _plane(table[0:3], index, x, y)
+    # the sky, and float error at grazing angles: far away
+    np.maximum(closeness, np.float32(1e-5), out=closeness)
+    depth = np.float32(1.0) / closeness
+    light = _luminance(table, index, x, y, depth)
+    if look.headlight:
+        gain = _headlight(x, y, closeness, look.headlight) * _taken(table[_ANSWER], index)
+        light *= gain + np.float32(1.0)
+    clear = cv2.exp(depth * np.float32(-1.0 / look.haze_m))
+    # what shines by itself is seen through the haze from further away
+    np.maximum(clear, _taken(table[_GLOW], index), out=clear)
+    sky = index == 0
+    light *= clear
+    light[sky], clear[sky] = 1.0, 1.0
+    rise = _sky_share(camera.rotation, x, y) * sky if sky.any() else None
+
+    planes = []
+    samples_index = drawing.index.astype(np.intp) if samples > 1 else index
+    for channel in range(3):
+        palette = np.full(len(drawing.faces) + 1, look.haze[channel], np.float32)
+        palette[1:] = scene.colours[drawing.faces, channel] * table[_LIGHT, 1:]
+        plane = _taken(palette, samples_index)
+        if samples > 1:
+            plane = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
+        plane *= light
+        plane += np.float32(look.haze[channel]) * (np.float32(1.0) - clear)
+        if rise is not None:
+            plane += rise * np.float32(look.sky[channel] - look.haze[channel])
+        planes.append(plane)
+    picture: NDArray[np.uint8] = cv2.convertScaleAbs(np.maximum(cv2.merge(planes), 0.0))
+    return picture
+
+
+def rain(picture: NDArray[np.uint8], look: Look, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Thin falling streaks in front of everything; they belong to no object and to no flow."""
+    height, width = picture.shape[:2]
+    count = round(look.rain * height * width / (96 * 160))
+    veil = np.zeros((height, width), np.uint8)
+    length = height / 14
+    for x, y in rng.uniform(0, 1, (count, 2)) * (width, height):
+        ends = np.rint(np.array([[x, y], [x + 0.12 * length, y + length]]) * 16).astype(np.int32)
+        cv2.line(veil, tuple(ends[0].tolist()), tuple(ends[1].tolist()), 26, 1, cv2.LINE_AA, 4)
+    return cv2.add(picture, cv2.merge([veil, veil, veil]))
+
+
+@lru_cache(maxsize=64)
+def _grid(width: int, height: int, focal: float, centre: tuple[float, float]) -> tuple[Float, Float]:
+    """Ray directions of pixels: x/z (1, W) and y/z (H, 1)."""
+    columns = (np.arange(width) + 0.5 - centre[0]) / focal
+    rows = (np.arange(height) + 0.5 - centre[1]) / focal
+    return columns.astype(np.float32)[None], rows.astype(np.float32)[:, None]
+
+
+def _taken(values: Float, index: NDArray[np.intp]) -> Float:
+    # indices are right by construction, and `clip` spares numpy the check
+    taken: Float = np.take(values, index, mode="clip")
+    return taken
+
+
+# rows of the table of constants; 0–2, 3–5 and 6–8 are the planes of 1/depth and of the two texture coordinates
+_ORIGIN, _FOOTPRINT, _TOP, _LIGHT, _ANSWER, _GLOW, _ROWS = 9, 11, 12, 13, 14, 15, 16
+
+
+def _face_table(scene: Scene, moment: Moment, drawing: Drawing, look: Look) -> Float:
+    """(16, F + 1) constants of each face; column 0 is the sky."""
+    camera, faces = moment.camera, drawing.faces
+    body, texture = scene.bodies[faces], scene.textures[faces]
+    tiles = atlas()
+    tile_m = tiles.tile_m[texture]
+    table = np.zeros((_ROWS, len(faces) + 1), np.float32)
+    plane = drawing.normals / drawing.offsets[:, None]
+    table[0:3, 1:] = plane.T
+    axes = np.matmul(scene.axes[faces], moment.rotations[body].transpose(0, 2, 1)) / tile_m[:, None, None]
+    local = np.matmul(axes, camera.rotation)
+    table[3:6, 1:], table[6:9, 1:] = local[:, 0].T, local[:, 1].T
+    origin = np.matmul(axes, (camera.position - moment.translations[body])[..., None])[..., 0]
+    # whole tiles do not matter, and small numbers keep float32 exact
+    table[_ORIGIN : _ORIGIN + 2, 1:] = (origin - np.floor(origin)).T
+    # a pixel covers about depth² · |plane| / focal metres of a slanted face
+    slant = np.linalg.norm(plane, axis=1) / camera.focal_px
+    table[_FOOTPRINT, 1:] = slant * SIDE / tile_m
+    table[_TOP, 1:] = tiles.top[texture] - 0.5
+    normals = drawing.normals @ camera.rotation.T
+    lit = look.ambient * (0.85 + 0.15 * normals[:, 2]) + look.sunlight * np.maximum(normals @ np.asarray(look.sun), 0.0)
+    glow = scene.glows[faces]
+    table[_LIGHT, 1:] = np.maximum(lit, glow)
+    # headlights add to what is there already: their gain is over the face's own light
+    table[_ANSWER, 1:] = (glow < 0.5) / table[_LIGHT, 1:]
+    table[_GLOW, 1:] = np.minimum(glow, 0.9)
+    return table
+
+
+def _plane(rows: Float, index: NDArray[np.intp], x: Float, y: Float) -> Float:
+    """rows · (x, y, 1) at every pixel, with the rows (3, F + 1) of the face that is seen there."""
+    total = _taken(rows[0], index)
+    total *= x
+    part = _taken(rows[1], index)
+    part *= y
+    total += part
+    total += _taken(rows[2], index)
+    return total
+
+
+def _luminance(table: Float, index: NDArray[np.intp], x: Float, y: Float, depth: Float) -> Float:
+    """Texture about 1 at every pixel, from the level whose texels are about as large as the pixel."""
+    tiles = atlas()
+    places = []
+    for axis in range(2):
+        place = _plane(table[3 + 3 * axis : 6 + 3 * axis], index, x, y)
+        place *= depth
+        place += _taken(table[_ORIGIN + axis], index)
+        place -= np.floor(place)
+        places.append(place)
+    footprint = depth * depth
+    footprint *= _taken(table[_FOOTPRINT], index)
+    # the exponent of a float is the floor of its logarithm to base 2
+    level = footprint.view(np.int32) >> 23
+    level -= 127
+    np.clip(level, 0, LEVELS - 1, out=level)
+    side = np.take(tiles.side, level)
+    u, v = places
+    u *= side
+    u += np.take(tiles.left - np.float32(0.5), level)
+    v *= side
+    v += _taken(table[_TOP], index)
+    luminance: Float = cv2.remap(tiles.image, u, v, cv2.INTER_LINEAR)
+    luminance += np.float32(1.0)
+    return luminance
+
+
+def _headlight(x: Float, y: Float, closeness: Float, strength: float) -> Float:
+    """Two beams as one: wide, falling with the square of the distance, cut off above the horizon."""
+    beam = np.exp(-((x / np.float32(0.35)) ** 2)) * np.clip((y + np.float32(0.06)) / np.float32(0.08), 0, 1)
+    reach = closeness * np.float32(14.0)
+    np.minimum(reach * reach, np.float32(1.0), out=reach)
+    reach *= beam * np.float32(strength)
+    return reach
+
+
+def _sky_share(rotation: NDArray[np.float64], x: Float, y: Float) -> Float:
+    """How far the sky has turned from the haze's colour to its own in the directions (x, y, 1): 0 at the horizon."""
+    up = rotation[2].astype(np.float32)
+    share: Float = np.clip((up[0] * x + up[1] * y + up[2]) * np.float32(2.2), 0.0, 1.0)
+    return share
