@@ -5,7 +5,7 @@ const PREFIX = "p.pareto.";
 export const DEFAULTS = {
   x: "", y: "", third: "", thirdAs: "colour", colour: "", size: "", logx: false, logy: false,
   sweeps: [], selected: "", compare: "", until: 0, below: "parameters", seeds: "each",
-  bars: true, dominated: true, aside: true, fronts: true, filters: {}, axes: [], mix: [], sort: "",
+  bars: true, dominated: true, aside: true, fronts: true, filters: {}, axes: [], mix: [], sort: "", zoom: [],
 };
 
 /** The state, kept in step with the address bar. `set` changes it and tells the listener. */

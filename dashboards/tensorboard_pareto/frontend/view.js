@@ -6,8 +6,21 @@ import { protocolDifferences, split, valueOf } from "./store.js";
 import { CATEGORIES, viridis } from "./theme.js";
 import { SHAPES } from "./pen.js";
 
-/** Everything that the panes need; see the fields at the end. */
-export function computeView(store, state) {
+/**
+ * Everything that the panes need; see the fields at the end of `baseView`.
+ * While only filters move, as under a brush, the rest of the last view is kept.
+ */
+export function computeView(store, state, last) {
+  const key = JSON.stringify([store.version, ...BASE.map((name) => state[name])]);
+  const view = last?.key === key ? last : { ...baseView(store, state, last), key };
+  view.matches = filterOf(state.filters);
+  for (const point of view.points) point.match = view.matches(point.candidate);
+  return view;
+}
+
+const BASE = ["x", "y", "third", "thirdAs", "colour", "logx", "logy", "sweeps", "until", "seeds"];
+
+function baseView(store, state, last) {
   const { sweeps, refused } = chosenSweeps(store, state);
   const axes = chosenAxes(store, state, sweeps);
   const all = sweeps.flatMap((sweep) => sweep.candidates).sort((a, b) => a.time - b.time);
@@ -15,7 +28,6 @@ export function computeView(store, state) {
   const members = all.filter((candidate) => !candidate.foreign);
   const until = state.until > 0 ? Math.min(state.until, members.length) : members.length;
   const shown = members.slice(0, until);
-  const matches = filterOf(state.filters);
   const colour = colouring(store.column(state.colour || defaultColour(store, axes)), store);
   const points = [];
   const missing = [];
@@ -27,11 +39,17 @@ export function computeView(store, state) {
       missing.push(candidate);
       continue;
     }
-    points.push({ candidate, x, y, match: matches(candidate), onFront: false, shape: SHAPES[sweeps.findIndex((s) => s.id === candidate.sweep) % SHAPES.length] });
+    points.push({ candidate, x, y, match: true, onFront: false, shape: SHAPES[sweeps.findIndex((s) => s.id === candidate.sweep) % SHAPES.length] });
   }
-  const fronts = sweeps.map((sweep, place) => frontOf(sweep, place, points, axes, members));
+  const histories = last?.historyKey === historyKey(store, sweeps, axes) ? last.histories : new Map();
+  const fronts = sweeps.map((sweep, place) => frontOf(sweep, place, points, axes, members, histories));
   const sizes = axes.third && state.thirdAs === "size" ? sizing(points, axes.third) : null;
-  return { sweeps, refused, axes, members, shown, until, points, missing, foreign, fronts, colour, sizes, matches };
+  return { sweeps, refused, axes, members, shown, until, points, missing, foreign, fronts, colour, sizes, histories, historyKey: historyKey(store, sweeps, axes) };
+}
+
+/** The growth of the hypervolume does not depend on how far the slider has gone. */
+function historyKey(store, sweeps, axes) {
+  return JSON.stringify([store.version, sweeps.map((sweep) => sweep.id), axes.x.id, axes.y.id, axes.third?.id]);
 }
 
 /** Selected sweeps of one protocol, the latest by default; and those that were refused, with the differing fields. */
@@ -79,7 +97,7 @@ function guessed(metrics, numbers) {
 }
 
 /** The front of one sweep among its finished points; null axes directions (a parameter) give none. */
-function frontOf(sweep, place, points, axes, members) {
+function frontOf(sweep, place, points, axes, members, histories) {
   const used = [axes.x, axes.y, ...(axes.third ? [axes.third] : [])];
   const result = { sweep, place, points: [], knee: null, reference: null, given: false, hypervolume: null, history: [], used };
   if (used.some((axis) => axis.direction === null)) return result;
@@ -103,7 +121,8 @@ function frontOf(sweep, place, points, axes, members) {
     result.reference = reference.map((value, k) => value * signs[k]);
     result.given = given;
     result.hypervolume = hypervolume(order.map((i) => costs[i]), reference);
-    result.history = hypervolumeHistory(mine.map(costOf), reference);
+    if (!histories.has(sweep.id)) histories.set(sweep.id, hypervolumeHistory(mine.map(costOf), reference));
+    result.history = histories.get(sweep.id);
   }
   return result;
 }

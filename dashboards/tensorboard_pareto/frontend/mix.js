@@ -1,0 +1,122 @@
+// The domain mix as a triangle: each corner is one domain alone. Brushing with a circle filters every pane.
+
+import { el, replace, select } from "./dom.js";
+import { Pane, place } from "./pane.js";
+import { split, valueOf } from "./store.js";
+import { theme } from "./theme.js";
+import { numeric } from "./view.js";
+
+export class Mix {
+  /** `actions`: hover(key), choose(key, extend), corners([ids]). */
+  constructor(host, actions) {
+    this.actions = actions;
+    this.corners = el("div", { class: "corners" });
+    this.area = el("div", { class: "triangle" });
+    host.append(this.corners, this.area);
+    this.pane = new Pane(this.area, (pen, width, height) => this.paint(pen, width, height));
+    this.top = new Pane(this.area, (pen) => this.paintTop(pen), "overlay");
+    this.area.addEventListener("pointermove", (event) => actions.hover(this.nearest(...place(event, this.area))?.key ?? null));
+    this.area.addEventListener("pointerleave", () => actions.hover(null));
+    this.area.addEventListener("click", (event) => {
+      const found = this.nearest(...place(event, this.area));
+      if (found) actions.choose(found.key, event.ctrlKey || event.metaKey);
+    });
+  }
+
+  /** The parameters that are shares of one whole: as told, else those whose names share a beginning and sum to 1. */
+  static candidates(view, store) {
+    const told = view.sweeps.find((sweep) => sweep.setup.mix?.length)?.setup.mix ?? [];
+    const ids = told.map((name) => `parameter:${name}`).filter((id) => store.column(id)?.numeric);
+    if (ids.length >= 2) return ids;
+    const groups = new Map();
+    for (const column of store.columns) {
+      const [kind, name] = split(column.id);
+      if (kind !== "parameter" || !column.numeric || column.low < 0 || column.high > 1 || !name.includes(".")) continue;
+      const stem = name.slice(0, name.lastIndexOf("."));
+      groups.set(stem, [...(groups.get(stem) ?? []), column.id]);
+    }
+    const sums = (ids, candidate) => ids.reduce((sum, id) => sum + (numeric(valueOf(candidate, id)) || 0), 0);
+    const whole = (ids) => view.members.slice(0, 50).every((candidate) => Math.abs(sums(ids, candidate) - 1) < 0.02 || sums(ids, candidate) === 0);
+    return [...groups.values()].find((ids) => ids.length >= 2 && whole(ids)) ?? [];
+  }
+
+  update(view, state, store) {
+    [this.view, this.state, this.store] = [view, state, store];
+    const all = Mix.candidates(view, store);
+    const chosen = state.mix.filter((id) => all.includes(id));
+    this.ids = chosen.length === 3 ? chosen : all.slice(0, 3);
+    const name = (id) => split(id)[1].split(".").at(-1);
+    if (all.length > 3) {
+      const pick = (k) => select(this.ids[k], all.map((id) => [id, name(id)]), (id) => {
+        const next = [...this.ids];
+        const other = next.indexOf(id);
+        if (other >= 0) next[other] = next[k];
+        next[k] = id;
+        this.actions.corners(next);
+      }, { "aria-label": `Corner ${k + 1}` });
+      replace(this.corners, "Corners ", ...this.ids.map((_, k) => pick(k)), " (shares among these three)");
+    } else {
+      replace(this.corners, all.length < 2 ? "No parameters of these candidates are shares of one whole." : "");
+    }
+    this.pane.redraw();
+  }
+
+  showHover(key) {
+    this.hovered = key;
+    this.top.now();
+  }
+
+  paint(pen, width, height) {
+    if (!this.view || this.ids.length < 2) return;
+    const colours = theme();
+    const side = Math.min(width - 200, (height - 34) / 0.866);
+    const left = (width - side) / 2;
+    const flat = this.ids.length === 2;
+    const base = flat ? height / 2 : height - 16;
+    const corners = flat ? [[left, base], [left + side, base]] : [[left, base], [left + side, base], [left + side / 2, base - side * 0.866]];
+    const mixed = (weights) => [0, 1].map((k) => weights.reduce((sum, weight, i) => sum + weight * corners[i][k], 0));
+    if (!flat) {
+      for (let k = 1; k < 4; k++) {
+        const t = k / 4;
+        for (const [a, b, c] of [[0, 1, 2], [1, 2, 0], [2, 0, 1]]) {
+          const at = (first, second) => mixed([0, 1, 2].map((i) => (i === first ? 1 - t : i === second ? t : 0)));
+          pen.line([at(a, b), at(c, b)], { stroke: colours.line });
+        }
+      }
+    }
+    pen.line(flat ? corners : [...corners, corners[0]], { stroke: colours.axis, width: 1.3 });
+    const names = this.ids.map((id) => split(id)[1].split(".").at(-1));
+    const aligns = ["end", "start", "middle"];
+    corners.forEach(([x, y], i) => pen.text(names[i], x + [-8, 8, 0][i], i === 2 ? y - 6 : y + 4, { fill: colours.ink, size: 11.5, weight: 500, align: aligns[i] }));
+    this.places = [];
+    for (const point of [...this.view.points].sort((a, b) => Number(a.onFront) - Number(b.onFront))) {
+      const weights = this.ids.map((id) => numeric(valueOf(point.candidate, id)));
+      const sum = weights.reduce((a, b) => a + b, 0);
+      if (!(sum > 0)) continue;
+      const [x, y] = mixed(weights.map((weight) => weight / sum));
+      const fill = this.view.colour?.of(point.candidate) ?? (point.onFront ? colours.front : colours.dominated);
+      pen.marker(point.shape, x, y, point.onFront ? 5.5 : 3.6, {
+        fill: point.match ? fill : colours.dominated, alpha: point.match ? 1 : 0.2, stroke: point.onFront && point.match ? colours.ink : null, width: 1.2,
+      });
+      this.places.push({ key: point.candidate.key, x, y });
+    }
+    this.top.now();
+  }
+
+  paintTop(pen) {
+    for (const [key, stroke] of [[this.state?.selected, "#D55E00"], [this.state?.compare, "#009E73"], [this.hovered, theme().ink]]) {
+      const found = key && this.places?.find((one) => one.key === key);
+      if (found) pen.marker("circle", found.x, found.y, 9, { stroke, width: 2.2 });
+    }
+  }
+
+  nearest(x, y) {
+    let best = null;
+    let least = 12;
+    for (const one of this.places ?? []) {
+      const distance = Math.hypot(one.x - x, one.y - y);
+      if (distance < least) [least, best] = [distance, one];
+    }
+    return best;
+  }
+}
