@@ -25,7 +25,7 @@ class EvaluationSpec(Section):
     batch_size: Positive = 16
     """Clips generated at a time."""
     metrics: tuple[str, ...] = ()
-    """Metric names; empty means all that need nothing which is missing."""
+    """Metric names; empty means all that need no installed weights (`drivereplay weights install`)."""
     split: Literal["all", "regular", "rare-motion"] = "all"
     """Which part of the held-out clips."""
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.25

@@ -57,11 +57,13 @@ def assemble(collected: Collected, names: Sequence[str], protocol: Protocol, *, 
             _set_metric(report, judge, collected, seed=seed)
         if name in report.metrics:
             _warn_if_few(report, judge.name, judge.least_clips)
-        else:
+        elif isinstance(judge, ClipMetric):
             needs = " and ".join(sorted(judge.needs)) or "something"
             count = len(collected.names)
             report.warnings.append(f"{name} is left out: it needs {needs} that none of the {count} clips has.")
-            del report.directions[name], report.units[name]
+    for table in (report.directions, report.units):
+        for name in table.keys() - report.metrics.keys():
+            del table[name]
     return report
 
 
@@ -110,6 +112,9 @@ def _horizon(curves: NDArray[np.float64], rows: Mapping[str, NDArray[np.float64]
 def _set_metric(report: Report, judge: SetMetric, collected: Collected, *, seed: int) -> None:
     name = judge.name
     real = collected.features(name, collected.rows[references.REAL])
+    if len(real) < 2:
+        report.warnings.append(f"{name} is left out: a distance of sets needs two clips at least.")
+        return
 
     def draws(videos: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         def distance(chosen: NDArray[np.int64]) -> float:

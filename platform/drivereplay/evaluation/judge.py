@@ -16,6 +16,7 @@ from drivereplay.domains.recording import Clip
 from drivereplay.errors import DataError, DriveReplayError
 from drivereplay.evaluation import references, scoring
 from drivereplay.evaluation.assemble import Collected, assemble
+from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.generate import generate_futures
 from drivereplay.evaluation.metric import metric, metric_names
 from drivereplay.evaluation.protocol import Protocol
@@ -63,7 +64,7 @@ def evaluate_model(
     """
     settings = spec.evaluation
     text = prompt if prompt is not None else (spec.target.prompt or spec.model.prompt)
-    session = _Session(available_metrics(settings.metrics), settings.samples, cache)
+    session = _Session(available_metrics(settings.metrics, spec.search.objectives), settings.samples, cache)
     shown = 0
     for batch in _batches(clips, settings.batch_size):
         made = generate_futures(
@@ -166,15 +167,23 @@ def evaluate_videos(
     )
 
 
-def available_metrics(asked: Sequence[str] = ()) -> list[str]:
-    """The metrics to compute: those asked for, or all that this machine can.
+def available_metrics(asked: Sequence[str] = (), also: Sequence[str] = ()) -> list[str]:
+    """The metrics to compute: those asked for, or all that need no installed weights.
+
+    Without weights the list, and with it the protocol, is the same on every machine; the others are named when wanted.
+
+    Args:
+        asked: Metric names.
+        also: Further ones that are needed anyway, such as the objectives of a search.
 
     Raises:
         SpecError: An unknown name.
         DriveReplayError: One that was asked for cannot be computed here.
     """
     if not asked:
-        return [name for name in metric_names() if metric(name).unavailable() is None]
+        light = [n for n in metric_names() if not metric(n).weights and metric(n).unavailable() is None]
+        return light if not also else available_metrics([*light, *also])
+    asked = [*asked, *also]
     for name in asked:
         reason = metric(name).unavailable()
         if reason:
@@ -196,6 +205,7 @@ class _Session:
         self._shape: tuple[int, ...] = ()
         self._context = 0
         self._exact_codec: bool | None = None
+        self._refused: list[str] = []
 
     @property
     def count(self) -> int:
@@ -205,6 +215,8 @@ class _Session:
     def add(self, batch: Sequence[Clip], made: NDArray[np.uint8], model: VideoModel | None = None) -> None:
         """Score a batch: B real clips and k videos of each, (k, B, T, H, W, 3)."""
         self._check(batch)
+        if not self.count:
+            self._refuse(batch[0])
         digests = [scoring.clip_digest(clip) for clip in batch]
         for digest in digests:
             self._digest.update(digest.encode())
@@ -234,6 +246,7 @@ class _Session:
             }
         )
         report = assemble(self._collected, self._names, protocol, resamples=resamples, seed=seed)
+        report.warnings[:0] = self._refused
         lost = [name for name in asked if name not in report.metrics]
         if lost:
             raise DataError(
@@ -279,6 +292,13 @@ class _Session:
         if self._exact_codec is None:
             self._exact_codec = back.shape == frames.shape and int(np.abs(back.astype(np.int16) - frames).max()) <= 1
         return (None, "") if self._exact_codec else (back, name)
+
+    def _refuse(self, clip: Clip) -> None:
+        """Leave out the metrics that cannot judge clips of this shape."""
+        real = Footage.of(clip)
+        reasons = {name: metric(name).refuses(real) for name in self._names}
+        self._refused = [f"{name} is left out: {reason}." for name, reason in reasons.items() if reason]
+        self._names = [name for name, reason in reasons.items() if not reason]
 
     def _check(self, batch: Sequence[Clip]) -> None:
         for clip in batch:

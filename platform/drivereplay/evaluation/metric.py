@@ -51,6 +51,10 @@ class Metric(ABC):
         reasons = [reason for reason in (why_missing(name) for name in self.weights) if reason]
         return "; ".join(reasons) or None
 
+    def refuses(self, real: Footage) -> str | None:
+        """Why clips of this length and size cannot be judged by it, or None if they can."""
+        return None
+
     def protocol(self) -> dict[str, Any]:
         """Its part of the protocol: settings and the hashes of its weights."""
         if not self.weights:

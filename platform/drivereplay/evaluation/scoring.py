@@ -22,7 +22,7 @@ from drivereplay.evaluation.metric import ClipMetric, SetMetric, metric
 VERSION = 1
 """Raised when the meaning of anything cached changes."""
 
-KEPT = ("residual_flow", "object_regions", "camera", "detections")
+KEPT = ("residual_flow", "object_regions", "luma_change", "laplacian_energy", "camera", "detections")
 """Estimates of real clips that later evaluations need again."""
 
 Curves = dict[str, NDArray[np.float64]]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.evaluation import follow
+from drivereplay.evaluation.boxes import centres, real_tracks
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
@@ -16,22 +17,12 @@ PENALTY = 0.5
 
 
 def displacement(real: Footage, generated: Footage) -> NDArray[np.float64]:
-    """Distance (F, N) of followed centres from the real ones, in image diagonals; NaN where the real one is unseen.
-
-    Only objects known in the last context frame count: only those can be asked for.
-    """
-    assert real.annotations is not None
-    true = real.annotations.boxes_px[real.context :].astype(np.float64)
-    found = follow.tracks(generated)[real.context :].astype(np.float64)
-    distance = np.linalg.norm(_centres(true) - _centres(found), axis=-1) / real.diagonal_px
-    distance = np.where(np.isnan(distance), PENALTY, np.minimum(distance, PENALTY))
-    known = np.isfinite(real.annotations.boxes_px[real.context - 1]).all(-1)
-    seen = np.isfinite(true).all(-1) & (real.annotations.visible[real.context :] > 0) & known
-    return np.where(seen, distance, np.nan)
-
-
-def _centres(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (boxes[..., :2] + boxes[..., 2:]) / 2
+    """Distance (F, N) of followed centres from the real ones, in image diagonals; NaN where the real one is unseen."""
+    true = real_tracks(real)
+    found = follow.tracks(generated)[real.context :]
+    distance = np.linalg.norm(centres(true) - centres(found), axis=-1) / real.diagonal_px
+    lost = np.isnan(found).any(-1)
+    return np.where(np.isnan(true).any(-1), np.nan, np.where(lost, PENALTY, np.minimum(distance, PENALTY)))
 
 
 class AgentsAde(ClipMetric):
@@ -44,8 +35,23 @@ class AgentsAde(ClipMetric):
     settings: ClassVar = {**follow.SETTINGS, "penalty": PENALTY}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
+        return _known_mean(displacement(real, generated))
+
+
+class AgentsFde(AgentsAde):
+    """Distance of box centres in the last frame in which the real object is visible; a lost one counts 0.5."""
+
+    name = "agents.fde"
+    horizon = False
+
+    def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         distance = displacement(real, generated)
-        known = np.isfinite(distance)
-        total = np.where(known, distance, 0).sum(1)
-        with np.errstate(invalid="ignore"):
-            return total / known.sum(1)
+        later = np.cumsum(np.isfinite(distance)[::-1], axis=0)[::-1]
+        return _known_mean(np.where(later == 1, distance, np.nan))
+
+
+def _known_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over objects (F,) of what is not NaN."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, values, 0).sum(1) / known.sum(1))

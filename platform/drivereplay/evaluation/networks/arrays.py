@@ -55,4 +55,6 @@ def _flatten(tree: Any, prefix: str, flat: dict[str, NDArray[np.float32]]) -> No
     elif isinstance(tree, np.ndarray):
         flat[prefix] = np.ascontiguousarray(tree, dtype=np.float32)
     else:
-        raise DataError(f"The weights hold a {type(tree).__name__} at '{prefix}', which is no array.", "Do not use them.")
+        raise DataError(
+            f"The weights hold a {type(tree).__name__} at '{prefix}', which is no array.", "Do not use them."
+        )

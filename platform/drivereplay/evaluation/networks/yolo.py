@@ -154,5 +154,7 @@ def from_darknet(data: bytes) -> dict[str, NDArray[np.float32]]:
                 state[f"{ours}.norm.{key}"] = take(after)
         state[f"{ours}.conv.weight"] = take(after, before, kernel, kernel)
     if at != len(values):
-        raise DataError(f"The Darknet weights hold {len(values) - at} numbers too many for YOLOv4-tiny.", "Do not use them.")
+        raise DataError(
+            f"The Darknet weights hold {len(values) - at} numbers too many for YOLOv4-tiny.", "Do not use them."
+        )
     return state

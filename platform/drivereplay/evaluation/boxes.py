@@ -1,0 +1,53 @@
+"""Boxes and their matching: overlaps, centres, and the best assignment."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivereplay.evaluation.footage import Footage
+
+Boxes = NDArray[np.float32] | NDArray[np.float64]
+
+
+def overlaps(a: Boxes, b: Boxes) -> NDArray[np.float64]:
+    """Intersection over union (N, M) of boxes (N, 4) and (M, 4), x1 y1 x2 y2; NaN boxes overlap nothing."""
+    a, b = a[:, None].astype(np.float64), b[None].astype(np.float64)
+    inner = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(-1)
+    union = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - inner
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.nan_to_num(np.where(union > 0, inner / union, 0.0))
+
+
+def centres(boxes: Boxes) -> NDArray[np.float64]:
+    """Centres (..., 2) of boxes (..., 4)."""
+    wide = boxes.astype(np.float64)
+    return (wide[..., :2] + wide[..., 2:]) / 2
+
+
+def assigned(gain: NDArray[np.float64], least: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of the assignment with the largest total gain, pairs below `least` left out (Hungarian)."""
+    from scipy.optimize import linear_sum_assignment
+
+    allowed = np.where(gain >= least, gain, 0.0)
+    rows, columns = linear_sum_assignment(allowed, maximize=True)
+    kept = gain[rows, columns] >= least
+    return rows[kept], columns[kept]
+
+
+def real_tracks(real: Footage) -> NDArray[np.float64]:
+    """Annotated boxes (F, N, 4) of the objects that are known in the last context frame; NaN where one is not visible.
+
+    Only those can be asked of a generated future: what enters later is not determined by what was given.
+    """
+    assert real.annotations is not None
+    boxes = real.annotations.boxes_px[real.context :].astype(np.float64)
+    seen = (real.annotations.visible[real.context :] > 0) & known_at_start(real)
+    return np.where(seen[..., None], boxes, np.nan)
+
+
+def known_at_start(real: Footage) -> NDArray[np.bool_]:
+    """Which of the N objects have a box in the last context frame."""
+    assert real.annotations is not None
+    last = real.context - 1
+    return np.isfinite(real.annotations.boxes_px[last]).all(-1) & (real.annotations.visible[last] > 0)
