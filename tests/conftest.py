@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.clusters import local_cluster, reach
+
+__all__ = ["local_cluster", "reach"]
 
 # before anything imports them: every worker process of Ray would otherwise start a thread per core
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

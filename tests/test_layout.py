@@ -13,6 +13,7 @@ ORDER = [
     ("_sections",),
     ("spec",),
     ("storage", "session"),
+    ("nodes",),
     ("domains",),
     ("data",),
     ("models",),
@@ -22,7 +23,8 @@ ORDER = [
     ("dashboard", "jobs", "doctor", "status"),
     ("api",),
     ("_present",),
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 TOP_LEVEL = {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A Ray cluster of several nodes on one machine: each node a real raylet, in a network of its own where that is allowed.
+"""A Ray cluster of several nodes on one machine: each a real raylet, in a network of its own where that is allowed.
 
     python cluster/local/cluster.py start --nodes 3        prints what to export so that `drivereplay submit` finds it
     python cluster/local/cluster.py status
@@ -8,7 +8,7 @@
     python cluster/local/cluster.py stop                   ends exactly the processes that `start` brought about
 
 Each process carries a mark in its environment, so that no Ray of anybody else is ever touched. A token is
-made and asked for. Nothing listens beyond this machine.
+made and asked for; isolated nodes cannot be reached from other machines.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from typing import Any
 
 MARK = "DRIVEREPLAY_LOCAL_CLUSTER"
 """Environment variable that every process of a local cluster inherits; its value is the cluster's id."""
-_START_S = 120.0
+_START_S = 240.0
 _OBJECT_STORE_BYTES = 150_000_000
 
 
@@ -206,6 +206,7 @@ class LocalCluster:
     def _node_environment(self, number: int) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
+        kept["RAY_raylet_start_wait_time_s"] = str(int(_START_S))  # on a busy machine the usual patience is too short
         kept["RAY_AUTH_MODE"] = "token"
         kept["RAY_AUTH_TOKEN_PATH"] = str(Path(self.directory) / "token")
         kept[MARK] = f"{self.id}/{number}"
@@ -379,17 +380,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             cluster = start(
                 chosen.directory, nodes=chosen.nodes, cpus=chosen.cpus, gpus=chosen.gpus, isolated=chosen.isolated
             )
-            print(
-                f"# {len(cluster.nodes)} nodes, {'isolated' if cluster.isolated else 'one network'}; logs in {cluster.directory}"
-            )
+            network = "isolated" if cluster.isolated else "on one network"
+            print(f"# {len(cluster.nodes)} nodes, {network}; state and logs in {cluster.directory}")
             for name, value in cluster.environment.items():
                 print(f"export {name}={value}")
             return 0
         cluster = LocalCluster.load(chosen.directory)
         if chosen.verb == "status":
-            print(
-                f"{cluster.alive()} of {len(cluster.nodes)} nodes alive at {cluster.address}, {len(cluster.processes())} processes"
-            )
+            count = f"{cluster.alive()} of {len(cluster.nodes)} nodes alive"
+            print(f"{count} at {cluster.address}, {len(cluster.processes())} processes")
         elif chosen.verb == "stop":
             cluster.stop()
         else:

@@ -14,26 +14,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster.local.cluster import LocalCluster
 
 from drivereplay.errors import SpecError
 from drivereplay.jobs.client import connect, find_token, raised
 
 
-def test_the_dashboard_and_the_cluster_address_lead_to_the_same_place(
-    reach: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_forms_of_the_address_lead_to_the_same_place(reach: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_API_SERVER_ADDRESS")
-    for address in (reach.address, reach.address + "/", reach.address.removeprefix("http://"), reach.gcs):
+    for address in (reach.address, reach.address + "/", reach.address.removeprefix("http://")):
         assert connect(address)._address == reach.address
+    # the cluster's own address in a process of its own: Ray keeps the token of the tests' session
+    assert _in_a_process(f"print(connect({reach.gcs!r})._address)", dict(os.environ)).stdout.strip() == reach.address
 
 
-def test_the_given_address_wins_over_the_environment(reach: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_given_address_wins_over_the_environment(reach: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:1")
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     assert connect(reach.address)._address == reach.address
 
 
-def test_a_wrong_token_is_said_and_not_shown(reach: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_token_is_said_and_not_shown(reach: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     with pytest.raises(SpecError, match="refused the token") as caught:
         connect(reach.address)
@@ -41,13 +42,17 @@ def test_a_wrong_token_is_said_and_not_shown(reach: Any, monkeypatch: pytest.Mon
     assert "0" * 64 not in str(caught.value)
 
 
-def test_a_missing_token_is_said(reach: Any, tmp_path: Path) -> None:
-    """In a process of its own: Ray keeps a token that it has once read."""
+def test_a_missing_token_is_said(reach: LocalCluster, tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"HOME": str(tmp_path)}
-    code = f"from drivereplay.jobs.client import connect; connect({reach.address!r})"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert "SpecError" in done.stderr
-    assert "asks for a token and none was found" in done.stderr
+    for address in (reach.address, reach.gcs):
+        said = _in_a_process(f"connect({address!r})", environment).stderr
+        assert "SpecError" in said
+        assert "asks for a token and none was found" in said
+
+
+def _in_a_process(code: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    code = f"from drivereplay.jobs.client import connect; {code}"
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:1", "127.0.0.1:1", "http://nowhere.invalid:8265"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster.local.cluster import LocalCluster
 
 from drivereplay.errors import DriveReplayError
 from drivereplay.jobs.client import connect
@@ -18,7 +19,7 @@ def _python(code: str) -> str:
     return f"{sys.executable} -u -c {shlex.quote(code)}"
 
 
-def test_the_log_is_live_and_the_exit_code_is_the_jobs(reach: Any, tmp_path: Path) -> None:
+def test_the_log_is_live_and_the_exit_code_is_the_jobs(reach: LocalCluster, tmp_path: Path) -> None:
     """The job goes on only once its first line has been seen here."""
     sign = tmp_path / "seen"
     code = (
@@ -41,7 +42,7 @@ def test_the_log_is_live_and_the_exit_code_is_the_jobs(reach: Any, tmp_path: Pat
     assert text.count("second line\n") == 1
 
 
-def test_a_broken_connection_is_taken_up_where_it_stopped(reach: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_connection_is_taken_up_where_it_stopped(reach: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     client = connect()
     job = client.submit_job(entrypoint=_python("print('\\n'.join(f'line {n}.' for n in range(2000)))"))
     whole = client.tail_job_logs
@@ -64,7 +65,7 @@ def test_a_broken_connection_is_taken_up_where_it_stopped(reach: Any, monkeypatc
     assert len(calls) >= 4
 
 
-def test_a_command_that_does_not_exist_is_a_failure_with_the_reason(reach: Any) -> None:
+def test_a_command_that_does_not_exist_is_a_failure_with_the_reason(reach: LocalCluster) -> None:
     client = connect()
     job = client.submit_job(entrypoint="no-such-program-here")
     log: list[str] = []
@@ -72,14 +73,14 @@ def test_a_command_that_does_not_exist_is_a_failure_with_the_reason(reach: Any) 
     assert "no-such-program-here" in "".join(log)
 
 
-def test_a_killed_job_is_a_failure(reach: Any) -> None:
+def test_a_killed_job_is_a_failure(reach: LocalCluster) -> None:
     client = connect()
     job = client.submit_job(entrypoint=_python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
     log: list[str] = []
     assert follow(client, job, log.append) != 0
 
 
-def test_a_job_that_nobody_knows_is_an_error(reach: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_nobody_knows_is_an_error(reach: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drivereplay.jobs.follow._POLL_S", 0.0)
     with pytest.raises(DriveReplayError, match="cannot be read any more"):
         follow(connect(), "never-submitted", lambda text: None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import pytest
+from cluster.local.cluster import LocalCluster
 
 from drivereplay.errors import SpecError
 from drivereplay.jobs import job_logs, list_jobs, stop_job
@@ -14,7 +14,7 @@ from drivereplay.jobs.follow import follow
 from drivereplay.jobs.manage import PREFIX, find_job
 
 
-def test_our_jobs_are_listed_and_other_peoples_are_not(reach: Any) -> None:
+def test_our_jobs_are_listed_and_other_peoples_are_not(reach: LocalCluster) -> None:
     client = connect()
     metadata = {f"{PREFIX}verb": "plan", f"{PREFIX}run": "runs/a", f"{PREFIX}user": "ann@laptop"}
     ours = client.submit_job(entrypoint="echo hello from ours", submission_id="plan-a-1", metadata=metadata)
@@ -31,7 +31,7 @@ def test_our_jobs_are_listed_and_other_peoples_are_not(reach: Any) -> None:
     assert "hello from ours" in job_logs("plan-a")
 
 
-def test_stop_waits_until_the_job_has_ended(reach: Any) -> None:
+def test_stop_waits_until_the_job_has_ended(reach: LocalCluster) -> None:
     client = connect()
     waiting = f"{sys.executable} -c 'import signal; signal.pause()'"
     client.submit_job(entrypoint=waiting, submission_id="sweep-b-1", metadata={f"{PREFIX}verb": "sweep"})
@@ -40,6 +40,6 @@ def test_stop_waits_until_the_job_has_ended(reach: Any) -> None:
     assert stop_job("sweep-b-1") == "STOPPED"
 
 
-def test_an_unknown_job_is_said(reach: Any) -> None:
+def test_an_unknown_job_is_said(reach: LocalCluster) -> None:
     with pytest.raises(SpecError, match="has no job 'nothing'"):
         job_logs("nothing")

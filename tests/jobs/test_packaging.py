@@ -98,7 +98,7 @@ def test_a_wrong_call_is_refused(arguments: list[str], include: list[str], said:
 
 
 def test_a_wrong_experiment_is_refused_before_anything_starts(tmp_path: Path, experiment: Path) -> None:
-    with pytest.raises(SpecError, match="replay.frequency"):
+    with pytest.raises(SpecError, match=r"replay\.frequency"):
         pack(["sweep", str(experiment), "--set", "replay.frequency=2"], _empty(tmp_path))
 
 

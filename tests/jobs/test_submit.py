@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster.local.cluster import LocalCluster
 
 from drivereplay.errors import SpecError
 from drivereplay.jobs import job_logs, list_jobs, stop_job, submit
@@ -18,7 +19,7 @@ from drivereplay.spec import parse_spec
 
 
 def test_a_verb_runs_on_the_cluster_with_the_resolved_experiment(
-    reach: Any, experiment: Path, capsys: pytest.CaptureFixture[str]
+    reach: LocalCluster, experiment: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = submit(["spec", str(experiment), "--set", "seed=5", "--json"])
     out = capsys.readouterr().out
@@ -28,13 +29,13 @@ def test_a_verb_runs_on_the_cluster_with_the_resolved_experiment(
     assert inside.target.source.path == str(experiment.parent / "clips")
 
 
-def test_the_exit_code_is_the_verbs(reach: Any, tmp_path: Path) -> None:
+def test_the_exit_code_is_the_verbs(reach: LocalCluster, tmp_path: Path) -> None:
     log: list[str] = []
     assert submit(["front", str(tmp_path)], write=log.append, say=log.append) == 2
     assert "There is no front.json" in "".join(log)
 
 
-def test_detached_returns_at_once_and_the_job_is_found_again(reach: Any, experiment: Path) -> None:
+def test_detached_returns_at_once_and_the_job_is_found_again(reach: LocalCluster, experiment: Path) -> None:
     said: list[str] = []
     assert submit(["spec", str(experiment)], wait=False, name="look up", say=said.append) == 0
     row = next(row for row in list_jobs() if row["id"].startswith("look-up-"))
@@ -43,16 +44,21 @@ def test_detached_returns_at_once_and_the_job_is_found_again(reach: Any, experim
     stop_job(row["id"])
 
 
-def test_the_same_sweep_is_followed_not_started_twice_and_later_resumed(reach: Any, experiment: Path) -> None:
+def test_the_same_sweep_is_followed_not_started_twice_and_later_resumed(reach: LocalCluster, experiment: Path) -> None:
     """A stand-in for the first sweep, with its metadata, that ends when it is told."""
     client = connect()
     sign = experiment.parent / "go"
     run = str(Path.cwd() / "runs" / "small")
-    waits = f"import pathlib,threading\nwhile not pathlib.Path({str(sign)!r}).exists(): threading.Event().wait(.05)\nprint('rival?')"
-    (experiment.parent / "waits.py").write_text(waits, encoding="utf-8")
+    program = experiment.parent / "waits.py"
+    program.write_text(
+        "import pathlib, threading\n"
+        f"while not pathlib.Path({str(sign)!r}).exists(): threading.Event().wait(0.05)\n"
+        "print('rival?')\n",
+        encoding="utf-8",
+    )
     metadata = {f"{PREFIX}verb": "sweep", f"{PREFIX}run": run, f"{PREFIX}user": "bob@elsewhere"}
     first = client.submit_job(
-        entrypoint=f"{sys.executable} {experiment.parent / 'waits.py'}",
+        entrypoint=f"{sys.executable} {program}",
         submission_id="sweep-small-first",
         metadata=metadata,
     )

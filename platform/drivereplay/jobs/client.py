@@ -131,11 +131,14 @@ def _speaks_http(host: str, port: int) -> bool:
 def _dashboard_of(address: str) -> str:
     """Ask the cluster itself (its GCS) where its dashboard is."""
     from ray.dashboard.utils import ray_address_to_api_server_url
+    from ray.exceptions import AuthenticationError
 
     token = find_token()
     try:
         with _environment("RAY_AUTH_MODE", "token" if token else None):
             url: str = ray_address_to_api_server_url(address)
+    except AuthenticationError as error:
+        raise SpecError(_refused(address, bool(token)), _TOKEN_FIX) from error
     except (RuntimeError, ConnectionError, ValueError) as error:
         raise SpecError(f"The cluster at {address} does not name its dashboard: {error}.", _ADDRESS_FIX) from error
     return url

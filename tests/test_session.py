@@ -1,0 +1,57 @@
+"""Reaching Ray from a process, and what is said when that fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from cluster.local.cluster import LocalCluster
+
+from drivereplay.session import ensure_ray, limit_threads
+
+
+def test_a_running_session_is_used_as_it_is(ray_session: None) -> None:
+    import ray
+
+    before = ray.get_runtime_context().get_node_id()
+    ensure_ray(num_cpus=1)
+    assert ray.get_runtime_context().get_node_id() == before
+    assert ray.cluster_resources()["CPU"] == 4
+
+
+def test_threads_are_limited() -> None:
+    import cv2
+    import torch
+
+    before = (torch.get_num_threads(), cv2.getNumThreads())
+    try:
+        limit_threads(1)
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+
+
+def _joined(address: str, environment: dict[str, str], before: str = "") -> str:
+    """What a fresh process says when it joins the cluster at an address."""
+    join = "from drivereplay.session import ensure_ray\nensure_ray()"
+    code = f"{before}\n{join}\nimport ray; print(len(ray.nodes()), 'node')"
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | environment | {"RAY_ADDRESS": address}
+    done = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:6379"])
+def test_nothing_at_the_address_is_said_at_once(address: str) -> None:
+    assert "SpecError: RAY_ADDRESS: no Ray cluster answers at" in _joined(address, {})
+
+
+def test_a_cluster_is_joined_and_a_wrong_token_or_version_is_said(local_cluster: LocalCluster) -> None:
+    right = {k: v for k, v in local_cluster.environment.items() if k != "RAY_API_SERVER_ADDRESS"}
+    assert "1 node" in _joined(local_cluster.gcs, right)
+    wrong = _joined(local_cluster.gcs, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64})
+    assert "SpecError: RAY_ADDRESS: the cluster at" in wrong and "RAY_AUTH_TOKEN" in wrong
+    other = _joined(local_cluster.gcs, right, before="import ray; ray.__version__ = '2.51.0'")
+    assert "Version mismatch" in other and "2.51.0" in other and "2.60.0" in other
