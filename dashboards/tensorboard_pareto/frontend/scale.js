@@ -1,7 +1,7 @@
 // Numbers to pixels, ticks, and numbers to text.
 
-/** A scale from values to pixels: `map(value)`, `invert(pixel)`, `ticks`, `log`. */
-export function scale(low, high, from, to, log = false) {
+/** A scale from values to pixels: `map(value)`, `invert(pixel)`, `ticks` about `apart` pixels from each other, `log`. */
+export function scale(low, high, from, to, log = false, apart = 72) {
   if (!(Number.isFinite(low) && Number.isFinite(high))) [low, high] = [0, 1];
   if (low === high) {
     const pad = Math.abs(low) * 0.1 || 0.5;
@@ -15,7 +15,7 @@ export function scale(low, high, from, to, log = false) {
     const value = a + ((pixel - from) / (to - from)) * (b - a);
     return log ? 10 ** value : value;
   };
-  const count = Math.max(2, Math.floor(Math.abs(to - from) / (log ? 60 : 72)));
+  const count = Math.max(2, Math.floor(Math.abs(to - from) / apart));
   return { map, invert, low, high, log, ticks: log ? logTicks(low, high, count) : linearTicks(low, high, count) };
 }
 

@@ -29,7 +29,7 @@ export function layOut(view, state, width, height) {
   const [x0, x1] = zoom ? zoom.slice(0, 2) : range(view.axes.x, (p) => p.x, 0);
   const [y0, y1] = zoom ? zoom.slice(2) : range(view.axes.y, (p) => p.y, 1);
   const xs = scale(x0, x1, box.left, box.right, view.axes.x.log);
-  const ys = scale(y0, y1, box.bottom, box.top, view.axes.y.log);
+  const ys = scale(y0, y1, box.bottom, box.top, view.axes.y.log, 44);
   for (const point of view.points) [point.px, point.py] = [xs.map(point.x), ys.map(point.y)];
   return { box, xs, ys, width, height };
 }
@@ -168,10 +168,12 @@ function drawLabels(pen, { box, xs, ys }, view, colours) {
     if (front.knee) wanted.push([front.knee.px, front.knee.py, "knee", colours.knee]);
     if (front.reference) wanted.push([xs.map(front.reference[0]), ys.map(front.reference[1]), "reference", colours.soft]);
   }
-  const taken = [];
+  // names keep off the front's points as well
+  const taken = view.fronts.flatMap((front) => front.points).slice(0, MANY).map(({ px, py }) => [px - 7, py - 7, px + 7, py + 7]);
   for (const [x, y, text, fill] of wanted.slice(0, 40)) {
     const width = text.length * 6.3;
-    const options = [[10, -9], [10, 17], [-10 - width, -9], [-10 - width, 17], [10, -24], [-10 - width, -24], [10, 32]];
+    const options = [];
+    for (const far of [0, 14, 28, 44]) for (const dx of [11, -11 - width]) for (const dy of [-8 - far, 17 + far]) options.push([dx, dy]);
     const fits = ([dx, dy]) => {
       const rect = [x + dx, y + dy - 11, x + dx + width, y + dy + 3];
       const inside = rect[0] > box.left && rect[2] < box.right && rect[1] > box.top && rect[3] < box.bottom;
