@@ -32,8 +32,12 @@ class Conditions:
 
     def part(self, start: int, stop: int) -> Conditions:
         """The conditions of samples start … stop−1."""
-        given = {name: tensor[start:stop] for name, tensor in self.given.items()}
-        return Conditions(self.prompts[start:stop], self.fps, given)
+        return self.rows(range(start, stop))
+
+    def rows(self, rows: Sequence[int]) -> Conditions:
+        """The conditions of the samples with these places in the batch."""
+        given = {name: tensor[list(rows)] for name, tensor in self.given.items()}
+        return Conditions([self.prompts[row] for row in rows], self.fps, given)
 
 
 class VideoModel(ABC):

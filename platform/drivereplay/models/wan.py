@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from drivereplay.errors import ModelError
-from drivereplay.models import layout
+from drivereplay.models import layout, lora
 from drivereplay.models.base import Conditions, VideoModel
 from drivereplay.models.codec import PIXEL_DIRECTORY, Codec, PixelCodec, WanCodec, to_frames, to_signed
 from drivereplay.models.flow import shifted, velocity_loss
@@ -100,6 +100,7 @@ class Wan(VideoModel):
         from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
         module = layout.read_part(WanTransformer3DModel, directory, "transformer")
+        lora.merge_saved(module, directory, "transformer")
         codec: Codec
         if (directory / PIXEL_DIRECTORY).is_dir():
             codec = PixelCodec.open(directory)
@@ -116,7 +117,7 @@ class Wan(VideoModel):
 
     def save(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self.module.save_pretrained(directory / "transformer")
+        lora.write_denoiser(self.module, self.origin, directory, "transformer")
         self.scheduler.save_pretrained(directory / "scheduler")
         if self.origin.has("vae"):
             self.origin.link("vae", directory)

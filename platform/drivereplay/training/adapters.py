@@ -7,17 +7,27 @@ import fnmatch
 from torch import nn
 
 from drivereplay.errors import ModelError
+from drivereplay.models import lora
 from drivereplay.models.base import VideoModel
 from drivereplay.spec import AdapterSpec
 
 
-def prepare_parameters(model: VideoModel, adapter: AdapterSpec) -> dict[str, nn.Parameter]:
+def prepare_parameters(model: VideoModel, adapter: AdapterSpec, seed: int) -> dict[str, nn.Parameter]:
     """Set `requires_grad` as the experiment says and return what is trained, by name.
+
+    Args:
+        model: Gets adapters where the experiment asks for them.
+        seed: Of new adapter weights.
 
     Raises:
         ModelError: A pattern matches nothing, or nothing is left to train.
     """
     model.module.requires_grad_(True)
+    if adapter.kind == "lora":
+        alpha = float(adapter.rank) if adapter.alpha is None else adapter.alpha
+        lora.inject(
+            model.module, rank=adapter.rank, alpha=alpha, targets=adapter.targets or model.lora_targets, seed=seed
+        )
     if adapter.kind == "freeze":
         _freeze(model, adapter.freeze)
     trained = {name: p for name, p in model.module.named_parameters() if p.requires_grad}

@@ -66,18 +66,19 @@ def directory_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def save_checkpoint(directory: Storage, state: LoopState, extra: dict[str, Any]) -> Checkpoint:
+def save_checkpoint(directory: Storage, state: LoopState, extra: dict[str, Any], variant: str = "") -> Checkpoint:
     """Write a checkpoint of the run in `directory`; a reader sees all of it or nothing.
 
     Args:
         directory: The run's directory.
         state: What is saved.
         extra: Further JSON values, such as the metrics at this step.
+        variant: Suffix of a further model at the same step, which is no point to go on from.
 
     Raises:
         TrainingError: The storage stays away.
     """
-    relative = f"{CHECKPOINTS}/{directory_name(state.step)}"
+    relative = f"{CHECKPOINTS}/{directory_name(state.step)}{variant and '-'}{variant}"
     target = directory.below(relative)
     local = directory.local
     parent = None if local is None else local / CHECKPOINTS
@@ -86,7 +87,7 @@ def save_checkpoint(directory: Storage, state: LoopState, extra: dict[str, Any])
     # beside its final place, so that one rename publishes it
     staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
     try:
-        _retried(lambda: _fill(staging, state, extra), f"writing {target.uri}")
+        _retried(lambda: _fill(staging, state, extra, with_state=not variant), f"writing {target.uri}")
         _retried(lambda: _publish(staging, directory, relative), f"writing {target.uri}")
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -150,6 +151,8 @@ def restore(state: LoopState, checkpoint: Checkpoint) -> dict[str, Any]:
                 state.optimizer.state[parameter] = {**slot, "step": slot["step"].cpu() if "step" in slot else None}
             if state.average is not None:
                 state.average.tensors[name].copy_(_taken(tensors, f"average.{name}", parameter, checkpoint))
+            if name in state.fisher:
+                state.fisher[name].copy_(_taken(tensors, f"fisher.{name}", parameter, checkpoint))
     torch.set_rng_state(tensors["rng"])
     state.step = int(numbers["step"])
     extra: dict[str, Any] = numbers["extra"]
@@ -173,9 +176,11 @@ def _taken(tensors: dict[str, Tensor], key: str, like: Tensor | None, checkpoint
     return tensor
 
 
-def _fill(staging: Path, state: LoopState, extra: dict[str, Any]) -> None:
+def _fill(staging: Path, state: LoopState, extra: dict[str, Any], with_state: bool) -> None:
     with state.judged() as model:
         model.save(staging)
+    if not with_state:
+        return
     (staging / "training").mkdir(exist_ok=True)
     tensors: dict[str, Tensor] = {"rng": torch.get_rng_state()}
     for name, parameter in state.parameters.items():
@@ -184,6 +189,8 @@ def _fill(staging: Path, state: LoopState, extra: dict[str, Any]) -> None:
             tensors[f"{key}.{name}"] = value
         if state.average is not None:
             tensors[f"average.{name}"] = state.average.tensors[name]
+        if name in state.fisher:
+            tensors[f"fisher.{name}"] = state.fisher[name]
     save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, staging / _STATE)
     numbers = {"step": state.step, "extra": extra}
     (staging / _NUMBERS).write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")

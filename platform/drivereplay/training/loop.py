@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from drivereplay.errors import TrainingError
@@ -20,6 +22,7 @@ from drivereplay.training.average import Average
 from drivereplay.training.curve import CurvePoint, grouped
 from drivereplay.training.group import Group
 from drivereplay.training.objective import Objective, sample_noise
+from drivereplay.training.retention import Retention, needs_base, retentions
 
 if TYPE_CHECKING:
     from drivereplay.data.batch import Batch
@@ -35,6 +38,9 @@ class LoopState:
         parameters: What is trained, by name in the denoiser.
         optimizer: AdamW over them.
         average: Their moving average, or None.
+        base: Their values in the base, where a retention baseline needs them; else empty.
+        fisher: EWC's F, zero until it is estimated or restored; else empty.
+        retention: The baselines in force.
     """
 
     model: VideoModel
@@ -42,6 +48,9 @@ class LoopState:
     parameters: dict[str, nn.Parameter]
     optimizer: torch.optim.AdamW
     average: Average | None = None
+    base: dict[str, Tensor] = field(default_factory=dict)
+    fisher: dict[str, Tensor] = field(default_factory=dict)
+    retention: list[Retention] = field(default_factory=list)
 
     @contextlib.contextmanager
     def judged(self) -> Iterator[VideoModel]:
@@ -81,7 +90,7 @@ def new_state(model: VideoModel, spec: Spec) -> LoopState:
     Raises:
         ModelError: The adapter does not fit the model.
     """
-    parameters = prepare_parameters(model, spec.adapter)
+    parameters = prepare_parameters(model, spec.adapter, spec.seed)
     training = spec.training
     optimizer = torch.optim.AdamW(
         list(parameters.values()),
@@ -94,7 +103,11 @@ def new_state(model: VideoModel, spec: Spec) -> LoopState:
         model.module.enable_gradient_checkpointing()
     average = Average(parameters, training.ema) if training.ema is not None else None
     model.module.train()
-    return LoopState(model, 0, parameters, optimizer, average)
+    kept = training.retention
+    base = {n: p.detach().clone() for n, p in parameters.items()} if needs_base(kept) else {}
+    fisher = {n: torch.zeros_like(p) for n, p in parameters.items()} if kept.ewc else {}
+    baselines = retentions(kept, model, parameters, base, fisher)
+    return LoopState(model, 0, parameters, optimizer, average, base, fisher, baselines)
 
 
 def learning_rate(training: TrainingSpec, step: int) -> float:
@@ -183,11 +196,15 @@ class _Runner:
             options["lr"] = rate
         self.state.optimizer.zero_grad(set_to_none=True)
         losses, uniforms = self._gradients(batch)
+        for baseline in self.state.retention:
+            baseline.add_gradient()
         limit = math.inf if training.clip_norm is None else training.clip_norm
         norm = float(nn.utils.clip_grad_norm_(self.list, limit))
         if not math.isfinite(norm):
             self._stop(batch, losses)
         self.state.optimizer.step()
+        for baseline in self.state.retention:
+            baseline.stepped(self.state.step + 1)
         if self.state.average is not None:
             self.state.average.update()
         mean, by_domain, by_level = grouped(losses, uniforms, batch.domain, self.names, self.group)
@@ -209,27 +226,30 @@ class _Runner:
             stop = min(start + size, count)
             inner = stop < count
             with self.group.accumulating(self.objective) if inner else contextlib.nullcontext():
-                loss, uniforms = self._forward(batch, start, stop)
-                (loss * weights[start:stop]).sum().mul(scale).backward()
+                loss, terms, uniforms = self._forward(batch, start, stop)
+                (loss * weights[start:stop] + terms).sum().mul(scale).backward()
             losses.append(loss.detach())
             levels.append(uniforms)
         return torch.cat(losses), torch.cat(levels)
 
-    def _forward(self, batch: Batch, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Loss (n,) and uniforms (n,) of the samples start … stop−1."""
+    def _forward(self, batch: Batch, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, retention terms and uniforms, each (n,), of the samples start … stop−1."""
         model = self.state.model
-        part = batch.frames[start:stop]
-        # arrays from Ray's object store are read-only, which torch cannot express
-        frames = torch.from_numpy(part if part.flags.writeable else part.copy()).to(self.device, non_blocking=True)
+        frames = _to_device(batch.frames[start:stop], self.device)
         with torch.no_grad():
             latents = model.encode(frames)
             prompts = [self.prompts[int(d)] for d in batch.domain[start:stop]]
             conditions = model.conditions(frames, prompts, self.spec.clip.fps)
         noise, uniforms = sample_noise(self.spec.seed, batch.sample[start:stop], latents.shape[1:])
-        noise, uniforms = noise.to(self.device, non_blocking=True), uniforms.to(self.device)
+        noise, levels = noise.to(self.device, non_blocking=True), model.noise_levels(uniforms).to(self.device)
+        domains = torch.as_tensor(batch.domain[start:stop], device=self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.training.precision == "bf16"):
-            loss, _ = self.compiled(latents, noise, model.noise_levels(uniforms), conditions)
-        return loss, uniforms
+            loss, predicted = self.compiled(latents, noise, levels, conditions)
+            terms = torch.zeros_like(loss)
+            for baseline in self.state.retention:
+                extra = baseline.sample_terms(predicted, latents, noise, levels, conditions, domains)
+                terms = terms if extra is None else terms + extra
+        return loss, terms, uniforms
 
     def _stop(self, batch: Batch, losses: Tensor) -> None:
         """Say which samples made a loss or gradient infinite or NaN; all ranks stop at the same step."""
@@ -247,3 +267,9 @@ class _Runner:
             f"Step {self.state.step}: {what}. The last checkpoint is kept.",
             "Lower training.learning_rate, set training.clip_norm, or look at the clips.",
         )
+
+
+def _to_device(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
+    # arrays from Ray's object store are read-only, which torch cannot express
+    own = frames if frames.flags.writeable else frames.copy()
+    return torch.from_numpy(own).to(device, non_blocking=True)

@@ -32,6 +32,11 @@ def sample_noise(seed: int, samples: Sequence[int] | np.ndarray, shape: Sequence
     return torch.from_numpy(noise), torch.from_numpy(uniforms)
 
 
+def fresh_numbers(samples: np.ndarray) -> np.ndarray:
+    """Numbers that no sample of the plan has, for noise that training does not use."""
+    return samples.astype(np.uint64) + np.uint64(2**63)
+
+
 class Objective(nn.Module):
     """The loss as a module, so that DDP, FSDP and torch.compile can wrap one forward pass.
 

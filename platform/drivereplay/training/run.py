@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from drivereplay.data.batch import Batch
@@ -17,6 +17,7 @@ from drivereplay.training.group import Group
 from drivereplay.training.ledger import Ledger, Row, rows_of
 from drivereplay.training.loop import Hooks, LoopState, new_state
 from drivereplay.training.progress import Progress
+from drivereplay.training.retention import interpolated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +39,14 @@ class CheckpointEvent:
         directory: The checkpoint's directory.
         metrics: Mean losses since the last checkpoint (`loss`, `loss/<domain>`, `level/<fifth>`), `samples_per_second`,
             `seconds` of training so far.
+        variant: Empty for the model as trained; `wise-ft-0.50` for the point a = 0.5 between base and model.
     """
 
     step: int
     model: VideoModel
     directory: Storage
     metrics: dict[str, float] = field(default_factory=dict)
+    variant: str = ""
 
 
 def checkpoint_steps(spec: Spec) -> frozenset[int]:
@@ -65,8 +68,8 @@ class RunHooks(Hooks):
 
     Args:
         extra: What the checkpoint that the run goes on from kept; empty for a new run.
-        checkpointed: Called on rank 0 with the state and the checkpoint's directory and metrics once it is complete.
-            What it returns is whether to stop.
+        checkpointed: Called on rank 0 with the state, the checkpoint once it is complete, its metrics and variant. It
+            returns whether to stop.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class RunHooks(Hooks):
         state: LoopState,
         extra: dict[str, Any],
         progress: Progress,
-        checkpointed: Callable[[LoopState, Checkpoint, dict[str, float]], bool],
+        checkpointed: Callable[[LoopState, Checkpoint, dict[str, float], str], bool],
     ) -> None:
         super().__init__(checkpoint_steps(spec))
         self.spec = spec
@@ -128,11 +131,24 @@ class RunHooks(Hooks):
         self.rows, self.first = [], state.step
         self.tell(state, saved, metrics)
 
-    def tell(self, state: LoopState, saved: Checkpoint | None, metrics: dict[str, float]) -> None:
+    def tell(self, state: LoopState, saved: Checkpoint | None, metrics: dict[str, float], variant: str = "") -> None:
         """Tell of a complete checkpoint; rank 0 knows it, and all ranks learn together whether to stop."""
-        stop = self.checkpointed(state, saved, metrics) if saved is not None and self.group.rank == 0 else False
+        stop = (
+            self.checkpointed(state, saved, metrics, variant) if saved is not None and self.group.rank == 0 else False
+        )
         if any(self.group.gather(stop)):
             raise StopTraining
+
+    def interpolations(self, state: LoopState) -> None:
+        """Save and tell of the WiSE-FT points of a finished run, each an extra candidate."""
+        for share in self.spec.training.retention.wise_ft:
+            saved: Checkpoint | None = None
+            variant = f"wise-ft-{share:.2f}"
+            with state.judged(), interpolated(state.parameters, state.base, share):
+                point = replace(state, average=None)
+                if self.group.rank == 0:
+                    saved = save_checkpoint(self.directory, point, {}, variant)
+                self.tell(point, saved, {}, variant)
 
     def end(self) -> None:
         """The run is over: join the ledger."""

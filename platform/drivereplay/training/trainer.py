@@ -17,6 +17,7 @@ from drivereplay.models.base import VideoModel
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 from drivereplay.training.checkpoint import Checkpoint, checkpoints, clear, read_extra
+from drivereplay.training.fisher import estimate_fisher, replay_batches
 from drivereplay.training.group import Group
 from drivereplay.training.loop import LoopState, fine_tune
 from drivereplay.training.progress import Progress
@@ -149,14 +150,16 @@ def _train_here(
     set_threads(spec)
     model = (copy.deepcopy(base_model) if base_model is not None else load_model(spec)).to(device)
     state, extra = begin(model, spec, directory)
+    if state.fisher and not extra:
+        estimate_fisher(state, replay_batches(spec, indexes), spec)
 
-    def checkpointed(state: LoopState, saved: Checkpoint, metrics: dict[str, float]) -> bool:
+    def checkpointed(state: LoopState, saved: Checkpoint, metrics: dict[str, float], variant: str) -> bool:
         if on_checkpoint is None:
             return False
         try:
             # evaluation must not move the random numbers of training
             with state.judged() as judged, torch.random.fork_rng(devices=[]):
-                on_checkpoint(CheckpointEvent(state.step, judged, saved.storage, metrics))
+                on_checkpoint(CheckpointEvent(state.step, judged, saved.storage, metrics, variant))
         except StopTraining:
             return True
         return False
@@ -173,6 +176,7 @@ def _train_here(
             if state.step < spec.training.steps or not extra:
                 stream = batches(spec, indexes, plan, first_step=state.step, last_step=spec.training.steps)
                 fine_tune(model, stream, spec, state=state, hooks=hooks, group=group)
+            hooks.interpolations(state)
         except StopTraining:
             stopped = True
         hooks.end()

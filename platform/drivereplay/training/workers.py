@@ -101,7 +101,7 @@ class _Listener:
             else:
                 ray.get(self.mailbox.answer.remote(number, self._checkpointed(*value)))
 
-    def _checkpointed(self, step: int, directory: Storage, metrics: dict[str, float]) -> bool:
+    def _checkpointed(self, step: int, directory: Storage, metrics: dict[str, float], variant: str) -> bool:
         """Whether to stop. An error of the callback ends the run and is raised once the workers are gone."""
         from drivereplay.models import load_checkpoint
         from drivereplay.training.checkpoint import Checkpoint
@@ -111,7 +111,7 @@ class _Listener:
             return self.failure is not None
         try:
             with Checkpoint(step, directory).local() as path:
-                self.on_checkpoint(CheckpointEvent(step, load_checkpoint(path), directory, metrics))
+                self.on_checkpoint(CheckpointEvent(step, load_checkpoint(path), directory, metrics, variant))
         except StopTraining:
             self.stopped = True
         except Exception as error:  # noqa: BLE001 - it is the caller's own, who gets it once the workers are gone
@@ -158,6 +158,7 @@ def _work(config: dict[str, Any]) -> None:
     from drivereplay.models import load_model
     from drivereplay.session import limit_threads
     from drivereplay.training.checkpoint import checkpoints
+    from drivereplay.training.fisher import estimate_fisher, replay_batches
     from drivereplay.training.group import WorkerGroup
     from drivereplay.training.loop import fine_tune
     from drivereplay.training.run import RunHooks, StopTraining, begin
@@ -172,11 +173,13 @@ def _work(config: dict[str, Any]) -> None:
     if not ray.get(mailbox.ask.remote("begin", None)):
         return  # the run has failed for a reason that a restart does not change
 
-    def checkpointed(state: LoopState, saved: Checkpoint, metrics: dict[str, float]) -> bool:
-        return bool(ray.get(mailbox.ask.remote("checkpoint", (state.step, saved.storage, metrics))))
+    def checkpointed(state: LoopState, saved: Checkpoint, metrics: dict[str, float], variant: str) -> bool:
+        return bool(ray.get(mailbox.ask.remote("checkpoint", (state.step, saved.storage, metrics, variant))))
 
     model = load_model(spec, device=choose_device(spec))
     state, extra = begin(model, spec, directory)
+    if state.fisher and not extra:
+        estimate_fisher(state, replay_batches(spec, indexes, group.rank, group.size), spec, group)
     hooks = RunHooks(spec, directory, indexes, group, state, extra, _Posted(mailbox, spec), checkpointed)
     try:
         if extra:
@@ -187,6 +190,7 @@ def _work(config: dict[str, Any]) -> None:
             steps = {"first_step": state.step, "last_step": spec.training.steps}
             stream = batches(spec, indexes, plan, **steps, rank=group.rank, world_size=group.size)
             fine_tune(model, stream, spec, state=state, hooks=hooks, group=group)
+        hooks.interpolations(state)
     except StopTraining:
         pass
     except DriveReplayError as error:
