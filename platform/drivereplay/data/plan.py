@@ -27,12 +27,13 @@ _TURN = 0.7548776662466927
 
 @dataclass(frozen=True)
 class StepPlan:
-    """What one optimiser step trains on: B samples in the order of their numbers.
+    """What one optimiser step trains on: B samples in the order of their slots.
 
     Attributes:
         step: Number of the step, from 0.
-        sample: (B,) int64, global sample numbers step·B … step·B + B − 1; noise and timestep hang on them.
-        slot: (B,) int64, a permutation of 0 … B−1: the place in the batch, which decides the rank.
+        sample: (B,) int64, global sample numbers, a permutation of step·B … step·B + B − 1; noise and timestep hang on
+            them, and in their order the domains' counts are exact at every sample.
+        slot: (B,) int64, 0 … B−1: the place in the batch, which decides the rank.
         domain: (B,) int64, numbers into `Spec.domains`.
         clip: (B,) int64, numbers of the clips within their domain's training split.
         epoch: (B,) int64, how often the domain had been used up before.
@@ -149,9 +150,9 @@ class SamplingPlan:
         use = before[domain] + _occurrence(domain, self.domains)
         clip, epoch = self._clips(domain, use)
         size = self.batch_size
-        sample = np.arange(step * size, (step + 1) * size, dtype=np.int64)
-        slot = self._slots(step, domain, int(before[1:].sum()))
-        return StepPlan(step, sample, slot, domain, clip, epoch)
+        # order[slot] is the place in the sequence of samples of what lies in that slot
+        order = self._order(step, domain, int(before[1:].sum()))
+        return StepPlan(step, step * size + order, np.arange(size, dtype=np.int64), domain[order], clip[order], epoch[order])
 
     def rank_slots(self, step: int, rank: int, world_size: int) -> NDArray[np.int64]:
         """Slots that worker `rank` of `world_size` trains in `step`, ascending, (B / world_size,) int64.
@@ -174,10 +175,7 @@ class SamplingPlan:
 
     def rank_step(self, step: int, rank: int, world_size: int) -> StepPlan:
         """The part of `step` that worker `rank` trains, in the order of its slots."""
-        whole = self.step(step)
-        place = np.empty(self.batch_size, dtype=np.int64)
-        place[whole.slot] = np.arange(self.batch_size)
-        return whole.taken(place[self.rank_slots(step, rank, world_size)])
+        return self.step(step).taken(self.rank_slots(step, rank, world_size))
 
     def _part_number(self, step: int) -> int:
         number = len(self._parts) - 1
@@ -194,8 +192,8 @@ class SamplingPlan:
         clip = permuted(position, sizes, "clip", self._spec.seed, rows=(domain, epoch))
         return clip, epoch
 
-    def _slots(self, step: int, domain: NDArray[np.int64], replayed: int) -> NDArray[np.int64]:
-        """Where in the batch each sample goes.
+    def _order(self, step: int, domain: NDArray[np.int64], replayed: int) -> NDArray[np.int64]:
+        """Which of the step's samples lies in each slot, (B,).
 
         Rank r of W has the slots ≡ r modulo W, so a run of L neighbouring slots gives every rank ⌊L/W⌋ or ⌈L/W⌉ of them,
         for every W at once. Each domain gets such a run. The run of all replay samples begins where that of the last step
@@ -219,9 +217,7 @@ class SamplingPlan:
         else:
             turn = 0
         start = replayed + int(size * ((turn * _TURN + self._phase) % 1.0))
-        slot = np.empty(size, dtype=np.int64)
-        slot[np.argsort(order, kind="stable")] = (start + np.arange(size)) % size
-        return slot
+        return np.roll(np.argsort(order, kind="stable"), start)
 
     def _check(self) -> None:
         for mixer in self._mixers:

@@ -1,0 +1,65 @@
+"""Held-out clips for evaluation, with what is known about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from drivereplay.data.decode import Decoder
+from drivereplay.data.index import ClipIndex
+from drivereplay.data.permutation import permuted
+from drivereplay.domains.annotations import read_clip
+from drivereplay.domains.recording import Clip
+from drivereplay.errors import DataError
+from drivereplay.spec import ClipSpec
+
+_TOGETHER = 16
+
+
+def evaluation_clips(index: ClipIndex, clip: ClipSpec, *, count: int, seed: int, subset: str = "all") -> Iterator[Clip]:
+    """`count` held-out clips, or all there are if there are fewer; the same ones for the same seed.
+
+    They are drawn without repetition; a clip that cannot be read any more is passed over for the next one drawn.
+
+    Args:
+        index: The domain's index.
+        clip: Size, frames and rate, as in the index.
+        count: How many.
+        seed: Key of the draw.
+        subset: `all`, `regular` or `rare-motion`.
+
+    Raises:
+        DataError: There is no such clip, or none can be read.
+    """
+    total = index.count("evaluation", subset)
+    if not total:
+        held = ", ".join(f"{index.count('evaluation', s)} {s}" for s in ("all", "regular", "rare-motion"))
+        raise DataError(
+            f"Domain '{index.name}' has no held-out clip of subset '{subset}' (it has {held}).",
+            "Add recordings, or choose another evaluation.split.",
+        )
+    order = permuted(np.arange(total), total, "evaluation", seed)
+    decoder = Decoder(clip)
+    given = 0
+    failed: dict[str, str] = {}
+    try:
+        for start in range(0, total, _TOGETHER):
+            if given >= count:
+                break
+            missing = count - given
+            numbers = order[start : start + (_TOGETHER if missing > _TOGETHER else min(missing, _TOGETHER))]
+            windows = [index.window("evaluation", int(n), subset) for n in numbers]
+            frames, errors = decoder.decode(windows)
+            for n, window in enumerate(windows):
+                if n in errors:
+                    failed[window.name] = errors[n]
+                elif given < count:
+                    known = window.annotations
+                    notes = None if known is None else read_clip(known, window.frames, window.source_size, clip)
+                    yield Clip(window.name, index.name, frames[n], clip.context, clip.fps, window.subset, notes)
+                    given += 1
+    finally:
+        decoder.close()
+    if not given:
+        raise DataError(f"None of the {total} held-out clips of '{index.name}' can be read: {failed}.", "Ingest it again.")

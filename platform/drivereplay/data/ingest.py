@@ -1,0 +1,231 @@
+"""Ingest: probes every recording, divides train from evaluation, and writes the clip index."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from drivereplay.data.index import SCHEMA, ClipIndex, IngestReport
+from drivereplay.data.permutation import unit_interval
+from drivereplay.data.probe import Probe, probe
+from drivereplay.data.timeline import Timeline
+from drivereplay.domains.recording import Recording
+from drivereplay.errors import DataError
+from drivereplay.spec import ClipSpec
+from drivereplay.storage import Storage
+
+PATIENCE_S = 300.0
+"""How long one file may take before it is set aside; the clock starts when its task does."""
+
+Row = dict[str, Any]
+
+
+def run(
+    recordings: Sequence[Recording], *, domain: str, clip: ClipSpec, held_out: float, seed: int, out: str | Path
+) -> ClipIndex:
+    """See `drivereplay.data.index.ingest`."""
+    _check_keys(recordings, domain)
+    known = _known(out)
+    rows: list[Row] = []
+    set_aside: dict[str, str] = {}
+    fresh = []
+    for recording in recordings:
+        row = known.get(recording.key)
+        if row is not None and _unchanged(recording, row):
+            rows.append({**row, **_declared(recording)})
+        else:
+            fresh.append(recording)
+    for recording, result in probed(fresh):
+        if isinstance(result, str):
+            set_aside[recording.key] = result
+            continue
+        rows.append({**_row(result), **_declared(recording)})
+    for row in rows:
+        row["windows"] = sum(_timeline(row).windows(clip.frames, clip.window_stride, clip.fps))
+        if not row["windows"]:
+            set_aside[row["key"]] = (
+                f"is shorter than a clip ({clip.frames} frames at {clip.fps:g} fps): "
+                f"{row['frames']} frames, {row['frames'] * row['interval_s']:.2f} s, in {len(row['starts'])} shot(s)"
+            )
+    rows = sorted((row for row in rows if row["windows"]), key=lambda row: str(row["key"]))
+    if not rows:
+        raise DataError(f"Domain '{domain}': no clip in {len(recordings)} videos. {_reasons(set_aside)}", _FIX)
+    divide(rows, held_out, seed)
+    table = pa.Table.from_pylist([{name: row.get(name) for name in SCHEMA.names} for row in rows], schema=SCHEMA)
+    clips = {s: sum(int(r["windows"]) for r in rows if r["split"] == s) for s in ("train", "evaluation")}
+    report = IngestReport(
+        domain=domain,
+        videos=len(rows),
+        clips=clips,
+        seconds=float(sum(row["frames"] * row["interval_s"] for row in rows)),
+        set_aside=dict(sorted(set_aside.items())),
+        notes={row["key"]: row["note"] for row in rows if row["note"]},
+    )
+    index = ClipIndex(domain, clip, table, report)
+    index.save(out)
+    return index
+
+
+_FIX = "Shorten clip.frames, raise clip.fps, or add videos."
+
+
+def probed(recordings: Sequence[Recording]) -> Iterator[tuple[Recording, Probe | str]]:
+    """Probe recordings, on Ray where this process is connected to it; a string is the reason why one cannot be used.
+
+    A file that kills its process (FFmpeg does not survive everything) or hangs it is set aside like any other.
+    """
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized() or len(recordings) < 2:
+        for recording in recordings:
+            yield recording, _probed(recording)
+        return
+    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    task = ray.remote(num_cpus=1, max_retries=0)(_probed)
+    waiting = iter(recordings)
+    running: dict[Any, Recording] = {}
+    while True:
+        for recording in waiting:
+            running[task.remote(recording)] = recording
+            if len(running) >= 2 * cpus:
+                break
+        if not running:
+            return
+        done, _ = ray.wait(list(running), num_returns=1, timeout=PATIENCE_S)
+        if not done:
+            for reference, recording in running.items():
+                ray.cancel(reference, force=True)
+                yield recording, f"was given up: decoding took more than {PATIENCE_S:.0f} s"
+            running.clear()
+            continue
+        for reference in done:
+            recording = running.pop(reference)
+            try:
+                yield recording, ray.get(reference)
+            except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+                yield recording, f"crashes the decoder ({type(error).__name__})"
+
+
+def _probed(recording: Recording) -> Probe | str:
+    try:
+        return probe(recording)
+    except DataError as error:
+        return error.what
+
+
+def divide(rows: Sequence[Row], held_out: float, seed: int) -> None:
+    """Set `split` of every row: whole groups, chosen by a keyed hash, so many that about `held_out` of the clips are held out.
+
+    What the reader or the experiment has decided stays. Of two groups or more at least one is held out and one is not;
+    a single group is all training.
+    """
+    clips: dict[str, int] = defaultdict(int)
+    for row in rows:
+        if row["split"] is None:
+            clips[row["group"]] += row["windows"]
+    decided = {row["split"] for row in rows}
+    wanted = set() if "evaluation" in decided else _held_out(clips, held_out, seed, train_elsewhere="train" in decided)
+    for row in rows:
+        if row["split"] is None:
+            row["split"] = "evaluation" if row["group"] in wanted else "train"
+
+
+def _held_out(clips: Mapping[str, int], share: float, seed: int, *, train_elsewhere: bool) -> set[str]:
+    if len(clips) < (1 if train_elsewhere else 2):
+        return set()
+    total = sum(clips.values())
+    order = sorted(clips, key=lambda group: (unit_interval("held out", seed, group), group))
+    chosen: set[str] = set()
+    taken = 0
+    for group in order:
+        last = len(chosen) == len(clips) - 1 and not train_elsewhere
+        # a group is taken if that brings the share nearer to what was asked for
+        if not last and taken + clips[group] / 2 <= share * total:
+            chosen.add(group)
+            taken += clips[group]
+    return chosen or {min(order, key=lambda group: clips[group])}
+
+
+def _row(found: Probe) -> Row:
+    line = found.timeline
+    return {
+        "frames": line.frames,
+        "width": found.width,
+        "height": found.height,
+        "rotation_deg": found.rotation_deg,
+        "fps": 1.0 / line.interval_s if line.interval_s else 0.0,
+        "interval_s": line.interval_s,
+        "offset_s": found.offset_s,
+        "times_s": None if line.times_s is None else line.times_s.tolist(),
+        "starts": list(line.starts),
+        "reader": found.reader,
+        "codec": found.codec,
+        "pixel_format": found.pixel_format,
+        "gop": found.gop,
+        "bytes": found.bytes,
+        "modified_ns": found.modified_ns,
+        "digest": found.digest,
+        "look": found.look.tolist(),
+        "duplicate_of": None,
+        "note": "; ".join(found.notes) or None,
+    }
+
+
+def _declared(recording: Recording) -> Row:
+    """What the reader says; taken anew even where the file is unchanged."""
+    return {
+        "key": recording.key,
+        "path": recording.path,
+        "images": list(recording.images) or None,
+        "group": recording.group or recording.key,
+        "split": recording.split,
+        "subset": recording.subset,
+        "annotations": recording.annotations,
+    }
+
+
+def _timeline(row: Row) -> Timeline:
+    times = None if row["times_s"] is None else np.asarray(row["times_s"], dtype=np.float64)
+    return Timeline(row["frames"], row["interval_s"], times, tuple(row["starts"]))
+
+
+def _known(out: str | Path) -> dict[str, Row]:
+    """Rows of an index that is already there, by key."""
+    if not Storage.of(out).exists("index.json"):
+        return {}
+    try:
+        return {row["key"]: row for row in ClipIndex.open(out).table.to_pylist()}
+    except DataError:
+        # another version or damaged: everything is probed again
+        return {}
+
+
+def _unchanged(recording: Recording, row: Row) -> bool:
+    if recording.images or row["path"] != recording.path:
+        return False
+    try:
+        stat = Path(recording.path).stat()
+    except OSError:
+        return False
+    return (stat.st_size, stat.st_mtime_ns) == (row["bytes"], row["modified_ns"])
+
+
+def _check_keys(recordings: Sequence[Recording], domain: str) -> None:
+    keys = [recording.key for recording in recordings]
+    if len(set(keys)) != len(keys):
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        raise DataError(f"Domain '{domain}': several recordings are called {', '.join(twice[:3])}.", "Rename them.")
+
+
+def _reasons(set_aside: Mapping[str, str]) -> str:
+    shown = [f"{key} {reason}" for key, reason in list(set_aside.items())[:5]]
+    more = len(set_aside) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "") + "."
+
+
+__all__ = ["PATIENCE_S", "divide", "probed", "run"]

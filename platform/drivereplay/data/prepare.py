@@ -1,0 +1,61 @@
+"""All domains of an experiment made ready: worlds written, videos probed, indexes kept for the next run."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from drivereplay.data.index import ClipIndex, ingest
+from drivereplay.domains import recordings
+from drivereplay.errors import DataError
+from drivereplay.spec import DomainSpec, Spec
+from drivereplay.storage import Storage
+
+
+def prepare(spec: Spec) -> dict[str, ClipIndex]:
+    """The clip index of every domain, by name, in the order of `spec.domains`.
+
+    Indexes lie in `<storage>/.shared/indexes/`, one for each source and definition of a clip; a second run reads only
+    what has changed since.
+
+    Raises:
+        SpecError: A source does not exist.
+        DataError: A domain has no clip, or the target has nothing to evaluate on.
+    """
+    shared = Storage.of(spec.storage).below(".shared")
+    indexes = {}
+    for domain in spec.domains:
+        found = recordings(domain, spec.clip, shared)
+        index = ingest(
+            found,
+            domain=domain.name,
+            clip=spec.clip,
+            held_out=spec.evaluation.held_out,
+            seed=spec.seed,
+            out=shared.below("indexes", _name(spec, domain)).uri,
+        )
+        indexes[domain.name] = index
+    _check_target(indexes[spec.target.name], spec)
+    return indexes
+
+
+def _name(spec: Spec, domain: DomainSpec) -> str:
+    # clips that differ in size alone have the same windows, but an index says which clip it was made for
+    made: Any = (domain.source.model_dump_json(), spec.clip.model_dump_json(), spec.evaluation.held_out, spec.seed)
+    return f"{domain.name}-{hashlib.sha256(repr(made).encode()).hexdigest()[:16]}"
+
+
+def _check_target(index: ClipIndex, spec: Spec) -> None:
+    if index.count("evaluation"):
+        if index.count("train"):
+            return
+        raise DataError(f"The target '{index.name}' has no training clip: all its recordings are held out.", _ADD)
+    raise DataError(
+        f"The target '{index.name}' has one usable recording, so none can be held out for evaluation. "
+        + " ".join(f"{key} {reason}." for key, reason in list(index.report.set_aside.items())[:3]),
+        _ADD,
+    )
+
+
+_ADD = "Add a recording, or name held-out videos as target.source.evaluation."
+

@@ -1,0 +1,279 @@
+"""Looks at one video by decoding all of it: frames, times, cuts, and which reader reads it rightly."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivereplay.data.timeline import Timeline
+from drivereplay.domains.recording import Recording
+from drivereplay.errors import DataError
+
+_LOOK = (32, 18)
+"""(width, height) of the grey thumbnails that cuts and near duplicates are found on."""
+_CUT_FACTOR = 8.0
+_CUT_LEAST = 18.0
+_AGREE = 6.0
+"""Largest mean difference, in levels of 255, between two readers' pictures of one frame."""
+_CHECKS = 6
+_HASH_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is known about one usable recording; the columns of the index."""
+
+    timeline: Timeline
+    width: int
+    height: int
+    rotation_deg: int
+    offset_s: float
+    reader: str
+    codec: str
+    pixel_format: str
+    gop: int
+    bytes: int
+    modified_ns: int
+    digest: str
+    look: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    notes: tuple[str, ...] = ()
+
+
+def probe(recording: Recording) -> Probe:
+    """Decode a recording once from end to end.
+
+    The frame count is the number of pictures that are decoded and shown: frames that an edit list discards do not
+    count (decord counts them), and of several video streams the best one is taken, as decord and players do.
+
+    Raises:
+        DataError: It cannot be used; the message is the reason, without the recording's name.
+    """
+    if recording.images:
+        from drivereplay.data.images import probe_images
+
+        return probe_images(recording)
+    path = Path(recording.path)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}") from error
+    if size == 0:
+        raise DataError("the file is empty (0 bytes)")
+    before = path.stat().st_mtime_ns
+    seen = _decoded(path)
+    if seen.count < 2:
+        raise DataError(f"has {seen.count} frame(s); a clip needs at least two")
+    times, notes = _mended(seen)
+    starts = sorted({0, *_cuts(np.asarray(seen.changes)), *seen.breaks})
+    timeline = Timeline.of(times, [s for s in starts if s < seen.count])
+    offset = float(seen.times[0]) if seen.timed else 0.0
+    reader, note = _reader(path, seen)
+    return Probe(
+        timeline=timeline,
+        width=seen.width,
+        height=seen.height,
+        rotation_deg=seen.rotation,
+        offset_s=offset,
+        reader=reader,
+        codec=seen.codec,
+        pixel_format=seen.pixel_format,
+        gop=seen.gop,
+        bytes=size,
+        modified_ns=before,
+        digest=digest(path),
+        look=np.asarray(seen.hashes, dtype=np.uint64),
+        notes=(*notes, *([note] if note else [])),
+    )
+
+
+def digest(path: Path) -> str:
+    """Hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+@dataclass
+class _Seen:
+    """Collected while decoding."""
+
+    width: int = 0
+    height: int = 0
+    rotation: int = 0
+    codec: str = ""
+    pixel_format: str = ""
+    gop: int = 0
+    rate: float = 0.0
+    timed: bool = True
+    times: list[float] = field(default_factory=list)
+    changes: list[float] = field(default_factory=list)
+    hashes: list[np.uint64] = field(default_factory=list)
+    hashed_s: float = -math.inf
+    last: NDArray[np.uint8] | None = None
+    kept: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+    keep_every: int = 1
+    breaks: list[int] = field(default_factory=list)
+    damaged: int = 0
+
+    @property
+    def count(self) -> int:
+        return len(self.times)
+
+
+def _decoded(path: Path) -> _Seen:
+    import av
+
+    seen = _Seen()
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.best("video")
+            if stream is None:
+                raise DataError("has no video stream" + (" (audio only)" if container.streams.audio else ""))
+            stream.codec_context.thread_count = 1
+            seen.codec = stream.codec_context.name
+            seen.rate = float(stream.average_rate or stream.guessed_rate or 25)
+            for frame in _frames(container, stream, seen):
+                _take(frame, seen)
+    except (av.error.FFmpegError, OSError, EOFError, ValueError) as error:
+        if not seen.count:
+            raise DataError(f"cannot be decoded: {_said(error)}") from error
+        seen.damaged += 1
+    return seen
+
+
+def _said(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _frames(container: Any, stream: Any, seen: _Seen) -> Any:
+    """Frames in order of display; a packet that cannot be decoded leaves a break."""
+    import av
+
+    since_key = 0
+    for packet in container.demux(stream):
+        if packet.size and packet.is_keyframe:
+            seen.gop, since_key = max(seen.gop, since_key), 0
+        since_key += bool(packet.size)
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            seen.damaged += 1
+            seen.breaks.append(seen.count)
+            continue
+        yield from frames
+    seen.gop = max(seen.gop, since_key)
+
+
+def _take(frame: Any, seen: _Seen) -> None:
+    if frame.is_corrupt:
+        # concealed by the decoder: not a picture that the camera took
+        seen.damaged += 1
+        seen.breaks.append(seen.count)
+        return
+    if not seen.count:
+        seen.rotation = int(frame.rotation) % 360
+        seen.pixel_format = frame.format.name
+        turned = seen.rotation in (90, 270)
+        seen.width, seen.height = (frame.height, frame.width) if turned else (frame.width, frame.height)
+    number = seen.count
+    seen.timed &= frame.time is not None
+    time_s = number / seen.rate if frame.time is None else float(frame.time)
+    look = thumbnail(frame)
+    if seen.last is not None:
+        seen.changes.append(float(np.abs(look.astype(np.int16) - seen.last).mean()))
+    if time_s >= seen.hashed_s + _HASH_EVERY_S:
+        seen.hashes.append(difference_hash(look))
+        seen.hashed_s = time_s
+    seen.last = look
+    seen.times.append(time_s)
+    _keep(look, number, seen)
+
+
+def thumbnail(frame: Any) -> NDArray[np.uint8]:
+    """(18, 32, 3) uint8 RGB of a decoded frame."""
+    small = frame.reformat(width=_LOOK[0], height=_LOOK[1], format="rgb24", interpolation="BILINEAR")
+    return np.ascontiguousarray(small.to_ndarray())
+
+
+def _keep(look: NDArray[np.uint8], number: int, seen: _Seen) -> None:
+    """Keep pictures of at most 2·_CHECKS frames spread over the video, each with its two neighbours."""
+    if number % seen.keep_every in (0, 1, seen.keep_every - 1):
+        seen.kept[number] = look
+    if len(seen.kept) > 6 * _CHECKS:
+        seen.keep_every *= 2
+        near = (0, 1, seen.keep_every - 1)
+        seen.kept = {n: kept for n, kept in seen.kept.items() if n % seen.keep_every in near}
+
+
+def _mended(seen: _Seen) -> tuple[NDArray[np.float64], list[str]]:
+    """Strictly increasing times, and what had to be done for them."""
+    times = np.asarray(seen.times, dtype=np.float64)
+    notes = []
+    if seen.damaged:
+        notes.append(f"{seen.damaged} damaged packets or frames were left out")
+    if not seen.timed or (np.diff(times) <= 0).any():
+        seen.timed = False
+        notes.append("times are missing or not increasing; a constant frame rate is assumed")
+        times = np.arange(len(times)) / (seen.rate if seen.rate > 0 else 25.0)
+    return times, notes
+
+
+def _cuts(change: NDArray[np.float64]) -> list[int]:
+    """First frames of new shots: a change many times as large as those around it."""
+    cuts = []
+    for n in np.flatnonzero(change > _CUT_LEAST).tolist():
+        around = np.concatenate([change[max(0, n - 8) : n], change[n + 1 : n + 9]])
+        usual = float(np.median(around)) if len(around) else 0.0
+        if change[n] > _CUT_FACTOR * max(usual, 0.5):
+            cuts.append(n + 1)
+    return cuts
+
+
+def difference_hash(look: NDArray[np.uint8]) -> np.uint64:
+    """64 bits: whether each of 8×8 regions of a picture is brighter than its right neighbour."""
+    import cv2
+
+    grey = look.astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
+    small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
+    bits = (small[:, 1:] > small[:, :-1]).ravel()
+    return np.uint64(np.packbits(bits).view(np.uint64)[0])
+
+
+def _reader(path: Path, seen: _Seen) -> tuple[str, str]:
+    """`decord` if it gives the same pictures for the same numbers, else PyAV (by times or by counting), with the reason."""
+    other = "av" if seen.timed else "count"
+    if seen.damaged:
+        return other, ""
+    try:
+        import decord
+    except ImportError:
+        return other, ""
+    try:
+        video = decord.VideoReader(str(path), width=_LOOK[0], height=_LOOK[1], num_threads=1)
+        if len(video) != seen.count:
+            return other, f"decord counts {len(video)} frames, {seen.count} are shown: read by PyAV"
+        # from the end to the start, so that each one is a seek
+        for n in sorted(seen.kept, reverse=True):
+            if not _alike(video.get_batch([n]).asnumpy()[0], seen.kept, n):
+                return other, f"decord gives another picture for frame {n}: read by PyAV"
+    except decord.DECORDError as error:
+        return other, f"decord cannot read it ({str(error).strip().splitlines()[-1][:80]}): read by PyAV"
+    return "decord", ""
+
+
+def _alike(picture: NDArray[np.uint8], kept: Mapping[int, NDArray[np.uint8]], n: int) -> bool:
+    """Whether a picture is frame n, and not rather one of its neighbours."""
+    if picture.shape != kept[n].shape:
+        return False
+
+    def distance(m: int) -> float:
+        return float(np.abs(picture.astype(np.int16) - kept[m]).mean())
+
+    nearest = min(distance(m) for m in range(n - 2, n + 3) if m in kept)
+    return distance(n) <= min(_AGREE, nearest + 0.25)

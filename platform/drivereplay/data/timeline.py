@@ -1,0 +1,75 @@
+"""When the frames of a video are shown, and which of them make up a clip of a fixed frame rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_REGULAR = 0.1
+"""Largest deviation from a constant frame rate, in frames, up to which the times need not be kept one by one."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Times of the frames of one video, in seconds from its first frame.
+
+    Attributes:
+        frames: Number of frames F.
+        interval_s: Mean time between frames; 0 for a single frame.
+        times_s: (F,) float64 where the frame rate varies, None where it is constant.
+        starts: First frame of each stretch of footage without a cut; begins with 0.
+    """
+
+    frames: int
+    interval_s: float
+    times_s: NDArray[np.float64] | None = None
+    starts: tuple[int, ...] = (0,)
+
+    @classmethod
+    def of(cls, times_s: NDArray[np.float64], starts: Sequence[int] = (0,)) -> Timeline:
+        """From the increasing times of all frames."""
+        times = times_s - times_s[0]
+        count = len(times)
+        interval = float(times[-1] / (count - 1)) if count > 1 else 0.0
+        regular = np.abs(times - np.arange(count) * interval).max() <= _REGULAR * interval
+        return cls(count, interval, None if regular else times, tuple(starts))
+
+    def time_s(self, frames: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Times of frames."""
+        return frames * self.interval_s if self.times_s is None else self.times_s[frames]
+
+    def nearest(self, times_s: NDArray[np.float64], first: int, last: int) -> NDArray[np.int64]:
+        """The frame of first … last−1 that is nearest to each time; the earlier one of two equally near."""
+        if self.times_s is None:
+            frames = np.ceil(times_s / self.interval_s - 0.5 - 1e-6) if self.interval_s else np.zeros(len(times_s))
+            return np.clip(frames.astype(np.int64), first, last - 1)
+        times = self.times_s[first:last]
+        after = np.clip(np.searchsorted(times, times_s), 1, len(times) - 1) if len(times) > 1 else np.zeros(len(times_s), int)
+        before = np.maximum(after - 1, 0)
+        earlier = times_s - times[before] <= times[after] - times_s + 1e-9
+        return first + np.where(earlier, before, after).astype(np.int64)
+
+    def windows(self, frames: int, stride: int, fps: float) -> list[int]:
+        """Number of windows of `frames` at `fps` in each stretch, their starts `stride` clip frames apart.
+
+        A window fits if each of its moments lies within half a source frame of a frame of the stretch.
+        """
+        counts = []
+        for first, last in self.stretches():
+            ends = self.time_s(np.asarray([first, last - 1]))
+            spare = (ends[1] - ends[0] + self.interval_s / 2) * fps - (frames - 1)
+            counts.append(int(np.floor(spare / stride + 1e-6)) + 1 if spare > -1e-6 and last - first > 1 else 0)
+        return counts
+
+    def window(self, stretch: int, n: int, frames: int, stride: int, fps: float) -> tuple[float, NDArray[np.int64]]:
+        """Start in seconds and source frames (frames,) int64 of window n of a stretch."""
+        first, last = self.stretches()[stretch]
+        start = float(self.time_s(np.asarray([first]))[0]) + n * stride / fps
+        return start, self.nearest(start + np.arange(frames) / fps, first, last)
+
+    def stretches(self) -> list[tuple[int, int]]:
+        """(first, last + 1) of each stretch."""
+        return list(zip(self.starts, (*self.starts[1:], self.frames), strict=True))

@@ -1,0 +1,87 @@
+"""Where videos come from: one reader per file, each giving `Recording`s."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import tempfile
+from pathlib import Path
+
+from drivereplay.domains.recording import Recording
+from drivereplay.errors import DataError, SpecError
+from drivereplay.spec import ClipSpec, DatasetSource, DomainSpec, VideosSource, WorldSource
+from drivereplay.storage import Storage
+
+__all__ = ["recordings"]
+
+
+def recordings(domain: DomainSpec, clip: ClipSpec, shared: Storage) -> list[Recording]:
+    """The recordings of a domain; nothing is decoded. A simulated world is written first, once for all runs.
+
+    Args:
+        domain: Its source says which reader.
+        clip: Worlds are written at this size and frame rate.
+        shared: `<storage>/.shared`; worlds land in `worlds/<hash>/` below it.
+
+    Raises:
+        SpecError: The source does not exist or does not have the layout that it says.
+        DataError: There is no video in it.
+    """
+    source = domain.source
+    if isinstance(source, WorldSource):
+        return _world(source, clip, shared)
+    found = _read(source, source.path)
+    if source.evaluation is not None:
+        held_out = _read(source, source.evaluation)
+        found = [_marked(r, "train", "") for r in found] + [_marked(r, "evaluation", "evaluation/") for r in held_out]
+    if not found:
+        raise DataError(
+            f"Domain '{domain.name}': there is no video in {source.path}.",
+            "Give a directory, a file or a glob with at least one video.",
+        )
+    return found
+
+
+def local_directory(shared: Storage) -> Path:
+    """A directory on this machine for what must be real files: `shared` itself where it is local.
+
+    Video decoders read files, not object stores. With remote storage, worlds and decoded clips are kept below the
+    machine's temporary directory, under a name that depends on the storage.
+    """
+    if shared.local is not None:
+        return shared.local
+    return Path(tempfile.gettempdir()) / "drivereplay" / hashlib.sha256(shared.uri.encode()).hexdigest()[:16]
+
+
+def _world(source: WorldSource, clip: ClipSpec, shared: Storage) -> list[Recording]:
+    from drivereplay.domains.worlds import write_world
+    from drivereplay.domains.worlds.writer import WORLD_VERSION
+
+    frames = 2 * clip.frames if source.seconds is None else max(clip.frames, math.ceil(source.seconds * clip.fps))
+    made = (WORLD_VERSION, source.world, source.seed, source.split, frames, clip.fps, clip.height, clip.width)
+    name = hashlib.sha256(repr(made).encode()).hexdigest()[:16]
+    return write_world(
+        local_directory(shared) / "worlds" / f"{source.world}-{name}",
+        source.world,
+        clips=source.clips,
+        seed=source.seed,
+        frames=frames,
+        fps=clip.fps,
+        height=clip.height,
+        width=clip.width,
+        split=source.split,
+    )
+
+
+def _read(source: VideosSource | DatasetSource, path: str) -> list[Recording]:
+    if isinstance(source, VideosSource):
+        from drivereplay.domains.videos import read_videos
+
+        return read_videos(path)
+    raise SpecError(f"There is no reader for a source of kind '{source.kind}'.", "Use `videos` or `world`.")
+
+
+def _marked(recording: Recording, split: str, prefix: str) -> Recording:
+    from dataclasses import replace
+
+    return replace(recording, key=prefix + recording.key, group=prefix + (recording.group or recording.key), split=split)

@@ -1,0 +1,63 @@
+"""Video files of any format: a directory, one file or a glob."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+from drivereplay.domains.recording import Recording
+from drivereplay.errors import SpecError
+
+EXTENSIONS = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv", ".ogv",
+     ".3gp", ".gif", ".hevc", ".h264", ".h265", ".264", ".265"}
+)  # fmt: skip
+"""File names that a directory is searched for; a glob or a single file is taken as it is."""
+
+
+def read_videos(path: str) -> list[Recording]:
+    """One recording per video file, sorted by name.
+
+    Whether a file can be decoded is for the index to find out. Annotations lie beside a video as
+    `<stem>.annotations/`.
+
+    Args:
+        path: A directory (searched recursively, hidden names left out), a file, or a glob (`**` allowed).
+
+    Raises:
+        SpecError: There is no such directory or file.
+    """
+    root = Path(path).expanduser()
+    if root.is_dir():
+        files = sorted(p for p in root.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file() and not _hidden(p, root))
+    elif root.is_file():
+        files, root = [root], root.parent
+    elif glob.has_magic(path):
+        files = sorted(p for p in map(Path, glob.glob(str(root), recursive=True)) if p.is_file())  # noqa: PTH207 (absolute globs)
+        root = _fixed_part(root)
+    else:
+        raise SpecError(f"There is no directory or file {path}.", "Correct the source's `path`.")
+    return [_recording(file, root) for file in files]
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The directory above the first wildcard."""
+    parts = []
+    for part in pattern.parts:
+        if glob.has_magic(part):
+            break
+        parts.append(part)
+    return Path(*parts)
+
+
+def _recording(file: Path, root: Path) -> Recording:
+    annotations = file.with_name(f"{file.stem}.annotations")
+    return Recording(
+        key=file.relative_to(root).as_posix(),
+        path=str(file.absolute()),
+        annotations=str(annotations.absolute()) if annotations.is_dir() else None,
+    )
