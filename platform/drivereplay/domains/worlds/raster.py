@@ -34,6 +34,8 @@ class Drawing:
         outlines: F polygons (n, 2) int32 as OpenCV draws them: sample coordinates less a half, times 16.
         low: (F, 2) left and top end of each face in pixels; may lie outside the picture.
         high: (F, 2) right and bottom end.
+        nearest: (F,) 1/depth of the corner that is nearest, in 1/m.
+        farthest: (F,) 1/depth of the farthest one; between them lies what is seen of the face.
         normals: (F, 3) in camera axes.
         offsets: (F,) distance of the face's plane from the camera along its normal (negative in front of it).
     """
@@ -44,6 +46,8 @@ class Drawing:
     outlines: list[NDArray[np.int32]]
     low: Array
     high: Array
+    nearest: Array
+    farthest: Array
     normals: Array
     offsets: Array
 
@@ -94,7 +98,7 @@ def draw(scene: Scene, moment: Moment, samples: int) -> Drawing:
     chosen = facing[kept]
     return Drawing(
         index, samples, candidates[chosen], outlines, low[kept] / samples, high[kept] / samples,
-        normals[chosen], offsets[chosen],
+        1 / np.maximum(depth[kept].min(axis=1), NEAR_M), 1 / depth[kept].max(axis=1), normals[chosen], offsets[chosen],
     )  # fmt: skip
 
 

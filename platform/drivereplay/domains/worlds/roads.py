@@ -66,3 +66,14 @@ def put(solids: tuple[Solid, ...], path: Path, along_m: float, left_m: float, tu
     """Solids beside a path, turned along it."""
     (x, y), heading = path.at(np.array(along_m), left_m)
     return [solid.moved(float(x), float(y), 0.0, float(heading) + turn_rad) for solid in solids]
+
+
+def zebra(path: Path, along_m: float, span_m: float, depth_m: float) -> list[Face]:
+    """A pedestrian crossing over a street of `span_m`: stripes along the path."""
+    faces = []
+    for left in np.arange(-span_m / 2 + 0.3, span_m / 2 - 0.2, 1.1):
+        faces += dashes(
+            path, float(left) + 0.25, 0.5, depth_m, 2 * depth_m, (238, 238, 234),
+            start_m=along_m - depth_m / 2, end_m=along_m + depth_m / 2 + 0.1,
+        )  # fmt: skip
+    return faces

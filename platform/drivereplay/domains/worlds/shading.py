@@ -28,8 +28,9 @@ def shade(scene: Scene, moment: Moment, drawing: Drawing, look: Look) -> NDArray
     table = _face_table(scene, moment, drawing, look)
 
     closeness = _plane(table[0:3], index, x, y)
-    # the sky, and float error at grazing angles: far away
-    np.maximum(closeness, np.float32(1e-5), out=closeness)
+    # painting reaches half a sample beyond a face, where the plane of a slanted one may be anywhere; the sky is far
+    np.maximum(closeness, _taken(table[_FARTHEST], index), out=closeness)
+    np.minimum(closeness, _taken(table[_NEAREST], index), out=closeness)
     depth = np.float32(1.0) / closeness
     light = _luminance(table, index, x, y, depth)
     if look.headlight:
@@ -87,11 +88,11 @@ def _taken(values: Float, index: NDArray[np.intp]) -> Float:
 
 
 # rows of the table of constants; 0–2, 3–5 and 6–8 are the planes of 1/depth and of the two texture coordinates
-_ORIGIN, _FOOTPRINT, _TOP, _LIGHT, _ANSWER, _GLOW, _ROWS = 9, 11, 12, 13, 14, 15, 16
+_ORIGIN, _FOOTPRINT, _TOP, _LIGHT, _ANSWER, _GLOW, _FARTHEST, _NEAREST, _ROWS = 9, 11, 12, 13, 14, 15, 16, 17, 18
 
 
 def _face_table(scene: Scene, moment: Moment, drawing: Drawing, look: Look) -> Float:
-    """(16, F + 1) constants of each face; column 0 is the sky."""
+    """(18, F + 1) constants of each face; column 0 is the sky."""
     camera, faces = moment.camera, drawing.faces
     body, texture = scene.bodies[faces], scene.textures[faces]
     tiles = atlas()
@@ -116,6 +117,8 @@ def _face_table(scene: Scene, moment: Moment, drawing: Drawing, look: Look) -> F
     # headlights add to what is there already: their gain is over the face's own light
     table[_ANSWER, 1:] = (glow < 0.5) / table[_LIGHT, 1:]
     table[_GLOW, 1:] = np.minimum(glow, 0.9)
+    table[_FARTHEST, 0], table[_NEAREST, 0] = 1e-5, 1e-5
+    table[_FARTHEST, 1:], table[_NEAREST, 1:] = np.maximum(drawing.farthest, 1e-5), drawing.nearest
     return table
 
 

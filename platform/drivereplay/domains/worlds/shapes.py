@@ -9,7 +9,7 @@ from drivereplay.domains.worlds.camera import Camera, lens, look_at
 from drivereplay.domains.worlds.rigid import RigidBodies
 from drivereplay.domains.worlds.scene import Look, SceneBuilder, Take, still
 from drivereplay.domains.worlds.solids import Body, Colour, Face, Solid, barrel, box, ground, polygon, rectangle, sphere_rings
-from drivereplay.domains.worlds.textures import ASPHALT, CHECKER, CLOTH, FACADE, GRASS, MOSAIC, PAVING, PLAIN
+from drivereplay.domains.worlds.textures import ASPHALT, BARK, CHECKER, CLOTH, FACADE, GRASS, MOSAIC, PAVING, PLAIN
 from drivereplay.domains.worlds.world import Shot, World
 
 
@@ -25,7 +25,7 @@ class Shapes(World):
         texture = int(rng.choice([CHECKER, PAVING, MOSAIC, ASPHALT, GRASS]))
         builder.ground(ground(rectangle(80, 80), tuple(floor), texture=texture))
         wall = tuple(rng.uniform(120, 230, 3))
-        builder.scenery(box(0.5, 60, 12, wall, texture=int(rng.choice([MOSAIC, PLAIN, FACADE]))).moved(float(rng.uniform(4, 7))))
+        builder.scenery(box(0.5, 60, 12, wall, texture=int(rng.choice([BARK, PLAIN, FACADE]))).moved(float(rng.uniform(4, 7))))
 
         count = int(rng.integers(3, 8))
         radius = rng.uniform(0.28, 0.6, count)

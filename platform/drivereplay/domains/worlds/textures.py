@@ -23,8 +23,8 @@ _TILES = {
     PAVING: (4.0, 0.35),
     FACADE: (6.4, 0.55),
     LEAVES: (3.0, 0.60),
-    CLOTH: (1.2, 0.30),
-    CHECKER: (1.0, 0.50),
+    CLOTH: (1.2, 0.25),
+    CHECKER: (2.0, 0.50),
     BARK: (1.0, 0.40),
     MOSAIC: (5.0, 0.80),
 }

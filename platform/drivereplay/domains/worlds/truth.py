@@ -162,6 +162,8 @@ def _centres(scene: Scene, moment: Moment) -> tuple[NDArray[np.int64], Drawing]:
 def _depth(drawing: Drawing, index: NDArray[np.int64], rays: Array) -> Array:
     planes = np.concatenate([np.zeros((1, 3)), drawing.normals / drawing.offsets[:, None]])
     closeness = (planes[index] * rays).sum(axis=-1)
+    farthest, nearest = (np.concatenate([[0.0], ends])[index] for ends in (drawing.farthest, drawing.nearest))
+    closeness = np.clip(closeness, farthest, nearest)
     with np.errstate(divide="ignore"):
         return np.where(closeness > 1e-9, 1.0 / np.maximum(closeness, 1e-9), np.inf)
 
