@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 
-from drivereplay.errors import SpecError
+from drivereplay.errors import DriveReplayError, SpecError
 
 
 def ensure_ray(num_cpus: int | None = None) -> None:
@@ -21,25 +21,40 @@ def ensure_ray(num_cpus: int | None = None) -> None:
     Raises:
         SpecError: `RAY_ADDRESS` names a cluster that does not answer, refuses the token, or runs another Ray or Python.
     """
-    # Tune and Train print their own progress otherwise, and a metric without a checkpoint is no error for us;
-    # a busy machine takes longer than Ray's usual patience to start
-    environment = {
-        "RAY_AIR_NEW_OUTPUT": "0",
-        "RAY_TRAIN_V2_ENABLED": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "RAY_raylet_start_wait_time_s": "180",
-    }
-    for key, value in environment.items():
-        os.environ.setdefault(key, value)
-
     import ray
 
     if ray.is_initialized():
         return
+    # Tune and Train print their own progress otherwise, and a metric without a checkpoint is no error for us
+    environment = {"RAY_AIR_NEW_OUTPUT": "0", "RAY_TRAIN_V2_ENABLED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    for key, value in environment.items():
+        os.environ.setdefault(key, value)
     address = os.environ.get("RAY_ADDRESS")
     if address:
         _join(address)
         return
+    for attempt in range(_STARTS):
+        try:
+            _start(num_cpus)
+            return
+        # Ray has no name of its own for this error (`ray._private.node.Node`), nor a setting for its 30 seconds
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+            if attempt + 1 == _STARTS:
+                raise DriveReplayError(
+                    f"Ray did not start on this machine, {_STARTS} times: {_line(error)}",
+                    "Is it very busy, or out of memory? `drivereplay doctor` looks.",
+                ) from error
+
+
+_STARTS = 3
+
+
+def _start(num_cpus: int | None) -> None:
+    import ray
+
     ray.init(
         address="local",
         num_cpus=num_cpus,
