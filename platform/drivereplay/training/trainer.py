@@ -71,8 +71,8 @@ def train(
         resume: Go on from the last complete checkpoint in `directory`, if there is one.
         on_checkpoint: Called after each checkpoint; training waits for it. May raise `StopTraining`. A resume calls it
             first for the checkpoint it goes on from, whose evaluation may be what was interrupted.
-        base_model: The base, already loaded; it is copied, not changed. None loads `spec.model`, and so does each worker of
-            a group.
+        base_model: The base, already loaded; it is copied, not changed. None loads `spec.model`, and so does each
+            worker of a group.
         show_progress: A bar in a terminal, lines in a log.
 
     Raises:

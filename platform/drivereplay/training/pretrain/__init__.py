@@ -1,0 +1,1 @@
+"""How the shipped base was made: the autoencoder's recipe, and what turns a run into a shipped base."""
