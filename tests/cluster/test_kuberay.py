@@ -1,0 +1,158 @@
+"""The Kubernetes manifests: only fields that the CRDs know, and the promises that the comments make."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+# Names of KubeRay's ray.io/v1 fields, and of the Pod fields, that the manifests use. The files were also compared with
+# the whole CRDs of KubeRay 1.7 (openAPIV3Schema, unknown fields refused) when they were written.
+_RESOURCES: Any = {"requests": dict, "limits": dict}
+_CONTAINER: Any = {
+    "name": str, "image": str, "ports": [{"containerPort": int, "name": str}], "resources": _RESOURCES,
+    "volumeMounts": [{"name": str, "mountPath": str, "readOnly": bool}],
+}  # fmt: skip
+_POD: Any = {
+    "spec": {
+        "priorityClassName": str,
+        "securityContext": {"runAsNonRoot": bool, "runAsUser": int, "fsGroup": int},
+        "tolerations": [{"key": str, "operator": str, "effect": str}],
+        "containers": [_CONTAINER],
+        "volumes": [
+            {
+                "name": str,
+                "persistentVolumeClaim": {"claimName": str},
+                "configMap": {"name": str},
+                "emptyDir": {"medium": str, "sizeLimit": str},
+            }
+        ],
+    }
+}
+_CLUSTER: Any = {
+    "rayVersion": str,
+    "authOptions": {"mode": str, "secretName": str},
+    "enableInTreeAutoscaling": bool,
+    "autoscalerOptions": {"version": str, "idleTimeoutSeconds": int},
+    "headGroupSpec": {"rayStartParams": {"*": str}, "template": _POD},
+    "workerGroupSpecs": [
+        {
+            "groupName": str, "replicas": int, "minReplicas": int, "maxReplicas": int,
+            "rayStartParams": {"*": str}, "template": _POD,
+        }
+    ],
+}  # fmt: skip
+_JOB: Any = {
+    "backoffLimit": int, "shutdownAfterJobFinishes": bool, "ttlSecondsAfterFinished": int, "entrypoint": str,
+    "rayClusterSpec": _CLUSTER,
+}  # fmt: skip
+
+
+def _wrong(value: Any, shape: Any, path: str) -> list[str]:
+    if isinstance(shape, type):
+        return (
+            []
+            if isinstance(value, shape) and not (shape is int and isinstance(value, bool))
+            else [f"{path}: {value!r}"]
+        )
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return [f"{path}: no list"]
+        return [w for n, item in enumerate(value) for w in _wrong(item, shape[0], f"{path}[{n}]")]
+    if not isinstance(value, dict):
+        return [f"{path}: no mapping"]
+    found = []
+    for key, inner in value.items():
+        wanted = shape.get(key, shape.get("*"))
+        found += [f"{path}.{key}: unknown"] if wanted is None else _wrong(inner, wanted, f"{path}.{key}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def manifests(project_root: Path) -> dict[str, Any]:
+    folder = project_root / "cluster" / "kuberay"
+    return {
+        "cluster": yaml.safe_load((folder / "raycluster.yaml").read_text(encoding="utf-8")),
+        "job": yaml.safe_load((folder / "rayjob.yaml").read_text(encoding="utf-8")),
+        "storage": list(yaml.safe_load_all((folder / "storage.yaml").read_text(encoding="utf-8"))),
+    }
+
+
+@pytest.fixture(scope="module", params=["cluster", "job"])
+def spec(request: pytest.FixtureRequest, manifests: dict[str, Any]) -> Any:
+    spec = manifests[request.param]["spec"]
+    return spec["rayClusterSpec"] if request.param == "job" else spec
+
+
+def test_only_fields_that_the_crds_know(manifests: dict[str, Any]) -> None:
+    assert _wrong(manifests["cluster"]["spec"], _CLUSTER, "spec") == []
+    assert _wrong(manifests["job"]["spec"], _JOB, "spec") == []
+    assert {(manifests[k]["apiVersion"], manifests[k]["kind"]) for k in ("cluster", "job")} == {
+        ("ray.io/v1", "RayCluster"), ("ray.io/v1", "RayJob"),
+    }  # fmt: skip
+
+
+def test_a_misspelt_field_would_be_found(manifests: dict[str, Any]) -> None:
+    spec = {**manifests["cluster"]["spec"], "autoscalerOption": {}, "rayVersion": 2.6}
+    assert _wrong(spec, _CLUSTER, "spec") == ["spec.rayVersion: 2.6", "spec.autoscalerOption: unknown"]
+
+
+def test_nobody_gets_in_without_a_token(spec: Any) -> None:
+    assert spec["authOptions"]["mode"] == "token"
+
+
+def test_the_ray_is_the_one_that_is_pinned(spec: Any, project_root: Path) -> None:
+    pinned = re.search(r"^ray==(.+)$", (project_root / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert pinned is not None and spec["rayVersion"] == pinned[1]
+
+
+def _pods(spec: Any) -> dict[str, Any]:
+    groups = {group["groupName"]: group["template"]["spec"] for group in spec["workerGroupSpecs"]}
+    return {"head": spec["headGroupSpec"]["template"]["spec"], **groups}
+
+
+def test_the_head_runs_no_trials_and_goes_last(spec: Any, manifests: dict[str, Any]) -> None:
+    assert spec["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    values = {d["metadata"]["name"]: d["value"] for d in manifests["storage"] if d["kind"] == "PriorityClass"}
+    priorities = {name: values[pod["priorityClassName"]] for name, pod in _pods(spec).items()}
+    assert priorities["head"] > max(value for name, value in priorities.items() if name != "head")
+
+
+def test_every_node_sees_the_one_storage(spec: Any, manifests: dict[str, Any]) -> None:
+    claim = next(d for d in manifests["storage"] if d["kind"] == "PersistentVolumeClaim")
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    for pod in _pods(spec).values():
+        volume = next(v["name"] for v in pod["volumes"] if "persistentVolumeClaim" in v)
+        assert claim["metadata"]["name"] in {
+            v["persistentVolumeClaim"]["claimName"] for v in pod["volumes"] if "persistentVolumeClaim" in v
+        }
+        assert {"name": volume, "mountPath": "/storage"} in pod["containers"][0]["volumeMounts"]
+
+
+def test_every_mount_has_its_volume(spec: Any) -> None:
+    for pod in _pods(spec).values():
+        names = {volume["name"] for volume in pod["volumes"]}
+        assert {mount["name"] for c in pod["containers"] for mount in c["volumeMounts"]} == names
+
+
+def test_nothing_runs_as_root(spec: Any) -> None:
+    assert all(pod["securityContext"]["runAsNonRoot"] for pod in _pods(spec).values())
+
+
+def test_both_kinds_of_workers_grow_and_only_one_takes_gpus(spec: Any) -> None:
+    assert spec["enableInTreeAutoscaling"] is True
+    groups = {group["groupName"]: group for group in spec["workerGroupSpecs"]}
+    assert set(groups) == {"gpu", "cpu"}
+    for name, group in groups.items():
+        limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
+        assert ("nvidia.com/gpu" in limits) == (name == "gpu")
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+
+
+def test_a_job_that_starts_again_resumes(manifests: dict[str, Any]) -> None:
+    job = manifests["job"]["spec"]
+    assert job["backoffLimit"] > 0
+    assert job["entrypoint"].endswith("--resume") and "/storage/runs" in job["entrypoint"]
