@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
+
 import numpy as np
 
 from drivereplay.domains.worlds.solids import (
@@ -23,6 +25,7 @@ GLASS: Colour = (38, 46, 58)
 RUBBER: Colour = (28, 28, 30)
 SHADE: Colour = (52, 53, 56)
 SKIN: Colour = (214, 168, 140)
+LENGTHS_M = (4.0, 4.35, 4.7)
 PAINTS: tuple[Colour, ...] = (
     (205, 45, 40), (40, 80, 180), (232, 232, 228), (60, 62, 68), (235, 190, 50),
     (45, 130, 80), (170, 175, 182), (225, 115, 40), (120, 40, 110), (30, 150, 170),
@@ -30,10 +33,10 @@ PAINTS: tuple[Colour, ...] = (
 
 
 def paint(rng: np.random.Generator) -> Colour:
-    """A colour for something that moves."""
-    colour = PAINTS[rng.integers(len(PAINTS))]
-    r, g, b = np.clip(np.array(colour) + rng.normal(0, 8, 3), 15, 250)
-    return float(r), float(g), float(b)
+    """A colour for something that moves. There are thirty, so that bodies can be kept and used again."""
+    r, g, b = PAINTS[rng.integers(len(PAINTS))]
+    shade = (0.82, 1.0, 1.08)[rng.integers(3)]
+    return min(r * shade, 250.0), min(g * shade, 250.0), min(b * shade, 250.0)
 
 
 def side_patch(x: float, z: float, length: float, height: float, y: float, colour: Colour, glow: float = 0.0) -> Face:
@@ -72,6 +75,7 @@ def _cast(length: float, width: float) -> tuple[Face, ...]:
     return (ground(rectangle(length * 1.04, width * 1.16, -0.05, -0.12), SHADE),)
 
 
+@lru_cache(maxsize=256)
 def car(colour: Colour, *, length: float = 4.4, glow: float = 0.0) -> Body:
     """A saloon; `glow` 1 turns its lamps on."""
     width, waist, roof = 1.8, 0.86, 1.46
@@ -93,6 +97,7 @@ def car(colour: Colour, *, length: float = 4.4, glow: float = 0.0) -> Body:
     return Body((hull, cabin), (length, width, roof), shadow=_cast(length, width))
 
 
+@lru_cache(maxsize=256)
 def van(colour: Colour, *, glow: float = 0.0) -> Body:
     """A delivery van."""
     length, width, height = 5.4, 2.0, 2.3
@@ -113,6 +118,7 @@ def van(colour: Colour, *, glow: float = 0.0) -> Body:
     return Body((hull,), (length, width, height), shadow=_cast(length, width))
 
 
+@lru_cache(maxsize=256)
 def truck(colour: Colour, *, glow: float = 0.0) -> Body:
     """A lorry: a tractor and a box behind it."""
     length, width, height = 11.0, 2.5, 3.5
@@ -142,6 +148,7 @@ def truck(colour: Colour, *, glow: float = 0.0) -> Body:
     return Body((load, frame, cab), (length, width, height), shadow=_cast(length, width))
 
 
+@lru_cache(maxsize=256)
 def bus(colour: Colour, *, glow: float = 0.0) -> Body:
     """A city bus."""
     length, width, height = 10.5, 2.5, 3.0
@@ -169,17 +176,21 @@ def vehicle(rng: np.random.Generator, *, glow: float = 0.0, heavy: float = 0.2) 
         return "bus", bus(paint(rng), glow=glow)
     if kind < heavy + 0.15:
         return "van", van(paint(rng), glow=glow)
-    return "car", car(paint(rng), length=float(rng.uniform(4.0, 4.8)), glow=glow)
+    return "car", car(paint(rng), length=LENGTHS_M[rng.integers(3)], glow=glow)
 
 
 HIP_M = 0.86
+_TROUSERS: tuple[Colour, ...] = ((45, 50, 75), (70, 60, 50), (40, 40, 42))
 
 
 def pedestrian(rng: np.random.Generator) -> Body:
     """A person whose legs are limbs; each leg's origin is its hip (see `motion.walk`)."""
-    height = float(rng.uniform(1.6, 1.85))
-    trousers: Colour = ((45, 50, 75), (70, 60, 50), (40, 40, 42))[int(rng.integers(3))]
-    torso = loft(rectangle(0.24, 0.36), rectangle(0.28, 0.48), HIP_M - 0.04, height - 0.3, paint(rng), texture=CLOTH)
+    return _person((1.6, 1.7, 1.78, 1.86)[rng.integers(4)], paint(rng), _TROUSERS[rng.integers(3)])
+
+
+@lru_cache(maxsize=512)
+def _person(height: float, shirt: Colour, trousers: Colour) -> Body:
+    torso = loft(rectangle(0.24, 0.36), rectangle(0.28, 0.48), HIP_M - 0.04, height - 0.3, shirt, texture=CLOTH)
     head = barrel(sphere_rings(0.14, height - 0.14, 3), SKIN, sides=6, top=(60, 42, 30))
     leg = box(0.17, 0.17, HIP_M, trousers, bottom_m=-HIP_M)
     limbs = (Body((leg.moved(y=0.1),)), Body((leg.moved(y=-0.1),)))
@@ -188,18 +199,23 @@ def pedestrian(rng: np.random.Generator) -> Body:
 
 def tree(rng: np.random.Generator) -> tuple[Solid, ...]:
     """A broad-leaved tree or a conifer."""
+    return _tree(int(rng.integers(24)))
+
+
+@cache
+def _tree(kind: int) -> tuple[Solid, ...]:
+    rng = np.random.default_rng(kind)
     green: Colour = (float(rng.uniform(45, 85)), float(rng.uniform(105, 145)), float(rng.uniform(40, 65)))
-    trunk = box(0.35, 0.35, 2.4, (105, 78, 52), texture=BARK)
-    if rng.uniform() < 0.6:
+    broad = kind % 5 < 3
+    trunk = box(0.35, 0.35, 2.4 if broad else 1.2, (105, 78, 52), texture=BARK)
+    if broad:
         radius = float(rng.uniform(1.4, 2.3))
-        crown = barrel(sphere_rings(radius, 2.2 + radius * 0.9, 3), green, texture=LEAVES)
-    else:
-        height = float(rng.uniform(5.0, 9.0))
-        crown = barrel([(1.2, height * 0.24), (height, 0.05)], green, texture=LEAVES)
-        trunk = box(0.35, 0.35, 1.2, (105, 78, 52), texture=BARK)
-    return (trunk, crown)
+        return (trunk, barrel(sphere_rings(radius, 2.2 + radius * 0.9, 3), green, texture=LEAVES))
+    height = float(rng.uniform(5.0, 9.0))
+    return (trunk, barrel([(1.2, height * 0.24), (height, 0.05)], green, texture=LEAVES))
 
 
+@lru_cache(maxsize=16)
 def pole(height: float = 6.0, *, lamp: float = 0.0, arm: float = 1.2) -> tuple[Solid, ...]:
     """A street lamp whose arm points along y; `lamp` is its glow."""
     post = box(0.16, 0.16, height, (105, 108, 112))

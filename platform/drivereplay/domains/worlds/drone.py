@@ -25,8 +25,8 @@ class Drone(World):
         builder = SceneBuilder()
         fields(builder, rng, 330.0, 33.0)
         road = Path.bends((-170.0, float(rng.uniform(-30, 30))), float(rng.normal(0, 0.15)), [(360.0, float(rng.normal(0, 0.5)))])
-        builder.ground(*ribbon(road, 0.0, 8.0, (112, 112, 116), ASPHALT))
-        builder.ground(*ribbon(road, 0.0, 0.4, (235, 235, 230)))
+        builder.ground(ribbon(road, 0.0, 8.0, (112, 112, 116), ASPHALT))
+        builder.ground(ribbon(road, 0.0, 0.4, (235, 235, 230)))
         taken: list[tuple[np.ndarray, float]] = []
         for _ in range(46):
             spot, reach = rng.uniform(-120, 120, 2), 0.0

@@ -132,11 +132,11 @@ def _land(builder: SceneBuilder, rng: np.random.Generator, path: Path, reach: fl
     builder.ground(ground(rectangle(2400, 2400), (float(green[0]), float(green[1]), float(green[2])), texture=GRASS))
     grey = float(rng.uniform(96, 122))
     for middle in (0.0, _ONCOMING_M + 3.7):
-        builder.ground(*ribbon(path, middle, 12.4, (grey, grey, grey + 4), ASPHALT))
+        builder.ground(ribbon(path, middle, 12.4, (grey, grey, grey + 4), ASPHALT))
         for edge in (-5.75, 5.75):
-            builder.ground(*ribbon(path, middle + edge, 0.2, (232, 232, 228), PLAIN))
+            builder.ground(ribbon(path, middle + edge, 0.2, (232, 232, 228), PLAIN))
         for line in (-1.85, 1.85):
-            builder.ground(*dashes(path, middle + line, 0.18, 6.0, 12.0, (236, 236, 232)))
+            builder.ground(dashes(path, middle + line, 0.18, 6.0, 12.0, (236, 236, 232)))
     builder.scenery(*strip_of_solids(path, _MEDIAN_M, 24.0, 0.3, 0.8, (178, 178, 174), BARK))
     for at in np.arange(0.0, reach, 13.0):
         for side in (-1, 1):

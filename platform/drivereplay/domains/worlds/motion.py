@@ -44,16 +44,17 @@ class Path:
     @classmethod
     def bends(cls, start: tuple[float, float], heading_rad: float, parts: list[tuple[float, float]]) -> Path:
         """A path of arcs: (length in metres, turn in radians) each; a turn of 0 is a straight."""
-        place, heading, step = np.array(start, float), heading_rad, 0.5
-        points = [place.copy()]
+        steps, turns = [], []
         for length, turn in parts:
-            count = max(1, round(length / step))
-            for _ in range(count):
-                heading += turn / count / 2
-                place = place + length / count * np.array([np.cos(heading), np.sin(heading)])
-                heading += turn / count / 2
-                points.append(place)
-        return cls.through(np.array(points))
+            # a straight needs no points inside, but a short last step that keeps the bend after it out of its heading
+            count = max(1, round(length / 0.5))
+            lengths = np.full(count, length / count) if turn or length <= 1.0 else np.array([0.5, length - 1.0, 0.5])
+            steps.append(lengths)
+            turns.append(np.full(len(lengths), turn / len(lengths)))
+        step, bend = np.concatenate(steps), np.concatenate(turns)
+        heading = heading_rad + np.cumsum(bend) - bend / 2
+        points = np.cumsum(step[:, None] * np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0)
+        return cls.through(np.concatenate([np.zeros((1, 2)), points]) + start)
 
     def at(self, along_m: Array, left_m: Array | float = 0.0) -> tuple[Array, Array]:
         """Places (..., 2) and headings (...) at distances along the path, shifted to its left; straight beyond its ends."""

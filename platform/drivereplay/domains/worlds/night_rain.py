@@ -161,13 +161,13 @@ def _oncoming(rng: np.random.Generator, times: Array, reach: float, plan: Plan) 
 
 def _land(builder: SceneBuilder, rng: np.random.Generator, path: Path) -> None:
     builder.ground(ground(rectangle(2400, 2400), (84, 96, 70), texture=GRASS))
-    builder.ground(*ribbon(path, 0.0, 15.2, (92, 92, 98), ASPHALT))
+    builder.ground(ribbon(path, 0.0, 15.2, (92, 92, 98), ASPHALT))
     for edge in (-7.2, 7.2):
-        builder.ground(*ribbon(path, edge, 0.2, (240, 240, 235), PLAIN))
+        builder.ground(ribbon(path, edge, 0.2, (240, 240, 235), PLAIN))
     for line in (-3.55, 3.55):
-        builder.ground(*dashes(path, line, 0.16, 3.0, 9.0, (240, 240, 235)))
+        builder.ground(dashes(path, line, 0.16, 3.0, 9.0, (240, 240, 235)))
     for line in (-0.15, 0.15):
-        builder.ground(*ribbon(path, line, 0.14, (235, 200, 80), PLAIN))
+        builder.ground(ribbon(path, line, 0.14, (235, 200, 80), PLAIN))
     reach = float(path.lengths[-1])
     first = float(rng.uniform(0, 30))
     for n, at in enumerate(np.arange(first, reach, 30.0)):

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from drivereplay.domains.worlds.scene import Moment, Scene
 
 NEAR_M = 0.4
+"""What is nearer to the camera is cut away."""
 SHIFT = 4
 _LIMIT = float(1 << 20)
+_SMALLEST_PX = 1.0
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -32,11 +34,12 @@ class Drawing:
         samples: s, samples along a pixel's side.
         faces: (F,) their numbers in the scene.
         outlines: F polygons (n, 2) int32 as OpenCV draws them: sample coordinates less a half, times 16.
-        low: (F, 2) left and top end of each face in pixels; may lie outside the picture.
-        high: (F, 2) right and bottom end.
+        low: (2, F) left and top end of each face in pixels; may lie outside the picture.
+        high: (2, F) right and bottom end.
         nearest: (F,) 1/depth of the corner that is nearest, in 1/m.
         farthest: (F,) 1/depth of the farthest one; between them lies what is seen of the face.
-        normals: (F, 3) in camera axes.
+        turns: (3, 3, F) from the axes of the face's body to the camera's.
+        normals: (3, F) in camera axes.
         offsets: (F,) distance of the face's plane from the camera along its normal (negative in front of it).
     """
 
@@ -48,6 +51,7 @@ class Drawing:
     high: Array
     nearest: Array
     farthest: Array
+    turns: Array
     normals: Array
     offsets: Array
 
@@ -56,49 +60,43 @@ def draw(scene: Scene, moment: Moment, samples: int) -> Drawing:
     """Paint the scene with `samples`² samples a pixel."""
     camera = moment.camera
     width, height = camera.size_px
-    seen, order = _visible_solids(scene, moment)
-    rank = np.full(len(scene.solid_bodies) + 1, -1, np.int64)
-    rank[seen[order]] = np.arange(len(seen))
-    # ground faces have solid −1, which is the last entry: painted first
-    rank[-1] = -2
-    candidates = np.flatnonzero(rank[scene.solids] != -1)
-    candidates = candidates[np.argsort(rank[scene.solids[candidates]], kind="stable")]
-
-    body = scene.bodies[candidates]
-    turn = moment.rotations[body] if len(scene.body_objects) > 1 else moment.rotations[:1].repeat(len(body), axis=0)
-    turn = np.matmul(camera.rotation.T, turn)
-    normals = np.matmul(turn, scene.normals[candidates][..., None])[..., 0]
-    shift = (moment.translations[body] - camera.position) @ camera.rotation
-    first = np.matmul(turn, scene.corners[candidates, 0][..., None])[..., 0] + shift
-    offsets = (normals * first).sum(axis=1)
+    turns, shifts = _body_to_camera(moment)
+    faces = _candidates(scene, moment, turns, shifts)
+    body = scene.bodies[faces]
+    turn, shift = turns[:, :, body], shifts[:, body]
+    normals = _turned(turn, scene.normals[:, faces])
+    first = _turned(turn, scene.corners[:, 0, faces]) + shift
+    offsets = normals[0] * first[0] + normals[1] * first[1] + normals[2] * first[2]
     facing = np.flatnonzero(offsets < -1e-4)
-    corners = np.matmul(scene.corners[candidates[facing]], turn[facing].transpose(0, 2, 1)) + shift[facing, None]
+    faces, turn, normals, offsets = faces[facing], turn[:, :, facing], normals[:, facing], offsets[facing]
+    x, y, depth = _turned(turn[:, :, None], scene.corners[:, :, faces]) + shift[:, None, facing]
 
-    depth = corners[..., 2]
-    in_front = depth.min(axis=1) >= NEAR_M
-    touched = np.flatnonzero(depth.max(axis=1) >= NEAR_M)
+    nearest, farthest = depth.min(axis=0), depth.max(axis=0)
     scale, middle = camera.focal_px * samples, np.asarray(camera.centre_px) * samples
-    with np.errstate(divide="ignore", invalid="ignore"):
-        flat = corners[..., :2] / depth[..., None] * scale + middle
-    cut = {int(n): _near(corners[n]) * scale + middle for n in touched if not in_front[n]}
+    clipped = np.maximum(depth, NEAR_M)
+    flat = np.stack([x / clipped * scale + middle[0], y / clipped * scale + middle[1]])
     low, high = flat.min(axis=1), flat.max(axis=1)
-    for n, outline in cut.items():
-        low[n], high[n] = outline.min(axis=0), outline.max(axis=0)
-    inside = (high[:, 0] > 0) & (high[:, 1] > 0) & (low[:, 0] < width * samples) & (low[:, 1] < height * samples)
-    # too small to be worth painting
-    inside &= (high - low).max(axis=1) > 0.25 * samples
-    kept = touched[inside[touched]]
+    cut: dict[int, Array] = {}
+    for n in np.flatnonzero((nearest < NEAR_M) & (farthest >= NEAR_M)).tolist():
+        cut[n] = _near(x[:, n], y[:, n], depth[:, n]) * scale + middle
+        low[:, n], high[:, n] = cut[n].min(axis=0), cut[n].max(axis=0)
+    kept = np.flatnonzero(
+        (farthest >= NEAR_M)
+        & (high[0] > 0) & (high[1] > 0) & (low[0] < width * samples) & (low[1] < height * samples)
+        # too small to be worth painting
+        & (np.maximum(high[0] - low[0], high[1] - low[1]) > _SMALLEST_PX * samples)
+    )  # fmt: skip
 
     index = np.zeros((height * samples, width * samples), np.int32)
-    outlines = list(_fixed(flat[kept]))
-    for number, n in enumerate(kept.tolist()):
-        if n in cut:
-            outlines[number] = _fixed(cut[n])
-        cv2.fillConvexPoly(index, outlines[number], number + 1, cv2.LINE_8, SHIFT)
-    chosen = facing[kept]
+    fixed = _fixed(np.ascontiguousarray(flat[:, :, kept].transpose(2, 1, 0)))
+    outlines = []
+    for number, (n, count) in enumerate(zip(kept.tolist(), scene.counts[faces[kept]].tolist(), strict=True)):
+        outline = _fixed(cut[n]) if n in cut else fixed[number, :count]
+        cv2.fillConvexPoly(index, outline, number + 1, cv2.LINE_8, SHIFT)
+        outlines.append(outline)
     return Drawing(
-        index, samples, candidates[chosen], outlines, low[kept] / samples, high[kept] / samples,
-        1 / np.maximum(depth[kept].min(axis=1), NEAR_M), 1 / depth[kept].max(axis=1), normals[chosen], offsets[chosen],
+        index, samples, faces[kept], outlines, low[:, kept] / samples, high[:, kept] / samples,
+        1 / np.maximum(nearest[kept], NEAR_M), 1 / farthest[kept], turn[:, :, kept], normals[:, kept], offsets[kept],
     )  # fmt: skip
 
 
@@ -107,83 +105,96 @@ def _fixed(points: Array) -> NDArray[np.int32]:
     return np.rint(np.clip(points - 0.5, -_LIMIT, _LIMIT) * (1 << SHIFT)).astype(np.int32)
 
 
-def _visible_solids(scene: Scene, moment: Moment) -> tuple[Index, Index]:
-    """Solids that may be in the picture, and the order (positions among them) in which they are painted."""
-    if not len(scene.solid_bodies):
-        return np.empty(0, np.int64), np.empty(0, np.int64)
+def _body_to_camera(moment: Moment) -> tuple[Array, Array]:
+    """Turns (3, 3, B) and shifts (3, B) from the axes of bodies to those of the camera."""
     camera = moment.camera
-    bodies = scene.solid_bodies
-    world = np.matmul(scene.boxes, moment.rotations[bodies].transpose(0, 2, 1)) + moment.translations[bodies, None]
-    local = camera.to_camera(world)
-    depth = local[..., 2]
+    turns = np.matmul(camera.rotation.T, moment.rotations)
+    return np.ascontiguousarray(turns.transpose(1, 2, 0)), camera.to_camera(moment.translations).T
+
+
+def _turned(turn: Array, points: Array) -> Array:
+    """turn (3, 3, …) times points (3, …)."""
+    return np.stack([turn[i, 0] * points[0] + turn[i, 1] * points[1] + turn[i, 2] * points[2] for i in range(3)])
+
+
+def _candidates(scene: Scene, moment: Moment, turns: Array, shifts: Array) -> Index:
+    """Faces that may be seen, in painting order: the ground, then solids from far to near."""
+    seen, order = _visible_solids(scene, moment, turns, shifts)
+    rank = np.full(len(scene.solid_bodies) + 1, -1, np.int64)
+    rank[seen[order]] = np.arange(len(seen))
+    # faces on the ground have solid −1, which is the last entry
+    rank[-1] = -2
+    ranks = rank[scene.solids]
+    candidates = np.flatnonzero((ranks != -1) & moment.present[scene.bodies])
+    return candidates[np.argsort(ranks[candidates], kind="stable")]
+
+
+def _visible_solids(scene: Scene, moment: Moment, turns: Array, shifts: Array) -> tuple[Index, Index]:
+    """Solids that may be in the picture, and the order (positions among them) in which they are painted."""
+    camera, bodies = moment.camera, scene.solid_bodies
+    local = _turned(turns[:, :, bodies][:, :, None], scene.boxes) + shifts[:, None, bodies]
     (cx, cy), (width, height), focal = camera.centre_px, camera.size_px, camera.focal_px
-    x, y = local[..., 0] * focal, local[..., 1] * focal
+    x, y, depth = local[0] * focal, local[1] * focal, local[2]
     # a box is outside if all its corners are on the wrong side of one plane of the view
-    seen = (
+    chosen = np.flatnonzero(
         moment.present[bodies]
-        & (depth > NEAR_M).any(axis=1)
-        & (x + cx * depth > 0).any(axis=1)
-        & (x + (cx - width) * depth < 0).any(axis=1)
-        & (y + cy * depth > 0).any(axis=1)
-        & (y + (cy - height) * depth < 0).any(axis=1)
+        & (depth.max(axis=0) > NEAR_M)
+        & ((x + cx * depth).max(axis=0) > 0)
+        & ((x + (cx - width) * depth).min(axis=0) < 0)
+        & ((y + cy * depth).max(axis=0) > 0)
+        & ((y + (cy - height) * depth).min(axis=0) < 0)
     )
-    chosen = np.flatnonzero(seen)
-    return chosen, _painting_order(local[chosen], focal)
+    return chosen, _painting_order(local[:, :, chosen])
 
 
-def _painting_order(boxes: Array, focal: float) -> Index:
-    """Far to near order of boxes (S, 8, 3) in camera axes, with x fastest, then y, then z."""
-    count = len(boxes)
-    depth = boxes[..., 2]
-    far_first = -depth.mean(axis=1)
-    clipped = np.maximum(depth, NEAR_M)
-    flat = boxes[..., :2] / clipped[..., None]
+def _painting_order(boxes: Array) -> Index:
+    """Far to near order of boxes (3, 8, S) in camera axes, with corners x fastest, then y, then z."""
+    depth = boxes[2]
+    near, far = depth.min(axis=0), depth.max(axis=0)
+    key = -(near + far)
+    flat = boxes[:2] / np.maximum(depth, NEAR_M)
     low, high = flat.min(axis=1), flat.max(axis=1)
     # a box that reaches behind the camera may be anywhere in the picture
-    behind = depth.min(axis=1) < NEAR_M
-    low[behind], high[behind] = -np.inf, np.inf
-    overlap = (low[:, None] < high[None]).all(axis=2)
-    overlap &= overlap.T
-    a, b = np.nonzero(np.triu(overlap, 1))
-    if not len(a):
-        return np.argsort(far_first, kind="stable")
+    behind = near < NEAR_M
+    low[:, behind], high[:, behind] = -np.inf, np.inf
+    overlap = (low[0][:, None] < high[0]) & (low[1][:, None] < high[1])
+    a, b = np.nonzero(np.triu(overlap & overlap.T, 1))
     # sign > 0: a is nearer than b
-    near, far = depth.min(axis=1), depth.max(axis=1)
     sign = np.where(far[a] <= near[b], 1, np.where(far[b] <= near[a], -1, 0))
-    open_pairs = np.flatnonzero(sign == 0)
-    if len(open_pairs):
-        sign[open_pairs] = _nearer(boxes, a[open_pairs], b[open_pairs])
+    unclear = np.flatnonzero(sign == 0)
+    if len(unclear):
+        sign[unclear] = _nearer(boxes, a[unclear], b[unclear])
     decided = sign != 0
-    first = np.where(sign > 0, b, a)[decided]
-    second = np.where(sign > 0, a, b)[decided]
-    return _sorted(count, first, second, far_first)
+    first, second = np.where(sign > 0, b, a)[decided], np.where(sign > 0, a, b)[decided]
+    return _sorted(first, second, key)
 
 
 def _nearer(boxes: Array, a: Index, b: Index) -> Index:
     """+1 where box a is on the camera's side of a plane between a and b, −1 the other way round, 0 if there is none."""
+    edges = boxes[:, [1, 2, 4]] - boxes[:, :1]
+    axes = edges / np.maximum(np.sqrt((edges * edges).sum(axis=0)), 1e-9)
+    # (3, S): the slab of each box along its own axes; the camera is the origin of these coordinates
+    start, stop = ((axes * boxes[:, corner, None]).sum(axis=0) for corner in (0, 7))
     tolerance = 0.02
-    origin, end = boxes[:, 0], boxes[:, 7]
-    edges = boxes[:, [1, 2, 4]] - origin[:, None]
-    axes = edges / np.maximum(np.linalg.norm(edges, axis=2, keepdims=True), 1e-9)
-    # (S, 3): the slab of each box along its own axes; the camera is the origin of these coordinates
-    start = np.einsum("sij,sj->si", axes, origin)
-    stop = np.einsum("sij,sj->si", axes, end)
 
     def beyond(one: Index, other: Index) -> Index:
-        along = np.einsum("pij,pkj->pik", axes[one], boxes[other])
-        least, most = along.min(axis=2), along.max(axis=2)
-        above = least >= stop[one] - tolerance
-        below = most <= start[one] + tolerance
-        # the camera beyond the same face as the other box: that one is nearer
-        nearer_other = (above & (stop[one] < 0)) | (below & (start[one] > 0))
-        nearer_one = (above & (stop[one] >= 0)) | (below & (start[one] <= 0))
-        return nearer_one.any(axis=1).astype(np.int64) - nearer_other.any(axis=1).astype(np.int64)
+        score = np.zeros(len(one), np.int64)
+        points = boxes[:, :, other]
+        for axis in range(3):
+            direction, begin, end = axes[:, axis, one], start[axis, one], stop[axis, one]
+            along = direction[0] * points[0] + direction[1] * points[1] + direction[2] * points[2]
+            above = along.min(axis=0) >= end - tolerance
+            below = along.max(axis=0) <= begin + tolerance
+            # the camera beyond the same face as the other box: that one is nearer
+            score += np.where(above, np.where(end < 0, -1, 1), 0) + np.where(below, np.where(begin > 0, -1, 1), 0)
+        return np.sign(score)
 
     return np.sign(beyond(a, b) - beyond(b, a))
 
 
-def _sorted(count: int, first: Index, second: Index, key: Array) -> Index:
-    """Topological order in which `first[i]` stands before `second[i]`, otherwise by `key`; a cycle is cut at its farthest."""
+def _sorted(first: Index, second: Index, key: Array) -> Index:
+    """Topological order in which `first[i]` stands before `second[i]`, else by `key`; a cycle is cut at its least key."""
+    count = len(key)
     after: list[list[int]] = [[] for _ in range(count)]
     waiting = np.bincount(second, minlength=count).tolist()
     for one, other in zip(first.tolist(), second.tolist(), strict=True):
@@ -209,16 +220,16 @@ def _sorted(count: int, first: Index, second: Index, key: Array) -> Index:
     return np.array(order, np.int64)
 
 
-def _near(corners: Array) -> Array:
+def _near(x: Array, y: Array, z: Array) -> Array:
     """x/z and y/z (n, 2) of a polygon's part beyond the near plane."""
     # plain floats: a handful of corners is too few for numpy to pay
-    points = corners.tolist()
+    points = list(zip(x.tolist(), y.tolist(), z.tolist(), strict=True))
     out = []
-    for n, (x, y, z) in enumerate(points):
-        if z >= NEAR_M:
-            out.append((x / z, y / z))
-        u, v, w = points[(n + 1) % len(points)]
-        if (z >= NEAR_M) != (w >= NEAR_M):
-            share = (NEAR_M - z) / (w - z)
-            out.append(((x + share * (u - x)) / NEAR_M, (y + share * (v - y)) / NEAR_M))
+    for n, (px, py, pz) in enumerate(points):
+        if pz >= NEAR_M:
+            out.append((px / pz, py / pz))
+        qx, qy, qz = points[(n + 1) % len(points)]
+        if (pz >= NEAR_M) != (qz >= NEAR_M):
+            share = (NEAR_M - pz) / (qz - pz)
+            out.append(((px + share * (qx - px)) / NEAR_M, (py + share * (qy - py)) / NEAR_M))
     return np.array(out)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.domains.worlds.camera import Camera
-from drivereplay.domains.worlds.solids import Body, Face, Solid, newell
+from drivereplay.domains.worlds.solids import Body, Solid, newell
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -19,16 +19,19 @@ Index = NDArray[np.int64]
 class Scene:
     """P faces of S solids on B bodies that make up N objects. Body 0 is the world itself and never moves.
 
+    Coordinates stand first and faces last, so that numpy works on long rows.
+
     Attributes:
-        corners: (P, 8, 3) metres in the axes of the face's body.
-        normals: (P, 3) outward unit vectors.
-        axes: (P, 2, 3) unit vectors along which the texture runs.
+        corners: (3, 8, P) metres in the axes of the face's body; shorter faces repeat their last corner.
+        counts: (P,) corners of each face.
+        normals: (3, P) outward unit vectors.
+        axes: (2, 3, P) unit vectors along which the texture runs.
         colours: (P, 3) float32.
         glows: (P,) float32.
         textures: (P,)
         bodies: (P,) body of each face.
         solids: (P,) solid of each face, −1 for the ground; the faces of a solid stand together.
-        boxes: (S, 8, 3) corners of each solid's box in the axes of its body, x fastest, then y, then z.
+        boxes: (3, 8, S) corners of each solid's box in the axes of its body, x fastest, then y, then z.
         solid_bodies: (S,)
         body_objects: (B,) number of the object, −1 for scenery.
         classes: (N,) names.
@@ -37,6 +40,7 @@ class Scene:
     """
 
     corners: Array
+    counts: Index
     normals: Array
     axes: Array
     colours: NDArray[np.float32]
@@ -120,16 +124,16 @@ class Take:
 class SceneBuilder:
     """Collects ground, scenery and objects; `build` makes arrays of them. The ground's order is its painting order."""
 
-    _ground: list[tuple[int, Face]] = field(default_factory=list)
+    _ground: list[tuple[int, Solid]] = field(default_factory=list)
     _solids: list[tuple[int, Solid]] = field(default_factory=list)
     _objects: list[int] = field(default_factory=lambda: [-1])
     _classes: list[str] = field(default_factory=list)
     _sizes: list[tuple[float, float, float]] = field(default_factory=list)
     _mains: list[int] = field(default_factory=list)
 
-    def ground(self, *faces: Face) -> None:
+    def ground(self, *patches: Solid) -> None:
         """Add flat patches; later ones lie on top."""
-        self._ground += [(0, face) for face in faces]
+        self._ground += [(0, patch) for patch in patches]
 
     def scenery(self, *solids: Solid) -> None:
         """Add solids that never move."""
@@ -143,7 +147,7 @@ class SceneBuilder:
         self._mains.append(main)
         for part in (body, *body.limbs):
             self._solids += [(len(self._objects), solid) for solid in part.solids]
-            self._ground += [(len(self._objects), face) for face in part.shadow]
+            self._ground += [(len(self._objects), patch) for patch in part.shadow]
             self._objects.append(number)
         return main
 
@@ -151,26 +155,26 @@ class SceneBuilder:
         """The scene."""
         # body numbers grow with the order of objects, so an object's faces stand together
         solids = sorted(self._solids, key=lambda item: item[0])
-        parts = [Solid.of([face for _, face in self._ground])] if self._ground else []
-        parts += [solid for _, solid in solids]
+        parts = [patch for _, patch in self._ground] + [solid for _, solid in solids]
         corners = np.concatenate([part.corners for part in parts])
+        flat = np.array([len(patch.corners) for _, patch in self._ground], np.int64)
         counts = np.array([len(solid.corners) for _, solid in solids], np.int64)
-        first = len(self._ground) + np.cumsum(counts) - counts
+        first = flat.sum() + np.cumsum(counts) - counts
+        on_ground = np.repeat(np.array([body for body, _ in self._ground], np.int64), flat)
         bodies = np.array([body for body, _ in solids], np.int64)
         normals = newell(corners)
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
         return Scene(
-            corners=corners,
-            normals=normals,
-            axes=_texture_axes(normals),
+            corners=np.ascontiguousarray(corners.transpose(2, 1, 0)),
+            counts=_counts(corners),
+            normals=np.ascontiguousarray(normals.T),
+            axes=np.ascontiguousarray(_texture_axes(normals).transpose(1, 2, 0)),
             colours=np.concatenate([part.colours for part in parts]).astype(np.float32),
             glows=np.concatenate([part.glows for part in parts]).astype(np.float32),
             textures=np.concatenate([part.textures for part in parts]),
-            bodies=np.concatenate([[body for body, _ in self._ground], np.repeat(bodies, counts)]).astype(np.int64),
-            solids=np.concatenate([np.full(len(self._ground), -1), np.repeat(np.arange(len(solids)), counts)]),
-            boxes=_boxes(
-                np.minimum.reduceat(corners.min(axis=1), first), np.maximum.reduceat(corners.max(axis=1), first)
-            ) if len(solids) else np.empty((0, 8, 3)),
+            bodies=np.concatenate([on_ground, np.repeat(bodies, counts)]),
+            solids=np.concatenate([np.full(len(on_ground), -1), np.repeat(np.arange(len(solids)), counts)]),
+            boxes=_solid_boxes(corners, first),
             solid_bodies=bodies,
             body_objects=np.array(self._objects, np.int64),
             classes=tuple(self._classes),
@@ -193,6 +197,24 @@ def still(frames: int, scene: Scene) -> tuple[Array, Array, NDArray[np.bool_]]:
     count = len(scene.body_objects)
     rotations = np.broadcast_to(np.eye(3), (frames, count, 3, 3)).copy()
     return rotations, np.zeros((frames, count, 3)), np.ones((frames, count), bool)
+
+
+def _counts(corners: Array) -> Index:
+    """Corners of faces (P, 8, 3) without the repetitions of the last one."""
+    same = (corners[:, 1:] == corners[:, :-1]).all(axis=2)
+    # repetitions stand at the end: count how many there are in a row from there
+    repeated = np.cumprod(same[:, ::-1], axis=1).sum(axis=1)
+    counts: Index = corners.shape[1] - repeated
+    return counts
+
+
+def _solid_boxes(corners: Array, first: Index) -> Array:
+    """(3, 8, S) boxes of solids whose faces (P, 8, 3) begin at `first`."""
+    if not len(first):
+        return np.empty((3, 8, 0))
+    low = np.minimum.reduceat(corners.min(axis=1), first)
+    high = np.maximum.reduceat(corners.max(axis=1), first)
+    return np.ascontiguousarray(_boxes(low, high).transpose(2, 1, 0))
 
 
 def _boxes(low: Array, high: Array) -> Array:

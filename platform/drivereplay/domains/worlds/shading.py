@@ -93,25 +93,29 @@ _ORIGIN, _FOOTPRINT, _TOP, _LIGHT, _ANSWER, _GLOW, _FARTHEST, _NEAREST, _ROWS = 
 
 def _face_table(scene: Scene, moment: Moment, drawing: Drawing, look: Look) -> Float:
     """(18, F + 1) constants of each face; column 0 is the sky."""
-    camera, faces = moment.camera, drawing.faces
-    body, texture = scene.bodies[faces], scene.textures[faces]
+    camera, faces, turns = moment.camera, drawing.faces, drawing.turns
+    texture = scene.textures[faces]
     tiles = atlas()
     tile_m = tiles.tile_m[texture]
     table = np.zeros((_ROWS, len(faces) + 1), np.float32)
-    plane = drawing.normals / drawing.offsets[:, None]
-    table[0:3, 1:] = plane.T
-    axes = np.matmul(scene.axes[faces], moment.rotations[body].transpose(0, 2, 1)) / tile_m[:, None, None]
-    local = np.matmul(axes, camera.rotation)
-    table[3:6, 1:], table[6:9, 1:] = local[:, 0].T, local[:, 1].T
-    origin = np.matmul(axes, (camera.position - moment.translations[body])[..., None])[..., 0]
-    # whole tiles do not matter, and small numbers keep float32 exact
-    table[_ORIGIN : _ORIGIN + 2, 1:] = (origin - np.floor(origin)).T
+    plane = drawing.normals / drawing.offsets
+    table[0:3, 1:] = plane
+    # the camera's place in the axes of each body
+    seat = np.matmul(moment.rotations.transpose(0, 2, 1), (camera.position - moment.translations)[..., None])[..., 0]
+    seats = seat[scene.bodies[faces]].T
+    for n in range(2):
+        axis = scene.axes[n][:, faces] / tile_m
+        for i in range(3):
+            table[3 + 3 * n + i, 1:] = turns[i, 0] * axis[0] + turns[i, 1] * axis[1] + turns[i, 2] * axis[2]
+        origin = axis[0] * seats[0] + axis[1] * seats[1] + axis[2] * seats[2]
+        # whole tiles do not matter, and small numbers keep float32 exact
+        table[_ORIGIN + n, 1:] = origin - np.floor(origin)
     # a pixel covers about depth² · |plane| / focal metres of a slanted face
-    slant = np.linalg.norm(plane, axis=1) / camera.focal_px
+    slant = np.sqrt((plane * plane).sum(axis=0)) / camera.focal_px
     table[_FOOTPRINT, 1:] = slant * SIDE / tile_m
     table[_TOP, 1:] = tiles.top[texture] - 0.5
-    normals = drawing.normals @ camera.rotation.T
-    lit = look.ambient * (0.85 + 0.15 * normals[:, 2]) + look.sunlight * np.maximum(normals @ np.asarray(look.sun), 0.0)
+    normals = camera.rotation @ drawing.normals
+    lit = look.ambient * (0.85 + 0.15 * normals[2]) + look.sunlight * np.maximum(np.asarray(look.sun) @ normals, 0.0)
     glow = scene.glows[faces]
     table[_LIGHT, 1:] = np.maximum(lit, glow)
     # headlights add to what is there already: their gain is over the face's own light

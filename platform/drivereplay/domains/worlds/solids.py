@@ -96,7 +96,7 @@ class Body:
     """Length, width, height of the 3-D box."""
     limbs: tuple[Body, ...] = field(default=())
     """Parts of the same object that move by themselves."""
-    shadow: tuple[Face, ...] = ()
+    shadow: tuple[Solid, ...] = ()
     """Patches of the ground that move along; they are no part of the object."""
 
 
@@ -114,19 +114,24 @@ def loft(
 ) -> Solid:
     """Walls between two convex outlines (x, y) of equal length, counter-clockwise from above, with a lid and a floor."""
     count = len(lower)
-    rings = np.empty((2, count, 3))
-    rings[0, :, :2], rings[1, :, :2], rings[0, :, 2], rings[1, :, 2] = lower, upper, bottom_m, top_m
+    after, fill = _RINGS[count]
+    low, high = np.empty((count, 3)), np.empty((count, 3))
+    low[:, :2], low[:, 2], high[:, :2], high[:, 2] = lower, bottom_m, upper, top_m
     corners = np.empty((count + 2, CORNERS, 3))
-    after = np.roll(rings, -1, axis=1)
-    corners[:count, 0], corners[:count, 1] = rings[0], after[0]
-    corners[:count, 2], corners[:count, 3:] = after[1], rings[1][:, None]
-    fill = np.minimum(np.arange(CORNERS), count - 1)
-    corners[count], corners[count + 1] = rings[1][fill], rings[0][::-1][fill]
-    colours = np.tile(np.array(colour, float), (count + 2, 1))
-    colours[count] = top or colour
+    corners[:count, 0], corners[:count, 1] = low, low[after]
+    corners[:count, 2], corners[:count, 3:] = high[after], high[:, None]
+    corners[count], corners[count + 1] = high[fill], low[::-1][fill]
+    colours = np.empty((count + 2, 3))
+    colours[:], colours[count] = colour, top or colour
     textures = np.full(count + 2, texture)
     textures[count], textures[count + 1] = texture if top_texture is None else top_texture, PLAIN
     return Solid(corners, colours, textures, np.full(count + 2, glow))
+
+
+_RINGS = {
+    count: ((np.arange(count) + 1) % count, np.minimum(np.arange(CORNERS), count - 1))
+    for count in range(3, CORNERS + 1)
+}
 
 
 def box(
@@ -188,7 +193,17 @@ def newell(corners: Array) -> Array:
     return np.stack([(y * w - z * v).sum(-1), (z * u - x * w).sum(-1), (x * v - y * u).sum(-1)], axis=-1)
 
 
-def ground(outline: Sequence[tuple[float, float]], colour: Colour, *, texture: int = PLAIN, glow: float = 0.0) -> Face:
+def ground(outline: Sequence[tuple[float, float]], colour: Colour, *, texture: int = PLAIN) -> Solid:
     """A patch of the ground, given counter-clockwise from above."""
     flat = np.asarray(outline, float)
-    return Face(np.column_stack([flat, np.zeros(len(flat))]), colour, texture, glow)
+    return patches(flat[None], colour, texture)
+
+
+def patches(outlines: Array, colour: Colour, texture: int = PLAIN) -> Solid:
+    """Patches of the ground of one colour (N, n, 2), each counter-clockwise from above."""
+    count, sides = outlines.shape[:2]
+    corners = np.zeros((count, CORNERS, 3))
+    corners[..., :2] = outlines[:, np.minimum(np.arange(CORNERS), sides - 1)]
+    colours = np.empty((count, 3))
+    colours[:] = colour
+    return Solid(corners, colours, np.full(count, texture), np.zeros(count))

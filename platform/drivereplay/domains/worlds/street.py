@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.domains.worlds.bodies import building, car, paint, pole, sign, tree, van
+from drivereplay.domains.worlds.bodies import LENGTHS_M, building, car, paint, pole, sign, tree, van
 from drivereplay.domains.worlds.motion import Path
 from drivereplay.domains.worlds.people import Crowd, Walker
 from drivereplay.domains.worlds.roads import dashes, put, ribbon, zebra
@@ -29,21 +29,21 @@ def streets(builder: SceneBuilder, main: Path, crossing: float, reach: float) ->
     builder.ground(ground(rectangle(2400, 2400), (112, 128, 92), texture=GRASS))
     cross = Path.bends((crossing, -110.0), np.pi / 2, [(220.0, 0.0)])
     for path in (main, cross):
-        builder.ground(*ribbon(path, 0.0, 2 * HOUSES_M, (158, 152, 146), PAVING))
+        builder.ground(ribbon(path, 0.0, 2 * HOUSES_M, (158, 152, 146), PAVING))
     for path in (main, cross):
-        builder.ground(*ribbon(path, 0.0, 2 * KERB_M + 0.5, (188, 186, 180), PLAIN))
+        builder.ground(ribbon(path, 0.0, 2 * KERB_M + 0.5, (188, 186, 180), PLAIN))
     for path in (main, cross):
-        builder.ground(*ribbon(path, 0.0, 2 * KERB_M, (104, 104, 108), ASPHALT))
+        builder.ground(ribbon(path, 0.0, 2 * KERB_M, (104, 104, 108), ASPHALT))
     before, after = 30.0 + crossing - KERB_M - 5.0, 30.0 + crossing + KERB_M + 5.0
     for start, end in ((0.0, before), (after, reach)):
-        builder.ground(*dashes(main, 0.0, 0.16, 2.5, 6.0, (235, 235, 230), start_m=start, end_m=end))
+        builder.ground(dashes(main, 0.0, 0.16, 2.5, 6.0, (235, 235, 230), start_m=start, end_m=end))
         for side in (-1, 1):
-            builder.ground(*ribbon(main, side * 3.5, 0.12, (205, 205, 200), PLAIN, start_m=start, end_m=end))
+            builder.ground(ribbon(main, side * 3.5, 0.12, (205, 205, 200), PLAIN, start_m=start, end_m=end))
     for start, end in ((0.0, 99.0), (121.0, 220.0)):
-        builder.ground(*dashes(cross, 0.0, 0.16, 2.5, 6.0, (235, 235, 230), start_m=start, end_m=end))
+        builder.ground(dashes(cross, 0.0, 0.16, 2.5, 6.0, (235, 235, 230), start_m=start, end_m=end))
     for path, middle in ((main, 30.0 + crossing), (cross, 110.0)):
         for side in (-1, 1):
-            builder.ground(*zebra(path, middle + side * (KERB_M + 2.2), 2 * KERB_M - 0.8, 3.0))
+            builder.ground(zebra(path, middle + side * (KERB_M + 2.2), 2 * KERB_M - 0.8, 3.0))
 
 
 def houses(builder: SceneBuilder, rng: np.random.Generator, crossing: float, reach: float) -> None:
@@ -93,7 +93,7 @@ def parked(
         while at < reach - 20:
             pulled = side < 0 and any(at + 5.2 > way.min() - 6 and at - 5.2 < way.max() for way in busy)
             if rng.uniform() < 0.55 and abs(at - crossing) > KERB_M + 9 and not pulled:
-                body = van(paint(rng)) if rng.uniform() < 0.2 else car(paint(rng), length=float(rng.uniform(4.0, 4.7)))
+                body = van(paint(rng)) if rng.uniform() < 0.2 else car(paint(rng), length=LENGTHS_M[rng.integers(3)])
                 number = builder.object("van" if body.size_m[2] > 2 else "car", body)
                 places[number] = ((at, side * PARKING_M), 0.0 if side < 0 else np.pi)
             at += float(rng.uniform(5.8, 7.5))

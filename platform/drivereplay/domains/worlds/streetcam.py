@@ -49,8 +49,8 @@ class Streetcam(World):
         crowd.pose(rotations, translations, times)
         size = (shot.width, shot.height)
         corner = rng.choice([-1.0, 1.0])
-        eye = np.array([_CROSSING_M - rng.uniform(15, 21), corner * rng.uniform(5.5, 8.0), rng.uniform(6.0, 9.5)])
-        target = np.array([_CROSSING_M + rng.uniform(-2, 4), -corner * rng.uniform(0, 2.0), 0.0])
+        eye = np.array([_CROSSING_M - rng.uniform(15, 21), corner * rng.uniform(2.0, 4.0), rng.uniform(6.5, 9.5)])
+        target = np.array([_CROSSING_M + rng.uniform(-2, 4), -corner * rng.uniform(0, 3.0), 0.0])
         camera = Camera(look_at(eye, target), eye, lens(*size, 64), (size[0] / 2, size[1] / 2), size)
         return Take(scene, rotations, translations, present, (camera,) * shot.frames, daylight(rng))
 

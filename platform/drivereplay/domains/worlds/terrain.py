@@ -12,8 +12,10 @@ from drivereplay.domains.worlds.textures import ASPHALT, CHECKER, CLOTH, GRASS, 
 
 def land(builder: SceneBuilder, rng: np.random.Generator, side_m: float) -> None:
     """A floor of a random kind."""
-    colour: Colour = tuple(float(c) for c in rng.uniform(90, 210, 3))  # type: ignore[assignment]
-    texture = int(rng.choice([GRASS, PAVING, ASPHALT, MOSAIC, CHECKER]))
+    grey, tint = rng.uniform(110, 190), rng.normal(0, 22, 3)
+    red, green, blue = (float(c) for c in np.clip(grey + tint, 60, 225))
+    colour: Colour = (red, green, blue)
+    texture = int(rng.choice([GRASS, PAVING, PAVING, ASPHALT, MOSAIC, CHECKER]))
     builder.ground(ground(rectangle(side_m, side_m), colour, texture=texture))
 
 

@@ -52,35 +52,33 @@ def measure(scene: Scene, moment: Moment, drawing: Drawing) -> tuple[Array, Arra
     mine = np.flatnonzero(owner >= 0)
     if not len(mine):
         return boxes, visible
-    low, high = np.full((count, 2), np.inf), np.full((count, 2), -np.inf)
-    np.minimum.at(low, owner[mine], drawing.low[mine])
-    np.maximum.at(high, owner[mine], drawing.high[mine])
-    clipped = np.concatenate([low, high], axis=1).clip(0, [width, height, width, height])
-    there = (clipped[:, 2:] > clipped[:, :2]).all(axis=1) & np.isfinite(low[:, 0])
-    boxes[there] = clipped[there]
+    low, high = np.full((2, count), np.inf), np.full((2, count), -np.inf)
+    for axis in range(2):
+        np.minimum.at(low[axis], owner[mine], drawing.low[axis, mine])
+        np.maximum.at(high[axis], owner[mine], drawing.high[axis, mine])
+    size = np.array([[width], [height]])
+    left_top, right_bottom = np.clip(low, 0, size), np.clip(high, 0, size)
+    there = np.flatnonzero((right_bottom > left_top).all(axis=0))
+    boxes[there] = np.concatenate([left_top, right_bottom])[:, there].T
 
     seen = np.bincount(drawing.index.ravel(), minlength=len(owner) + 1)[1:]
     seen_of = np.bincount(owner[mine], weights=seen[mine], minlength=count)
-    last_painted = np.full(count, -1)
     first_painted = np.full(count, len(owner))
-    np.maximum.at(last_painted, owner[mine], mine)
     np.minimum.at(first_painted, owner[mine], mine)
-    for number in np.flatnonzero(there):
-        x1, y1, x2, y2 = boxes[number]
-        later = slice(int(first_painted[number]) + 1, None)
-        hiding = (
-            (owner[later] != number)
-            & (drawing.low[later, 0] < x2)
-            & (drawing.high[later, 0] > x1)
-            & (drawing.low[later, 1] < y2)
-            & (drawing.high[later, 1] > y1)
-        )
+    # (n, F): faces of others that are painted later and may therefore stand in front
+    hiding = (np.arange(len(owner)) > first_painted[there, None]) & (owner != there[:, None])
+    for axis in range(2):
+        hiding &= drawing.low[axis] < right_bottom[axis, there, None]
+        hiding &= drawing.high[axis] > left_top[axis, there, None]
+    hidden = hiding.any(axis=1)
+    cut_off = ((low < 0) | (high > size)).any(axis=0)
+    for number, partly in zip(there.tolist(), hidden.tolist(), strict=True):
         whole = seen_of[number]
-        if hiding.any():
+        if partly:
             whole = _outline_samples(drawing, mine[owner[mine] == number], boxes[number])
         share = seen_of[number] / whole if whole else 0.0
-        if (low[number] < 0).any() or (high[number] > (width, height)).any():
-            share *= _share_inside(scene, moment, int(number))
+        if cut_off[number] and share > 0:
+            share *= _share_inside(scene, moment, number)
         visible[number] = min(1.0, share)
     return boxes, visible
 
@@ -132,17 +130,20 @@ def _outline_samples(drawing: Drawing, faces: NDArray[np.int64], box: Array) -> 
 def projected_box(camera: Camera, rotation: Array, translation: Array, size_m: Array) -> Array:
     """Bounds (4,) in pixels of an object's 3-D box, not cut at the picture's edge; NaN if it is behind the camera."""
     local = camera.to_camera(box_corners(size_m) @ rotation.T + translation)
-    ahead = local[local[:, 2] >= NEAR_M]
+    a, b = local[_EDGES[:, 0]], local[_EDGES[:, 1]]
     # edges that pass the near plane are cut there
-    for one in range(8):
-        for bit in (1, 2, 4):
-            a, b = local[one], local[one | bit]
-            if (a[2] >= NEAR_M) != (b[2] >= NEAR_M):
-                ahead = np.vstack([ahead, a + (NEAR_M - a[2]) / (b[2] - a[2]) * (b - a)])
+    passing = (a[:, 2] >= NEAR_M) != (b[:, 2] >= NEAR_M)
+    a, b = a[passing], b[passing]
+    crossings = a + ((NEAR_M - a[:, 2]) / (b[:, 2] - a[:, 2]))[:, None] * (b - a)
+    ahead = np.concatenate([local[local[:, 2] >= NEAR_M], crossings])
     if not len(ahead):
         return np.full(4, np.nan)
     flat = ahead[:, :2] / ahead[:, 2:] * camera.focal_px + np.asarray(camera.centre_px)
     return np.concatenate([flat.min(axis=0), flat.max(axis=0)])
+
+
+_EDGES = np.array([(one, one | bit) for one in range(8) for bit in (1, 2, 4) if not one & bit])
+"""Corners that the edges of a box join, in the order of `scene.box_corners`."""
 
 
 def _share_inside(scene: Scene, moment: Moment, number: int) -> float:
@@ -160,7 +161,7 @@ def _centres(scene: Scene, moment: Moment) -> tuple[NDArray[np.int64], Drawing]:
 
 
 def _depth(drawing: Drawing, index: NDArray[np.int64], rays: Array) -> Array:
-    planes = np.concatenate([np.zeros((1, 3)), drawing.normals / drawing.offsets[:, None]])
+    planes = np.concatenate([np.zeros((1, 3)), (drawing.normals / drawing.offsets).T])
     closeness = (planes[index] * rays).sum(axis=-1)
     farthest, nearest = (np.concatenate([[0.0], ends])[index] for ends in (drawing.farthest, drawing.nearest))
     closeness = np.clip(closeness, farthest, nearest)
