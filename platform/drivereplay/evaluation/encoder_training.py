@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from drivereplay.domains.recording import Clip, ClipAnnotations
 from drivereplay.evaluation.features import WorldsEncoder
 from drivereplay.spec import load_spec
+from drivereplay.training.pretrain.frames import world_clips
 
 DAMAGES = ("none", "blur", "noise", "frozen", "slowed")
 MOTIONS = 8

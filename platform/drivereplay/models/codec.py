@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from drivereplay.errors import ModelError
+from drivereplay.models import memo
 
 PIXEL_DIRECTORY = "codec"
 
@@ -150,6 +151,7 @@ class WanCodec(Codec):
         self.channels = int(vae.config.z_dim)
         self.temporal = int(vae.config.scale_factor_temporal)
         self.spatial = int(vae.config.scale_factor_spatial)
+        self._fingerprint = ""
 
     def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
         shape = (1, self.channels, 1, 1, 1)
@@ -160,7 +162,16 @@ class WanCodec(Codec):
     @torch.no_grad()
     def encode(self, video: Tensor) -> Tensor:
         video = video.to(next(self.vae.parameters()).device, self.vae.dtype)
-        latents = self.vae.encode(video).latent_dist.mode().float()
+        if video.device.type == "cpu" and not self.vae.training:
+            return memo.SHARED.encode(video, self.fingerprint(), self._encode)
+        return self._encode(video)
+
+    def _encode(self, video: Tensor) -> Tensor:
+        frames = video.shape[2]
+        # the class reads 1 + 4k frames whatever its compression, and drops the rest; it is causal, so what follows
+        # does not matter
+        video = torch.cat([video, video[:, :, -1:].expand(-1, -1, -(frames - 1) % 4, -1, -1)], dim=2)
+        latents = self.vae.encode(video).latent_dist.mode().float()[:, :, : self.latent_frames(frames)]
         mean, scale = self._statistics(latents)
         return (latents - mean) * scale
 
@@ -174,7 +185,9 @@ class WanCodec(Codec):
         self.vae.save_pretrained(directory / self.directory)
 
     def fingerprint(self) -> str:
-        return module_fingerprint(self.vae)
+        # frozen, so hashed once
+        self._fingerprint = self._fingerprint or module_fingerprint(self.vae)
+        return self._fingerprint
 
     def to(self, device: torch.device | str) -> None:
         self.vae.to(device)

@@ -1,7 +1,7 @@
 """A study: every combination of a few factors with several seeds, at equal steps and at equal target samples.
 
-A sweep looks for good settings; a study says how each setting does, with intervals. It is resumable: what has been run is
-kept run by run, and a table of what is there can be made at any time.
+A sweep looks for good settings; a study says how each setting does, with intervals. It is resumable: what has been run
+is kept run by run, and a table of what is there can be made at any time.
 
     python -m drivereplay.search.study experiments/phenomenon.yaml [--only target=highway] [--minutes 60] [--table FILE]
 """
@@ -52,7 +52,7 @@ class Study(Section):
     equal_target: bool = True
     """Train each run on until it has seen as many target clips as one without replay, and judge it there as well."""
     most_steps: Annotated[float, pydantic.Field(ge=1)] = 2.0
-    """Longest run for that, as a multiple of `training.steps`; runs that would need more are judged at equal steps only."""
+    """Longest run for that, as a multiple of `training.steps`; longer ones are judged at equal steps only."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _wanted(study: Study, only: Sequence[str]) -> dict[str, set[str]]:
 
 
 def _with_steps(study: Study, run: Run) -> Run:
-    """The run's length: as many steps as give it the target samples of a run without replay, where that is asked for."""
+    """The run's length: where that is asked for, enough to see the target samples of a run without replay."""
     steps, frequency = run.spec.training.steps, run.spec.replay.frequency
     longer = math.ceil(steps / (1 - frequency)) if frequency < 1 else None
     if not study.equal_target or longer is None or longer > study.most_steps * steps:

@@ -25,7 +25,6 @@ import pydantic
 import torch
 import torch.nn.functional as F
 import yaml
-from drivereplay.training.pretrain.frames import world_frames
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -33,6 +32,8 @@ from drivereplay._sections.base import Section
 from drivereplay.errors import SpecError
 from drivereplay.models.codec import WanCodec, to_frames, to_signed
 from drivereplay.spec import load_spec
+from drivereplay.training.pretrain.frames import world_frames
+from drivereplay.training.pretrain.frozen import start_at_last_frame
 from drivereplay.training.pretrain.principal import start_at_principal_components
 
 Positive = Annotated[int, pydantic.Field(ge=1)]
@@ -53,7 +54,7 @@ class AutoencoderRecipe(Section):
     """Residual blocks of the encoder; the decoder has one more."""
     patch: Positive = 4
     """Pixels of a side of a latent cell: blocks are folded into channels before the first convolution."""
-    channels: Positive = 12
+    channels: Positive = 10
     """Latent channels."""
     batch_frames: Positive = 32
     """Frames of a step."""
@@ -205,9 +206,11 @@ def assemble(vae: Any, recipe: AutoencoderRecipe, directory: Path, *, context: i
     from drivereplay.models.wan import SCHEDULER, TINY, Wan
 
     codec = WanCodec(vae)
-    channels = {"in_channels": 2 * codec.channels + codec.temporal, "out_channels": codec.channels}
+    # as many channels in as out: the context's latents are given at timestep 0, as in Wan 2.2 TI2V
+    channels = {"in_channels": codec.channels, "out_channels": codec.channels}
     with layout.seeded(recipe.seed):
         module = layout.built(WanTransformer3DModel, {**TINY, **channels, **recipe.transformer})
+    start_at_last_frame(module, seed=recipe.seed)
     scheduler = UniPCMultistepScheduler(**{**SCHEDULER, "flow_shift": recipe.flow_shift})
     Wan(module, codec, scheduler, context=context, origin=layout.Origin(Wan.pipelines[0])).save(directory)
 

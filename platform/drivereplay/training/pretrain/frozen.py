@@ -6,8 +6,8 @@ the prior x_0 ~ N(c, τ²) the posterior mean of the velocity v = ε − x_0 giv
 
     v = A(σ)·x_t − B(σ)·c,   A = (1 − G)/σ,   B = (1 − (1 − σ)·G)/σ,   G = τ²(1 − σ) / (τ²(1 − σ)² + σ²).
 
-The first block's attention fetches c, its gate multiplies it by B/A, the last layer's scale multiplies by A; both follow
-the timestep through the time embedding. All other branches start at zero and are learned.
+The first block's attention fetches c, its gate multiplies it by B/A, the last layer's scale multiplies by A; both
+follow the timestep through the time embedding. All other branches start at zero and are learned.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def start_at_last_frame(module: Any, *, seed: int) -> None:
     signal = config.out_channels * math.prod(config.patch_size)
     extra = width - signal
     if extra < 32 or extra % 2 or config.in_channels != config.out_channels or config.patch_size[0] != 1:
-        raise ValueError(f"{width} inner channels cannot hold {signal} of a token and 32 more, or the patch does not fit")
+        raise ValueError(
+            f"{width} inner channels cannot hold {signal} of a token and 32 more, or the patch does not fit"
+        )
     # a layer norm's deviation for signals of mean square 1; the constants' mean is zero
     deviation = math.sqrt((signal + extra * LOUD**2) / width)
     with torch.no_grad():
@@ -75,7 +77,7 @@ def posterior(sigma: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _follow_time(module: Any, deviation: float, signal: int, seed: int) -> None:
-    """Fit the time embedding: on channels of the signal A·deviation − 1, and on three of the rest B/A and the context."""
+    """Fit the time embedding: A·deviation − 1 on the signal's channels; behind them B/A and whether it is context."""
     embedder = module.condition_embedder
     sigma = torch.cat([torch.zeros(40), torch.linspace(0.02, 1.0, 500)])
     first, last = embedder.time_embedder.linear_1, embedder.time_embedder.linear_2
@@ -141,7 +143,7 @@ def _fetch(module: Any, deviation: float, signal: int) -> None:
 
 
 def _leave(module: Any, signal: int) -> None:
-    """Velocity of a patch from the normed token: scale·LN(h) + shift, minus the shift, which stands in two constants."""
+    """Velocity of a patch from the normed token: scale·LN(h) + shift, minus the shift that two constants hold."""
     module.scale_shift_table.zero_()
     out = module.proj_out
     channels = module.config.out_channels
