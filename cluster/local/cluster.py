@@ -98,8 +98,13 @@ class LocalCluster:
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
-    def add_node(self, cpus: float = 2, gpus: float = 0, resources: dict[str, float] | None = None) -> int:
+    def add_node(self, cpus: float = 2, gpus: float = 0, prefix: Sequence[str] = ()) -> int:
         """Start one more node, the head first, and wait until the cluster counts it.
+
+        Args:
+            cpus: Logical CPUs.
+            gpus: Logical GPUs.
+            prefix: Command in front of Ray's own, such as `unshare`, for a node that differs from the others.
 
         Returns:
             Its number.
@@ -108,7 +113,7 @@ class LocalCluster:
         host = self._host(number)
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
         command += ["--num-cpus", str(cpus), "--num-gpus", str(gpus), "--node-ip-address", host]
-        command += ["--resources", json.dumps({f"node-{number}": 1.0, **(resources or {})})]
+        command += ["--resources", json.dumps({f"node-{number}": 1.0})]
         command += ["--object-store-memory", str(_OBJECT_STORE_BYTES), "--temp-dir", self._temporary(number)]
         if number == 0:
             port, dashboard = (6379, 8265) if self.isolated else free_ports(2)
@@ -119,6 +124,7 @@ class LocalCluster:
             command += ["--address", self.gcs]
         if self.isolated:
             command = ["ip", "netns", "exec", self._add_namespace(number), *command]
+        command = [*prefix, *command]
         log = Path(self.directory) / f"node-{number}.log"
         for attempt in range(_STARTS):
             before = self.alive() if number else 0

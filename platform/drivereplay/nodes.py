@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from drivereplay.errors import SpecError
 from drivereplay.session import ensure_ray
 from drivereplay.storage import Storage
 
-if TYPE_CHECKING:
-    from drivereplay.spec import Spec
-
 _PROBE_S = 120.0
+_UNLIMITED = 64  # of a kind of node without a limit, as many as are worth planning for
 
 
 @dataclass(frozen=True)
@@ -75,11 +73,15 @@ def probe(storage: Storage) -> list[Node]:
 
 
 def require_shared(storage: Storage) -> None:
-    """Refuse a storage that not every node can write and see.
+    """Refuse a storage that not every node of the connected cluster can write and see; nothing to do for one node.
 
     Raises:
         SpecError: The message names the nodes.
     """
+    import ray
+
+    if sum(row["Alive"] for row in ray.nodes()) < 2:
+        return
     nodes = probe(storage)
     everyone = {node.id for node in nodes}
     blind = [node for node in nodes if node.error or set(node.saw) != everyone]
@@ -91,49 +93,24 @@ def require_shared(storage: Storage) -> None:
         )
 
 
-def require_resources(spec: Spec) -> None:
-    """Refuse an experiment whose workers the cluster can never place.
-
-    Raises:
-        SpecError: The message has what is asked for and what there is.
-    """
-    import ray
-
-    ensure_ray()
-    asked = {"CPU": spec.resources.cpus_per_worker, "GPU": spec.resources.gpus_per_worker}
-    if spec.resources.accelerator_type:
-        asked[f"accelerator_type:{spec.resources.accelerator_type}"] = 0.001
-    kinds = [row["Resources"] for row in ray.nodes() if row["Alive"]] + _node_types()
-    if any(all(kind.get(name, 0.0) >= amount for name, amount in asked.items()) for kind in kinds):
-        total = ray.cluster_resources()
-        workers = spec.training.min_workers
-        short = [name for name in ("CPU", "GPU") if not _node_types() and total.get(name, 0.0) < asked[name] * workers]
-        if not short:
-            return
-        raise SpecError(
-            f"{workers} workers ask for {_amounts({n: asked[n] * workers for n in short})}; "
-            f"the cluster has {_amounts({n: total.get(n, 0.0) for n in short})}.",
-            "Lower training.workers or resources, or enlarge the cluster.",
-        )
-    have = "; ".join(sorted({_amounts({n: kind.get(n, 0.0) for n in asked}) for kind in kinds})) or "no nodes"
-    raise SpecError(
-        f"A worker asks for {_amounts(asked)}, and no node has that: {have}.",
-        "Lower resources.cpus_per_worker or gpus_per_worker, or add such a node.",
-    )
-
-
-def _node_types() -> list[dict[str, float]]:
-    """Resources of the kinds of nodes that an autoscaler may still add; empty without one."""
+def nodes_to_come() -> list[dict[str, float]]:
+    """Resources of each node that an autoscaler may still add to the connected cluster; empty without an autoscaler."""
     import ray
 
     config = ray._private.state.state.get_cluster_config()
     if config is None:
         return []
-    return [dict(group.resources) for group in config.node_group_configs]
+    living = [_computing(row["Resources"]) for row in ray.nodes() if row["Alive"]]
+    found: list[dict[str, float]] = []
+    for group in config.node_group_configs:
+        kind = _computing(dict(group.resources))
+        most = group.max_count if group.max_count >= 0 else _UNLIMITED
+        found += [kind] * max(0, most - living.count(kind))
+    return found
 
 
-def _amounts(resources: dict[str, float]) -> str:
-    return ", ".join(f"{amount:g} {name}" for name, amount in resources.items())
+def _computing(resources: dict[str, float]) -> dict[str, float]:
+    return {name: float(resources[name]) for name in ("CPU", "GPU") if resources.get(name)}
 
 
 def _on_each(rows: list[dict[str, Any]], function: Any, place: Storage) -> dict[str, dict[str, Any]]:

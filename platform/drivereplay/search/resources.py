@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from drivereplay.errors import SpecError
+from drivereplay.nodes import nodes_to_come
 from drivereplay.spec import Spec
 
 
@@ -67,10 +68,10 @@ def trial_resources(spec: Spec, nodes: Sequence[Mapping[str, float]]) -> TrialRe
 
 
 def cluster_nodes() -> list[dict[str, float]]:
-    """Resources of each living node of the connected cluster."""
+    """Resources of each living node of the connected cluster, and of those that its autoscaler may add."""
     import ray
 
-    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    return [*(dict(node["Resources"]) for node in ray.nodes() if node["Alive"]), *nodes_to_come()]
 
 
 def _ratio(nodes: Sequence[Mapping[str, float]], name: str, each: float) -> float:

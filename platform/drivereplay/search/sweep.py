@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from drivereplay.errors import DriveReplayError, SpecError
+from drivereplay.nodes import require_shared
 from drivereplay.search.agenda import Agenda, anchor_requests, lag_of
 from drivereplay.search.candidates import TABLE
 from drivereplay.search.environment import environment
@@ -66,6 +67,7 @@ def sweep(
     storage = Storage.of(spec.storage).below(spec.name)
     _open(storage, spec, resume)
     ensure_ray()
+    require_shared(storage)
     runner.prepare(spec)
     resources = trial_resources(spec, cluster_nodes())
     lag = _begin(storage, spec, resources)
