@@ -10,7 +10,7 @@ import { ScatterPane } from "./scatterpane.js";
 import { State } from "./state.js";
 import { Store } from "./store.js";
 import { Table } from "./table.js";
-import { followTheme } from "./theme.js";
+import { followTheme, theme } from "./theme.js";
 import { Toolbar } from "./toolbar.js";
 import { computeView } from "./view.js";
 import { empty, help, notices } from "./words.js";
@@ -45,8 +45,8 @@ export class App {
     this.toolbar = new Toolbar(bar, {
       set, help: () => help(this.root),
       saveTable: () => saveTable(this.view, this.values, this.store),
-      saveSvg: () => saveSvg(this.view, this.values),
-      savePng: () => savePng(this.view, this.values),
+      saveSvg: () => saveSvg(this.view, this.values, this.store),
+      savePng: () => savePng(this.view, this.values, this.store),
       copyLink: () => this.copyLink(),
     });
     this.scatter = new ScatterPane(scatter, {
@@ -94,7 +94,7 @@ export class App {
       this.root.dataset.ready = "empty";
       return;
     }
-    this.view = computeView(this.store, this.values, this.view);
+    this.view = computeView(this.store, this.values, this.view, theme().dark);
     replace(this.parts.notices, ...notices(this.view, this.store, (values) => this.state.set(values)));
     this.toolbar.update(this.view, this.values, this.store);
     this.scatter.update(this.view, this.values);
@@ -128,7 +128,7 @@ export class App {
       return;
     }
     this.values.filters = filters;
-    this.view = computeView(this.store, this.values, this.view);
+    this.view = computeView(this.store, this.values, this.view, theme().dark);
     this.scatter.update(this.view, this.values);
     if (this.below !== "table") this.lower.update(this.view, this.values, this.store);
   }

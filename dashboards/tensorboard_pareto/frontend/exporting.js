@@ -6,6 +6,7 @@ import { drawScatter, layOut } from "./scatter.js";
 import { split, valueOf } from "./store.js";
 import { lightTheme } from "./theme.js";
 import { rowsOf } from "./table.js";
+import { colouring } from "./view.js";
 
 const SIZE = [960, 620];
 
@@ -36,13 +37,13 @@ export function tableText(view, state, store) {
 }
 
 /** The scatter with its own size and light colours, as it is zoomed now. */
-export function saveSvg(view, state) {
+export function saveSvg(view, state, store) {
   const pen = new SvgPen(...SIZE, lightTheme().ground);
-  draw(pen, view, state);
+  draw(pen, view, state, store);
   download(`${nameOf(view)}.svg`, pen.toString(), "image/svg+xml");
 }
 
-export function savePng(view, state) {
+export function savePng(view, state, store) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = SIZE.map((side) => side * 2);
   const context = canvas.getContext("2d");
@@ -50,12 +51,13 @@ export function savePng(view, state) {
   const pen = new CanvasPen(context);
   const [width, height] = SIZE;
   pen.polygon([[0, 0], [width, 0], [width, height], [0, height]], { fill: lightTheme().ground });
-  draw(pen, view, state);
+  draw(pen, view, state, store);
   canvas.toBlob((blob) => download(`${nameOf(view)}.png`, blob, "image/png"), "image/png");
 }
 
-function draw(pen, view, state) {
-  const copy = { ...view, points: view.points.map((point) => ({ ...point })) };
+function draw(pen, view, state, store) {
+  const colour = view.colour && colouring(store.column(view.colour.id), false);
+  const copy = { ...view, colour, points: view.points.map((point) => ({ ...point, fill: colour?.of(point.candidate) ?? null })) };
   const moved = new Map(view.points.map((point, i) => [point, copy.points[i]]));
   copy.fronts = view.fronts.map((front) => ({ ...front, points: front.points.map((point) => moved.get(point)), knee: front.knee && moved.get(front.knee) }));
   const layout = layOut(copy, state, ...SIZE);

@@ -78,15 +78,25 @@ function volume(costs, reference) {
   return total;
 }
 
-/** The hypervolume after each cost vector in turn; null where there is no vector (a candidate that does not count). */
+/**
+ * The hypervolume after each cost vector in turn; a vector is null for a candidate that does not count.
+ * Of very many candidates it is computed a few hundred times, and held in between.
+ */
 export function hypervolumeHistory(costs, reference) {
   let front = [];
   let current = 0;
-  return costs.map((cost) => {
-    if (cost === null || front.some((other) => dominates(other, cost) || compare(other, cost) === 0)) return current;
-    front = front.filter((other) => !dominates(cost, other));
-    front.push(cost);
-    current = hypervolume(front, reference);
+  let stale = false;
+  const stride = Math.ceil(costs.length / (reference.length === 2 ? 2000 : 200));
+  return costs.map((cost, i) => {
+    if (cost !== null && !front.some((other) => dominates(other, cost) || compare(other, cost) === 0)) {
+      front = front.filter((other) => !dominates(cost, other));
+      front.push(cost);
+      stale = true;
+    }
+    if (stale && ((i + 1) % stride === 0 || i === costs.length - 1)) {
+      current = hypervolume(front, reference);
+      stale = false;
+    }
     return current;
   });
 }

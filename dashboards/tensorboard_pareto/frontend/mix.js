@@ -1,7 +1,8 @@
-// The domain mix as a triangle: each corner is one domain alone. Brushing with a circle filters every pane.
+// The domain mix: a triangle with one domain alone in each corner; of two domains the share of one against ρ.
 
 import { el, replace, select } from "./dom.js";
 import { Pane, place } from "./pane.js";
+import { extent, format, scale } from "./scale.js";
 import { split, valueOf } from "./store.js";
 import { theme } from "./theme.js";
 import { numeric } from "./view.js";
@@ -14,7 +15,7 @@ export class Mix {
     this.area = el("div", { class: "triangle" });
     host.append(this.corners, this.area);
     this.pane = new Pane(this.area, (pen, width, height) => this.paint(pen, width, height));
-    this.top = new Pane(this.area, (pen) => this.paintTop(pen), "overlay");
+    this.top = new Pane(this.area, (pen) => this.paintTop(pen), { className: "overlay" });
     this.area.addEventListener("pointermove", (event) => actions.hover(this.nearest(...place(event, this.area))?.key ?? null));
     this.area.addEventListener("pointerleave", () => actions.hover(null));
     this.area.addEventListener("click", (event) => {
@@ -45,9 +46,8 @@ export class Mix {
     const all = Mix.candidates(view, store);
     const chosen = state.mix.filter((id) => all.includes(id));
     this.ids = chosen.length === 3 ? chosen : all.slice(0, 3);
-    const name = (id) => split(id)[1].split(".").at(-1);
     if (all.length > 3) {
-      const pick = (k) => select(this.ids[k], all.map((id) => [id, name(id)]), (id) => {
+      const pick = (k) => select(this.ids[k], all.map((id) => [id, lastName(id)]), (id) => {
         const next = [...this.ids];
         const other = next.indexOf(id);
         if (other >= 0) next[other] = next[k];
@@ -71,30 +71,56 @@ export class Mix {
     const colours = theme();
     const side = Math.min(width - 200, (height - 34) / 0.866);
     const left = (width - side) / 2;
-    const flat = this.ids.length === 2;
-    const base = flat ? height / 2 : height - 16;
-    const corners = flat ? [[left, base], [left + side, base]] : [[left, base], [left + side, base], [left + side / 2, base - side * 0.866]];
+    if (this.ids.length === 2) {
+      this.paintPair(pen, width, height, colours);
+      return;
+    }
+    const base = height - 16;
+    const corners = [[left, base], [left + side, base], [left + side / 2, base - side * 0.866]];
     const mixed = (weights) => [0, 1].map((k) => weights.reduce((sum, weight, i) => sum + weight * corners[i][k], 0));
-    if (!flat) {
-      for (let k = 1; k < 4; k++) {
-        const t = k / 4;
-        for (const [a, b, c] of [[0, 1, 2], [1, 2, 0], [2, 0, 1]]) {
-          const at = (first, second) => mixed([0, 1, 2].map((i) => (i === first ? 1 - t : i === second ? t : 0)));
-          pen.line([at(a, b), at(c, b)], { stroke: colours.line });
-        }
+    for (let k = 1; k < 4; k++) {
+      const t = k / 4;
+      for (const [a, b, c] of [[0, 1, 2], [1, 2, 0], [2, 0, 1]]) {
+        const at = (first, second) => mixed([0, 1, 2].map((i) => (i === first ? 1 - t : i === second ? t : 0)));
+        pen.line([at(a, b), at(c, b)], { stroke: colours.line });
       }
     }
-    pen.line(flat ? corners : [...corners, corners[0]], { stroke: colours.axis, width: 1.3 });
-    const names = this.ids.map((id) => split(id)[1].split(".").at(-1));
+    pen.line([...corners, corners[0]], { stroke: colours.axis, width: 1.3 });
+    const names = this.ids.map(lastName);
     const aligns = ["end", "start", "middle"];
     corners.forEach(([x, y], i) => pen.text(names[i], x + [-8, 8, 0][i], i === 2 ? y - 6 : y + 4, { fill: colours.ink, size: 11.5, weight: 500, align: aligns[i] }));
+    this.paintPoints(pen, colours, (point, weights) => mixed(weights));
+  }
+
+  /** Two domains: the share of one against a second parameter, usually the replay frequency. */
+  paintPair(pen, width, height, colours) {
+    const used = this.ids.map((id) => split(id)[1]);
+    const second = this.store.columns.find((c) => c.id.startsWith("parameter:") && c.numeric && c.varied && !used.includes(c.label));
+    const xs = scale(0, 1, 90, width - 90);
+    const ys = scale(...extent(second ? [second.low, second.high] : [0, 1], 0.06), height - 30, 10, false, 34);
+    for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
+      pen.line([[xs.map(tick), 10], [xs.map(tick), height - 30]], { stroke: colours.line });
+      pen.text(format(tick), xs.map(tick), height - 17, { fill: colours.soft, size: 11, align: "middle" });
+    }
+    for (const tick of second ? ys.ticks : []) {
+      pen.line([[90, ys.map(tick)], [width - 90, ys.map(tick)]], { stroke: colours.line });
+      pen.text(format(tick), 84, ys.map(tick) + 4, { fill: colours.soft, size: 11, align: "end" });
+    }
+    const [from, to] = this.ids.map(lastName);
+    pen.text(`all ${from}`, 84, height - 4, { fill: colours.ink, size: 11.5, weight: 500, align: "start" });
+    pen.text(`all ${to}`, width - 84, height - 4, { fill: colours.ink, size: 11.5, weight: 500, align: "end" });
+    if (second) pen.text(second.label, 14, height / 2, { fill: colours.ink, size: 11.5, weight: 500, align: "middle", rotate: -90 });
+    this.paintPoints(pen, colours, (point, weights) => [xs.map(weights[1]), second ? ys.map(numeric(valueOf(point.candidate, second.id))) : height / 2]);
+  }
+
+  paintPoints(pen, colours, at) {
     this.places = [];
     for (const point of [...this.view.points].sort((a, b) => Number(a.onFront) - Number(b.onFront))) {
       const weights = this.ids.map((id) => numeric(valueOf(point.candidate, id)));
       const sum = weights.reduce((a, b) => a + b, 0);
       if (!(sum > 0)) continue;
-      const [x, y] = mixed(weights.map((weight) => weight / sum));
-      const fill = this.view.colour?.of(point.candidate) ?? (point.onFront ? colours.front : colours.dominated);
+      const [x, y] = at(point, weights.map((weight) => weight / sum));
+      const fill = point.fill ?? (point.onFront ? colours.front : colours.dominated);
       pen.marker(point.shape, x, y, point.onFront ? 5.5 : 3.6, {
         fill: point.match ? fill : colours.dominated, alpha: point.match ? 1 : 0.2, stroke: point.onFront && point.match ? colours.ink : null, width: 1.2,
       });
@@ -119,4 +145,8 @@ export class Mix {
     }
     return best;
   }
+}
+
+function lastName(id) {
+  return split(id)[1].split(".").at(-1);
 }

@@ -1,13 +1,15 @@
 // A canvas that follows its host's size and the screen's resolution.
 
 import { CanvasPen } from "./pen.js";
+import { theme } from "./theme.js";
 
-/** Calls `draw(pen, width, height)` whenever `redraw()` is asked for or the size changes, once a frame at most. */
+/** An opaque pane can be read back quickly, which `stamps.js` needs. Calls `draw(pen, width, height)` whenever `redraw()` is asked for or the size changes, once a frame at most. */
 export class Pane {
-  constructor(host, draw, className = "") {
+  constructor(host, draw, { className = "", opaque = false } = {}) {
     this.draw = draw;
     this.canvas = document.createElement("canvas");
     this.canvas.className = className;
+    this.opaque = opaque;
     host.append(this.canvas);
     this.host = host;
     this.pending = false;
@@ -34,9 +36,14 @@ export class Pane {
       this.canvas.style.width = `${width}px`;
       this.canvas.style.height = `${height}px`;
     }
-    const context = this.canvas.getContext("2d");
+    const context = this.canvas.getContext("2d", this.opaque ? { alpha: false, willReadFrequently: true } : {});
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, height);
+    if (this.opaque) {
+      context.fillStyle = theme().ground;
+      context.fillRect(0, 0, width, height);
+    } else {
+      context.clearRect(0, 0, width, height);
+    }
     this.draw(new CanvasPen(context), width, height);
   }
 }

@@ -100,7 +100,7 @@ export class Panel {
 function frontList(front, view, state, actions) {
   const { axes } = view;
   const used = front.used;
-  const column = view.colour && view.colour.id.startsWith("parameter:") ? view.colour : null;
+  const column = used.length < 3 && view.colour?.id.startsWith("parameter:") ? view.colour : null;
   const rows = front.points.map((point) => {
     const { candidate } = point;
     return el("tr", {

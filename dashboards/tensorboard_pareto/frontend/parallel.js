@@ -16,8 +16,9 @@ export class Parallel {
   constructor(host, actions) {
     this.host = host;
     this.actions = actions;
+    this.back = new Pane(host, (pen, width, height) => this.paintBack(pen, width, height));
     this.pane = new Pane(host, (pen, width, height) => this.paint(pen, width, height));
-    this.top = new Pane(host, (pen) => this.paintTop(pen), "overlay");
+    this.top = new Pane(host, (pen) => this.paintTop(pen), { className: "overlay" });
     this.note = el("div", { class: "note" });
     host.append(this.note);
     this.drag = null;
@@ -29,6 +30,11 @@ export class Parallel {
 
   update(view, state, store) {
     [this.view, this.state, this.store] = [view, state, store];
+    const key = JSON.stringify([view.key, state.aside]);
+    if (key !== this.key) {
+      this.key = key;
+      this.back.redraw();
+    }
     this.pane.redraw();
   }
 
@@ -45,9 +51,9 @@ export class Parallel {
     return columns.map((column, i) => {
       const [from, to] = [height - 20, 26];
       const x = columns.length > 1 ? 60 + i * gap : width / 2;
-      if (column.numeric) return { column, x, scale: scale(column.low, column.high, from, to) };
+      if (column.numeric) return { column, x, width, scale: scale(column.low, column.high, from, to) };
       const at = new Map(column.categories.map((value, k) => [value, column.categories.length > 1 ? from + (k / (column.categories.length - 1)) * (to - from) : (from + to) / 2]));
-      return { column, x, at, from, to };
+      return { column, x, width, at, from, to };
     });
   }
 
@@ -57,27 +63,41 @@ export class Parallel {
     return axis.scale.map(numeric(value));
   }
 
+  /** All lines, pale; they stay while a brush moves over them. */
+  paintBack(pen, width, height) {
+    if (!this.view) return;
+    this.placed = this.axes(width, height);
+    const points = this.view.points.filter((point) => point.candidate.status === "finished" || this.state.aside);
+    const drawn = points.length > MOST_LINES ? sample(points, MOST_LINES) : points;
+    this.drawn = drawn.map((point) => ({ point, line: this.line(point.candidate) }));
+    const { dominated } = theme();
+    for (const { line } of this.drawn) pen.line(line, { stroke: dominated, alpha: points.length > 300 ? 0.07 : 0.14 });
+    this.note.textContent = points.length > drawn.length ? `${drawn.length} of ${points.length} lines: the fronts and an even share of the rest` : "";
+  }
+
+  /** The lines that pass the filters, by colour; then the axes. */
   paint(pen, width, height) {
     if (!this.view) return;
+    if (!this.drawn || this.placed.at(-1)?.width !== width) this.back.now();
     const colours = theme();
-    this.placed = this.axes(width, height);
-    const rank = (point) => (point.onFront ? 2 : point.match ? 1 : 0);
-    const points = this.view.points.filter((point) => point.candidate.status === "finished" || this.state.aside);
-    const sorted = points.length > MOST_LINES ? sample(points, MOST_LINES) : points;
-    sorted.sort((a, b) => Number(a.match) - Number(b.match) || rank(a) - rank(b));
-    this.drawn = sorted;
-    for (const point of sorted) {
-      const line = this.line(point);
-      if (!point.match) pen.line(line, { stroke: colours.dominated, alpha: 0.1 });
-      else pen.line(line, { stroke: this.view.colour?.of(point.candidate) ?? colours.front, width: point.onFront ? 1.8 : 1, alpha: point.onFront ? 0.95 : 0.35 });
+    const groups = new Map();
+    for (const { point, line } of this.drawn) {
+      if (!point.match) continue;
+      const stroke = point.fill ?? colours.front;
+      const key = `${point.onFront ? 1 : 0} ${stroke}`;
+      if (!groups.has(key)) groups.set(key, { stroke, onFront: point.onFront, lines: [] });
+      groups.get(key).lines.push(line);
+    }
+    const few = this.drawn.length <= 300;
+    for (const { stroke, onFront, lines } of [...groups.values()].sort((a, b) => Number(a.onFront) - Number(b.onFront))) {
+      pen.lines(lines, onFront ? { stroke, width: 1.8, alpha: 0.95 } : { stroke, width: 1, alpha: few ? 0.45 : 0.25 });
     }
     for (const axis of this.placed) this.paintAxis(pen, axis, height, colours);
-    this.note.textContent = points.length > sorted.length ? `${sorted.length} of ${points.length} lines drawn: the fronts, and every ${Math.ceil(points.length / sorted.length)}th of the rest` : "";
     this.top.now();
   }
 
-  line(point) {
-    return this.placed.map((axis) => [axis.x, this.pixel(axis, point.candidate)]).filter(([, y]) => Number.isFinite(y));
+  line(candidate) {
+    return this.placed.map((axis) => [axis.x, this.pixel(axis, candidate)]).filter(([, y]) => Number.isFinite(y));
   }
 
   paintAxis(pen, axis, height, colours) {
@@ -108,7 +128,7 @@ export class Parallel {
     if (!this.placed) return;
     for (const [key, stroke] of [[this.state.selected, "#D55E00"], [this.state.compare, "#009E73"], [this.hovered, theme().ink]]) {
       const point = key && this.view.points.find((one) => one.candidate.key === key);
-      if (point) pen.line(this.line(point), { stroke, width: 2.6 });
+      if (point) pen.line(this.line(point.candidate), { stroke, width: 2.6 });
     }
   }
 
@@ -155,7 +175,7 @@ export class Parallel {
     const share = (x - a.x) / (b.x - a.x);
     let best = null;
     let least = 7;
-    for (const point of this.drawn) {
+    for (const { point } of this.drawn) {
       if (!point.match) continue;
       const [ya, yb] = [this.pixel(a, point.candidate), this.pixel(b, point.candidate)];
       const distance = Math.abs(ya + (yb - ya) * share - y);

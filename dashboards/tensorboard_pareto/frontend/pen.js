@@ -1,5 +1,7 @@
 // One set of strokes for two papers: a canvas for the screen, SVG text for export.
 
+import { OUTLINES, stampAll, tracePath } from "./stamps.js";
+
 /** Draws on a canvas' 2-D context. */
 export class CanvasPen {
   constructor(context) {
@@ -34,10 +36,7 @@ export class CanvasPen {
   marker(shape, x, y, r, { fill, stroke, width = 1, alpha = 1 }) {
     const c = this.context;
     c.globalAlpha = alpha;
-    c.beginPath();
-    if (shape === "circle") c.arc(x, y, r, 0, 2 * Math.PI);
-    else for (const [move, dx, dy] of OUTLINES[shape]) move ? c.moveTo(x + dx * r, y + dy * r) : c.lineTo(x + dx * r, y + dy * r);
-    if (shape !== "circle" && shape !== "cross") c.closePath();
+    tracePath(c, shape, x, y, r);
     if (fill) {
       c.fillStyle = fill;
       c.fill();
@@ -47,6 +46,23 @@ export class CanvasPen {
       c.lineWidth = width;
       c.stroke();
     }
+    c.globalAlpha = 1;
+  }
+
+  /** Groups of filled markers `{shape, r, fill, places}`; thousands are blended into the picture's pixels by `stamps.js`. */
+  dots(groups, alpha, box) {
+    stampAll(this.context, groups, alpha, box);
+  }
+
+  /** Many lines of one colour in one stroke. */
+  lines(lines, { stroke, width = 1, alpha = 1 }) {
+    const c = this.context;
+    c.globalAlpha = alpha;
+    c.strokeStyle = stroke;
+    c.lineWidth = width;
+    c.beginPath();
+    for (const points of lines) points.forEach(([x, y], i) => (i ? c.lineTo(x, y) : c.moveTo(x, y)));
+    c.stroke();
     c.globalAlpha = 1;
   }
 
@@ -122,6 +138,10 @@ export class SvgPen {
     this.parts.push(`<path d="${path}${shape === "cross" ? "" : "Z"}" ${style}/>`);
   }
 
+  dots(groups, alpha) {
+    for (const { shape, r, fill, places } of groups) for (const { px, py } of places) this.marker(shape, px, py, r, { fill, alpha });
+  }
+
   ellipse(x, y, a, b, angle, { stroke, fill, width = 1, alpha = 1 }) {
     const turn = `transform="rotate(${short((angle * 180) / Math.PI)} ${short(x)} ${short(y)})"`;
     const size = `cx="${short(x)}" cy="${short(y)}" rx="${short(a)}" ry="${short(b)}"`;
@@ -156,13 +176,6 @@ export const FONT = "Roboto, Noto Sans, Helvetica, Arial, sans-serif";
 
 /** The shapes by which sweeps are told apart. */
 export const SHAPES = ["circle", "square", "diamond", "triangle"];
-
-const OUTLINES = {
-  square: [[1, -0.88, -0.88], [0, 0.88, -0.88], [0, 0.88, 0.88], [0, -0.88, 0.88]],
-  diamond: [[1, 0, -1.25], [0, 1.25, 0], [0, 0, 1.25], [0, -1.25, 0]],
-  triangle: [[1, 0, -1.2], [0, 1.1, 0.8], [0, -1.1, 0.8]],
-  cross: [[1, -0.8, -0.8], [0, 0.8, 0.8], [1, 0.8, -0.8], [0, -0.8, 0.8]],
-};
 
 function list(points) {
   return points.map(([x, y]) => `${short(x)},${short(y)}`).join(" ");

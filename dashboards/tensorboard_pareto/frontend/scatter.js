@@ -2,7 +2,7 @@
 
 import { extent, format, scale } from "./scale.js";
 import { split } from "./store.js";
-import { CATEGORIES, viridis } from "./theme.js";
+import { CATEGORIES } from "./theme.js";
 
 export const ANCHORS = { base: "base, untrained", naive: "naive, ρ = 0", "replay-only": "replay only, ρ = 1", equal: "equal weights" };
 const SEARCHED = new Set(["trial", "replicate", "proposal", "candidate"]);
@@ -30,7 +30,10 @@ export function layOut(view, state, width, height) {
   const [y0, y1] = zoom ? zoom.slice(2) : range(view.axes.y, (p) => p.y, 1);
   const xs = scale(x0, x1, box.left, box.right, view.axes.x.log);
   const ys = scale(y0, y1, box.bottom, box.top, view.axes.y.log, 44);
-  for (const point of view.points) [point.px, point.py] = [xs.map(point.x), ys.map(point.y)];
+  for (const point of view.points) {
+    point.px = xs.map(point.x);
+    point.py = ys.map(point.y);
+  }
   return { box, xs, ys, width, height };
 }
 
@@ -98,18 +101,33 @@ function drawPoints(pen, view, state, colours) {
     layers[!point.match ? 0 : !finished ? 1 : point.onFront ? 3 : 2].push(point);
   }
   if (state.bars) for (const point of [...(few ? layers[2] : []), ...layers[3]]) drawBars(pen, point, view, colours);
-  for (const point of layers[0]) pen.marker(point.shape, point.px, point.py, 2.6, { fill: colours.dominated, alpha: 0.22 });
+  drawMany(pen, layers[0], () => colours.dominated, () => 2.6, 0.22, view.layout.box);
   for (const point of layers[1]) drawAside(pen, point, colours);
   const size = (point, usual) => (view.sizes ? view.sizes(point.candidate) : usual);
-  const fill = (point) => view.colour?.of(point.candidate) ?? (point.onFront ? colours.front : colours.dominated);
+  const fill = (point) => point.fill ?? (point.onFront ? colours.front : colours.dominated);
   const usual = few ? 4.2 : 3;
-  for (const point of layers[2]) pen.marker(point.shape, point.px, point.py, size(point, usual), { fill: fill(point), alpha: few ? 0.75 : 0.6 });
+  drawMany(pen, layers[2], fill, (point) => Math.round(2 * size(point, usual)) / 2, few ? 0.75 : 0.6, view.layout.box);
   for (const point of layers[3]) {
     pen.marker(point.shape, point.px, point.py, size(point, 6), { fill: fill(point), stroke: colours.ink, width: 1.3 });
   }
   for (const front of view.fronts) {
     if (front.knee) pen.marker("circle", front.knee.px, front.knee.py, size(front.knee, 6) + 5, { stroke: colours.knee, width: 2 });
   }
+}
+
+/** Points by shape, colour and size, so that thousands cost few changes of the pen. */
+function drawMany(pen, points, fill, size, alpha, box) {
+  const groups = new Map();
+  for (const point of points) {
+    const [colour, r] = [fill(point), size(point)];
+    // the shape is that of the sweep before, mostly; building a key for each point would cost more than drawing it
+    const last = groups.get(colour);
+    const key = !last || (last.shape === point.shape && last.r === r) ? colour : `${point.shape} ${colour} ${r}`;
+    const group = groups.get(key);
+    if (group) group.places.push(point);
+    else groups.set(key, { shape: point.shape, fill: colour, r, places: [point] });
+  }
+  pen.dots([...groups.values()], alpha, box);
 }
 
 /** Not finished: a hollow ring while it runs, a cross where it failed, a small square where it was stopped early. */
@@ -195,7 +213,7 @@ function drawLegend(pen, { box }, view, colours) {
     const steps = 32;
     for (let i = 0; i < steps; i++) {
       const [top, bottom] = [box.top + 22 + (height * (steps - 1 - i)) / steps, box.top + 22.6 + (height * (steps - i)) / steps];
-      pen.polygon([[left, top], [left + 12, top], [left + 12, bottom], [left, bottom]], { fill: viridis((i + 0.5) / steps) });
+      pen.polygon([[left, top], [left + 12, top], [left + 12, bottom], [left, bottom]], { fill: colour.shade((i + 0.5) / steps) });
     }
     pen.text(shorten(colour.label, 11), left - 6, box.top + 8, { fill: colours.ink, size: 11, weight: 500 });
     const ends = colour.high > colour.low ? [0, 0.5, 1] : [0.5];

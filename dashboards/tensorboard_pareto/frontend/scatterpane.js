@@ -15,8 +15,8 @@ export class ScatterPane {
   constructor(host, actions) {
     this.host = host;
     this.actions = actions;
-    this.base = new Pane(host, (pen, width, height) => this.paint(pen, width, height));
-    this.top = new Pane(host, (pen) => this.paintTop(pen), "overlay");
+    this.base = new Pane(host, (pen, width, height) => this.paint(pen, width, height), { opaque: true });
+    this.top = new Pane(host, (pen) => this.paintTop(pen), { className: "overlay" });
     this.buttons = el("div", { class: "points", role: "group", "aria-label": "Candidates on the front" });
     this.tip = el("div", { class: "tip", role: "status", hidden: true });
     host.append(this.buttons, this.tip);
@@ -37,8 +37,13 @@ export class ScatterPane {
     this.layout = layOut(this.view, this.state, width, height);
     this.view.layout = this.layout;
     drawScatter(pen, this.layout, this.view, this.state, theme());
-    this.index();
-    this.renderButtons();
+    const laid = JSON.stringify([this.view.key, width, height, this.state.zoom, this.state.aside, this.state.dominated]);
+    if (laid !== this.laid) {
+      // under a brush no point moves
+      this.laid = laid;
+      this.index();
+      this.renderButtons();
+    }
     this.host.dataset.drawMs = (performance.now() - started).toFixed(1);
     this.top.now();
   }

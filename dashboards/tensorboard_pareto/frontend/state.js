@@ -3,7 +3,7 @@
 const PREFIX = "p.pareto.";
 
 export const DEFAULTS = {
-  x: "", y: "", third: "", thirdAs: "colour", colour: "", size: "", logx: false, logy: false,
+  x: "", y: "", third: "", thirdAs: "size", colour: "", size: "", logx: false, logy: false,
   sweeps: [], selected: "", compare: "", until: 0, below: "parameters", seeds: "each",
   bars: true, dominated: true, aside: true, fronts: true, filters: {}, axes: [], mix: [], sort: "", zoom: [],
 };

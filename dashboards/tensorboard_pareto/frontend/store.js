@@ -91,12 +91,24 @@ export class Store {
 
 /** The value of a candidate in a column: a number, a string, a boolean, or undefined. */
 export function valueOf(candidate, id) {
+  return getter(id)(candidate);
+}
+
+/** `valueOf` for one column, made once for many candidates. */
+export function getter(id) {
+  if (!GETTERS.has(id)) GETTERS.set(id, makeGetter(id));
+  return GETTERS.get(id);
+}
+
+const GETTERS = new Map();
+
+function makeGetter(id) {
   const [kind, name] = split(id);
-  if (kind === "metric") return candidate.metrics[name]?.mean;
-  if (kind === "parameter") return candidate.parameters[name];
-  if (kind === "cost") return candidate.cost[name];
-  if (kind === "sweep") return candidate.sweepTitle;
-  return candidate[kind];
+  if (kind === "metric") return (candidate) => candidate.metrics[name]?.mean;
+  if (kind === "parameter") return (candidate) => candidate.parameters[name];
+  if (kind === "cost") return (candidate) => candidate.cost[name];
+  if (kind === "sweep") return (candidate) => candidate.sweepTitle;
+  return (candidate) => candidate[kind];
 }
 
 export function split(id) {

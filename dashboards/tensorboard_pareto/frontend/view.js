@@ -2,7 +2,7 @@
 
 import { extent } from "./scale.js";
 import { hypervolume, hypervolumeHistory, knee, nonDominated, compare } from "./front.js";
-import { protocolDifferences, split, valueOf } from "./store.js";
+import { getter, protocolDifferences, split, valueOf } from "./store.js";
 import { CATEGORIES, viridis } from "./theme.js";
 import { SHAPES } from "./pen.js";
 
@@ -10,17 +10,18 @@ import { SHAPES } from "./pen.js";
  * Everything that the panes need; see the fields at the end of `baseView`.
  * While only filters move, as under a brush, the rest of the last view is kept.
  */
-export function computeView(store, state, last) {
-  const key = JSON.stringify([store.version, ...BASE.map((name) => state[name])]);
-  const view = last?.key === key ? last : { ...baseView(store, state, last), key };
+export function computeView(store, state, last, dark) {
+  const key = JSON.stringify([store.version, dark, ...BASE.map((name) => state[name])]);
+  const view = last?.key === key ? last : { ...baseView(store, state, last, dark), key };
   view.matches = filterOf(state.filters);
   for (const point of view.points) point.match = view.matches(point.candidate);
   return view;
 }
 
+const SHADES = 48;
 const BASE = ["x", "y", "third", "thirdAs", "colour", "logx", "logy", "sweeps", "until", "seeds"];
 
-function baseView(store, state, last) {
+function baseView(store, state, last, dark) {
   const { sweeps, refused } = chosenSweeps(store, state);
   const axes = chosenAxes(store, state, sweeps);
   const all = sweeps.flatMap((sweep) => sweep.candidates).sort((a, b) => a.time - b.time);
@@ -28,7 +29,9 @@ function baseView(store, state, last) {
   const members = all.filter((candidate) => !candidate.foreign);
   const until = state.until > 0 ? Math.min(state.until, members.length) : members.length;
   const shown = members.slice(0, until);
-  const colour = colouring(store.column(state.colour || defaultColour(store, axes)), store);
+  const column = axes.third && state.thirdAs === "colour" ? axes.third.id : state.colour || defaultColour(store, axes);
+  const colour = colouring(store.column(column), dark);
+  const shapes = new Map(sweeps.map((sweep, i) => [sweep.id, SHAPES[i % SHAPES.length]]));
   const points = [];
   const missing = [];
   const merged = state.seeds === "merged" ? mergeSeeds(shown, axes) : shown;
@@ -39,7 +42,7 @@ function baseView(store, state, last) {
       missing.push(candidate);
       continue;
     }
-    points.push({ candidate, x, y, match: true, onFront: false, shape: SHAPES[sweeps.findIndex((s) => s.id === candidate.sweep) % SHAPES.length] });
+    points.push({ candidate, x, y, match: true, onFront: false, fill: colour?.of(candidate) ?? null, shape: shapes.get(candidate.sweep) });
   }
   const histories = last?.historyKey === historyKey(store, sweeps, axes) ? last.histories : new Map();
   const fronts = sweeps.map((sweep, place) => frontOf(sweep, place, points, axes, members, histories));
@@ -148,13 +151,17 @@ function defaultColour(store, axes) {
   return (parameters.find((column) => column.numeric) ?? parameters[0] ?? { id: axes.third?.id ?? "" }).id;
 }
 
-/** `{id, label, of(candidate), numeric, low, high, categories}` of a column, or null for one colour. */
-export function colouring(column, store) {
-  if (!column || column.id === "none") return null;
+/** A column with `of(candidate)`, and `shade(share)` or `place` for the legend; null for one colour. */
+export function colouring(column, dark) {
+  if (!column) return null;
   if (column.numeric) {
     const span = column.high - column.low;
     const share = (value) => (span > 0 ? (value - column.low) / span : 0.5);
-    return { ...column, share, of: (candidate) => viridis(share(numeric(valueOf(candidate, column.id)))) };
+    // few shades, so that many points share one and are drawn together
+    const palette = Array.from({ length: SHADES + 1 }, (_, i) => viridis(i / SHADES, dark));
+    const shade = (part) => (Number.isFinite(part) ? palette[Math.round(part * SHADES)] : viridis(NaN));
+    const get = getter(column.id);
+    return { ...column, shade, of: (candidate) => shade(share(numeric(get(candidate)))) };
   }
   const place = new Map(column.categories.map((value, i) => [value, CATEGORIES[i % CATEGORIES.length]]));
   return { ...column, place, of: (candidate) => place.get(String(valueOf(candidate, column.id))) ?? "#9e9e9e" };
@@ -176,9 +183,11 @@ function sizing(points, axis) {
 export function filterOf(filters) {
   const tests = Object.entries(filters).map(([id, range]) => {
     if (range.every((bound) => typeof bound === "number")) {
+      const get = getter(id);
+      const [low, high] = range;
       return (candidate) => {
-        const value = numeric(valueOf(candidate, id));
-        return value >= range[0] && value <= range[1];
+        const value = get(candidate);
+        return value >= low && value <= high;
       };
     }
     return (candidate) => range.includes(String(valueOf(candidate, id)));
