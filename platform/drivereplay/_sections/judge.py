@@ -67,8 +67,8 @@ class SearchSpec(Section):
     """Key of the experiment file → {uniform: [a, b]}, {loguniform: [a, b]}, {int: [a, b]}, {choice: [...]} or `simplex`.
 
     With `when: {key: value}` beside it the value is searched only where the other key has that value."""
-    sampler: Literal["tpe", "gp", "nsga2", "nsga3", "random", "qmc", "qlognehvi"] = "tpe"
-    """Optuna sampler."""
+    sampler: Literal["tpe", "gp", "nsga2", "nsga3", "random", "qmc", "qlognehvi", "mixture"] = "tpe"
+    """Optuna's TPE, GP, NSGA-II, NSGA-III, random, Sobol or BoTorch sampler; `mixture` is this package's own for domain mixes."""
     trials: Annotated[int, Field(ge=0)] = 12
     """Searched trials, anchors not counted."""
     concurrent: Positive | None = None

@@ -13,6 +13,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from drivereplay.errors import SpecError
+from drivereplay.search.mixture import MixtureSampler
 from drivereplay.search.space import Space
 from drivereplay.spec import SearchSpec
 
@@ -56,6 +57,8 @@ def make_sampler(
                 return samplers.RandomSampler(seed=seed)
             case "qmc":
                 return SobolSampler(space.distributions(), number, seed=0)
+            case "mixture":
+                return MixtureSampler(space, seed, start)
             case "qlognehvi":
                 return _botorch(seed, start, constraints)
 

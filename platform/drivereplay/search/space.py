@@ -131,6 +131,12 @@ class Space:
                 values[dimension.key] = suggested[dimension.key] = dimension.suggest(trial)
         return suggested
 
+    def values_of(self, encoded: Mapping[str, Any]) -> dict[str, Any]:
+        """The inverse of `suggest`: dotted key → value, of a trial's Optuna parameters."""
+        from optuna.trial import FixedTrial
+
+        return self.suggest(FixedTrial(dict(encoded)))
+
     def encode(self, parameters: Mapping[str, Any], spec: Spec) -> dict[str, Any] | None:
         """Optuna parameters of a setting, values that it does not name taken from the experiment; None if outside."""
         values = {**self.fixed, **{d.key: value_of(spec, d.key) for d in self.dimensions}, **parameters}

@@ -178,7 +178,7 @@ class FineTuning:
 
         def on_checkpoint(event: Any) -> None:
             due = event.step == spec.training.steps or (every is not None and event.step % every == 0)
-            if due and not judge(event.model, event.step, f"checkpoints/step-{event.step}"):
+            if due and not judge(event.model, event.step, _relative(event.directory, directory)):
                 raise StopTraining(f"{spec.name}: stopped early by the scheduler at step {event.step}")
 
         train(
@@ -324,6 +324,11 @@ def _data_key(spec: Spec) -> str:
     domains = "".join(domain.model_copy(update={"weight": 1.0}).model_dump_json() for domain in spec.domains)
     split = f"{spec.evaluation.held_out}{spec.replay.buffer.model_dump_json()}"
     return f"{spec.storage}{domains}{spec.clip.model_dump_json()}{split}"
+
+
+def _relative(inner: Storage, outer: Storage) -> str:
+    """Path of one storage below another one."""
+    return inner.root.removeprefix(outer.root).strip("/")
 
 
 def _save(model: VideoModel, directory: Storage, relative: str) -> None:
