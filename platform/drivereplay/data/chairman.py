@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Piece = tuple[int | None, tuple[int, ...]]
-"""(length in samples or None for ever, weight of each domain as an integer; the weights sum to the same Q everywhere)."""
+"""(length in samples or None for ever, weight of each domain as an integer); weights sum to the same Q everywhere."""
 
 _BLOCK = 4096
 _KEPT = 64

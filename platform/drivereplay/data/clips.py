@@ -62,4 +62,6 @@ def evaluation_clips(index: ClipIndex, clip: ClipSpec, *, count: int, seed: int,
     finally:
         decoder.close()
     if not given:
-        raise DataError(f"None of the {total} held-out clips of '{index.name}' can be read: {failed}.", "Ingest it again.")
+        raise DataError(
+            f"None of the {total} held-out clips of '{index.name}' can be read: {failed}.", "Ingest it again."
+        )

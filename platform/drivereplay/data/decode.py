@@ -132,7 +132,7 @@ class _Reader(ABC):
             DataError: They cannot be read.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most readers hold nothing that has to be given back)
         """Release the file."""
 
     def _cut(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:

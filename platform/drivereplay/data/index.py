@@ -187,7 +187,8 @@ class ClipIndex:
             DataError: There is no such clip.
         """
         if not 0 <= n < self.count(split, subset):
-            raise DataError(f"Domain '{self.name}' has {self.count(split, subset)} {split} clips; there is no clip {n}.")
+            count = self.count(split, subset)
+            raise DataError(f"Domain '{self.name}' has {count} {split} clips; there is no clip {n}.")
         if split == "train" and subset == "all" and self._chosen is not None:
             n = int(self._chosen[n])
         ends, rows = self._cumulative(split, subset)

@@ -119,7 +119,7 @@ def _probed(recording: Recording) -> Probe | str:
 
 
 def divide(rows: Sequence[Row], held_out: float, seed: int) -> None:
-    """Set `split` of every row: whole groups, chosen by a keyed hash, so many that about `held_out` of the clips are held out.
+    """Set `split` of every row: whole groups, chosen by a keyed hash, that come to about `held_out` of the clips.
 
     What the reader or the experiment has decided stays. Of two groups or more at least one is held out and one is not;
     a single group is all training.

@@ -31,11 +31,11 @@ def permuted(
     Returns:
         (K,) int64, each in 0 … n−1.
     """
-    sizes = np.broadcast_to(np.asarray(n, dtype=np.uint64), positions.shape)
+    sizes: NDArray[np.uint64] = np.broadcast_to(np.asarray(n, dtype=np.uint64), positions.shape)
     seed = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     keys = np.full(positions.shape, int.from_bytes(seed, "little"), dtype=np.uint64)
     for row in rows:
-        keys = _mixed(keys + _WEYL + row.astype(np.uint64))
+        keys = _mixed((keys + _WEYL + row.astype(np.uint64)).astype(np.uint64))
     half = _half_bits(sizes)
     values = positions.astype(np.uint64)
     walking = np.arange(len(values))
@@ -49,12 +49,6 @@ def unit_interval(*key: object) -> float:
     """A number in [0, 1) that depends on `key` alone; the same on every machine."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "little") >> 11) / 2.0**53
-
-
-def hashes(key: int, step: int, count: int) -> NDArray[np.uint64]:
-    """(count,) pseudo-random uint64 that depend on `key`, `step` and their place alone."""
-    first = _mixed(_WEYL * np.uint64(step + 1) + np.uint64(key))
-    return _mixed(first + _WEYL * np.arange(1, count + 1, dtype=np.uint64))
 
 
 def _half_bits(sizes: NDArray[np.uint64]) -> NDArray[np.uint64]:

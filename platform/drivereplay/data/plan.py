@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.data.chairman import Chairman, Piece, integer_weights
-from drivereplay.data.permutation import hashes, permuted, unit_interval
+from drivereplay.data.permutation import permuted, unit_interval
 from drivereplay.errors import DataError, SpecError
 from drivereplay.spec import Spec
 
@@ -21,8 +21,8 @@ _RANGES = 1000
 _EXACT = 1 << 60
 _LONG_RUN = 1 << 22
 _LONG_RUN_EXACT = 1 << 20
-_TURN = 0.7548776662466927
-"""1/p of the plastic number p: its multiples fill the circle evenly, with no period."""
+_TURNS = (0.7548776662466927, 0.5698402909980532)
+"""1/p and 1/p² of the plastic number p: multiples of them fill the unit square evenly, with no period."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,6 @@ class SamplingPlan:
         self.steps = spec.training.steps
         self.domains = len(counts)
         self._parts = parts
-        self._phase = unit_interval("phase", spec.seed)
-        self._seed_key = int(unit_interval("order", spec.seed) * 2**53)
         self._mixers = [_Mixer(spec, part) for part in parts]
         self._check()
 
@@ -118,9 +116,11 @@ class SamplingPlan:
         """
         values = [Fraction(repr(float(x))) for x in mix]
         if len(values) != self.domains - 1 or sum(values) <= 0 or min(values, default=Fraction(0)) < 0:
-            raise SpecError(f"Weights {list(mix)} do not fit {self.domains - 1} replay domains: not negative, not all zero.")
+            raise SpecError(
+                f"Weights {list(mix)} do not fit {self.domains - 1} replay domains: not negative, not all zero."
+            )
         if first_step < self._parts[-1].first_step:
-            raise SpecError(f"The plan changed at step {self._parts[-1].first_step}; step {first_step} lies before that.")
+            raise SpecError(f"The plan changed at step {self._parts[-1].first_step}; step {first_step} is before that.")
         base = tuple(int(c) for c in self.counts_before(first_step))
         total = sum(values)
         part = _Part(first_step, tuple(v / total for v in values), base)
@@ -152,13 +152,14 @@ class SamplingPlan:
         size = self.batch_size
         # order[slot] is the place in the sequence of samples of what lies in that slot
         order = self._order(step, domain, int(before[1:].sum()))
-        return StepPlan(step, step * size + order, np.arange(size, dtype=np.int64), domain[order], clip[order], epoch[order])
+        slot = np.arange(size, dtype=np.int64)
+        return StepPlan(step, step * size + order, slot, domain[order], clip[order], epoch[order])
 
     def rank_slots(self, step: int, rank: int, world_size: int) -> NDArray[np.int64]:
         """Slots that worker `rank` of `world_size` trains in `step`, ascending, (B / world_size,) int64.
 
-        In every step each rank has each domain's due within one sample; target against replay stays within one sample
-        over the whole run.
+        In every step each rank has each domain's due within one sample. Over the whole run it stays within one sample
+        where there is one replay domain; where there are more it drifts slowly (`docs/data.md` has figures).
 
         Raises:
             SpecError: The number of workers does not divide the batch, or there is no such rank.
@@ -176,6 +177,9 @@ class SamplingPlan:
     def rank_step(self, step: int, rank: int, world_size: int) -> StepPlan:
         """The part of `step` that worker `rank` trains, in the order of its slots."""
         return self.step(step).taken(self.rank_slots(step, rank, world_size))
+
+    def _turn(self, name: str, number: int, angle: int) -> float:
+        return (number * _TURNS[angle] + unit_interval(name, self._spec.seed)) % 1.0
 
     def _part_number(self, step: int) -> int:
         number = len(self._parts) - 1
@@ -196,27 +200,24 @@ class SamplingPlan:
         """Which of the step's samples lies in each slot, (B,).
 
         Rank r of W has the slots ≡ r modulo W, so a run of L neighbouring slots gives every rank ⌊L/W⌋ or ⌈L/W⌉ of them,
-        for every W at once. Each domain gets such a run. The run of all replay samples begins where that of the last step
-        ended (modulo B): over many steps it is one unbroken deal, so no rank is ahead by more than one replay sample.
-        Whenever a deal comes out even the next one may begin anywhere; it and the order of the replay domains inside the
-        run are turned from step to step, so that no rank always meets the same domain.
+        for every W at once. Each domain gets such a run.
+
+        With one replay domain, its run begins where that of the last step ended (modulo B): over many steps it is one
+        unbroken deal, and no rank is ever ahead by more than one sample. Whenever the deal comes out even, the next one
+        may begin anywhere. With more domains no start serves all of them, so start and order are turned from step to
+        step by irrational angles, which have no period in common with the domains' own.
         """
         size = self.batch_size
-        samples = int((domain > 0).sum())
-        order = domain
-        if self.domains > 2:
-            ranks = np.argsort(hashes(self._seed_key, step, self.domains - 1))
-            order = np.where(domain == 0, self.domains, ranks[domain - 1])
-        elif self.domains == 2:
-            order = 1 - domain
+        replayed_now = int((domain > 0).sum())
         even = self._mixer(step).steps_of_a_deal
-        if samples in (0, size):
-            turn = step
-        elif even:
-            turn = step // even
+        if self.domains > 2 or replayed_now in (0, size):
+            start = int(size * self._turn("start", step, 0))
+            first = int(self.domains * self._turn("order", step, 1))
         else:
-            turn = 0
-        start = replayed + int(size * ((turn * _TURN + self._phase) % 1.0))
+            turned = self._turn("start", step // even if even else 0, 0)
+            start = replayed + int(size * turned)
+            first = 1
+        order = (domain - first) % self.domains
         return np.roll(np.argsort(order, kind="stable"), start)
 
     def _check(self) -> None:
@@ -226,7 +227,7 @@ class SamplingPlan:
                     name = self._spec.domains[d].name
                     raise DataError(
                         f"Domain '{name}' has no training clip, but the plan draws from it.",
-                        f"Give it longer or more videos, shorten clip.frames, or set its weight to 0 (`ingest` of '{name}' says why).",
+                        "Give it longer or more videos, shorten clip.frames, or set its weight to 0.",
                     )
 
 
@@ -251,10 +252,7 @@ class _Mixer:
         self._steps = max(1, spec.training.steps)
         self._domains = len(spec.domains)
         ramp = self._replay.frequency_end is not None or (self._replay.weights_end is not None and part.mix is None)
-        if spec.replay.layout == "burst":
-            self._group = spec.replay.burst
-        else:
-            self._group = 1
+        self._group = spec.replay.burst if spec.replay.layout == "burst" else 1
         # a range is a run of steps with one ρ and one w
         self._range = -(-self._steps // _RANGES) if ramp else None
         if self._range is not None:
@@ -265,11 +263,12 @@ class _Mixer:
             _fractions(self._replay.weights or [d.weight for d in self._replay.domains]),
             _fractions(self._replay.weights_end or ()),
         )
-        self.drawn = [d for d in range(self._domains) if any(self._row(k)[d] > 0 for k in {0, self._count - 1})]
+        ends = (self._row(0), self._row(self._count - 1))
+        self.drawn = [d for d in range(self._domains) if any(row[d] > 0 for row in ends)]
 
     @functools.cached_property
     def steps_of_a_deal(self) -> int:
-        """Steps after which replay samples have filled every slot equally often; 0 if their number changes from step to step."""
+        """Steps after which replay has filled every slot equally often; 0 if its number changes from step to step."""
         due = self._frequency(0) * self._batch
         if not self._interleaved or self._count > 1 or due.denominator != 1 or not due:
             return 0
@@ -375,7 +374,6 @@ def _fractions(values: Sequence[float]) -> tuple[Fraction, ...]:
 
 def concatenated(plans: Sequence[StepPlan]) -> StepPlan:
     """Several (parts of) steps as one table; `step` is that of the first."""
-    columns = {
-        name: np.concatenate([getattr(p, name) for p in plans]) for name in ("sample", "slot", "domain", "clip", "epoch")
-    }
+    names = ("sample", "slot", "domain", "clip", "epoch")
+    columns = {name: np.concatenate([getattr(plan, name) for plan in plans]) for name in names}
     return StepPlan(step=plans[0].step, **columns)

@@ -71,7 +71,7 @@ def probe(recording: Recording) -> Probe:
     if seen.count < 2:
         raise DataError(f"has {seen.count} frame(s); a clip needs at least two")
     times, notes = _mended(seen)
-    starts = sorted({0, *_cuts(np.asarray(seen.changes)), *seen.breaks})
+    starts = sorted({0, *cuts(np.asarray(seen.changes)), *seen.breaks})
     timeline = Timeline.of(times, [s for s in starts if s < seen.count])
     offset = float(seen.times[0]) if seen.timed else 0.0
     reader, note = _reader(path, seen)
@@ -224,29 +224,29 @@ def _mended(seen: _Seen) -> tuple[NDArray[np.float64], list[str]]:
     return times, notes
 
 
-def _cuts(change: NDArray[np.float64]) -> list[int]:
+def cuts(change: NDArray[np.float64]) -> list[int]:
     """First frames of new shots: a change many times as large as those around it."""
-    cuts = []
+    found = []
     for n in np.flatnonzero(change > _CUT_LEAST).tolist():
         around = np.concatenate([change[max(0, n - 8) : n], change[n + 1 : n + 9]])
         usual = float(np.median(around)) if len(around) else 0.0
         if change[n] > _CUT_FACTOR * max(usual, 0.5):
-            cuts.append(n + 1)
-    return cuts
+            found.append(n + 1)
+    return found
 
 
 def difference_hash(look: NDArray[np.uint8]) -> np.uint64:
     """64 bits: whether each of 8×8 regions of a picture is brighter than its right neighbour."""
     import cv2
 
-    grey = look.astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
+    grey = look.astype(np.float32) @ np.asarray([0.299, 0.587, 0.114], dtype=np.float32)
     small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
     bits = (small[:, 1:] > small[:, :-1]).ravel()
     return np.uint64(np.packbits(bits).view(np.uint64)[0])
 
 
 def _reader(path: Path, seen: _Seen) -> tuple[str, str]:
-    """`decord` if it gives the same pictures for the same numbers, else PyAV (by times or by counting), with the reason."""
+    """`decord` if it gives the same pictures for the same numbers, else PyAV (by times or counting), and why."""
     other = "av" if seen.timed else "count"
     if seen.damaged:
         return other, ""

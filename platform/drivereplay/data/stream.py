@@ -129,7 +129,13 @@ class Work:
     """What there is to decode, in blocks of neighbouring rows; the same for every task, put into Ray's store once."""
 
     def __init__(
-        self, clip: ClipSpec, indexes: tuple[ClipIndex, ...], plan: SamplingPlan, steps: range, rank: int, world_size: int
+        self,
+        clip: ClipSpec,
+        indexes: tuple[ClipIndex, ...],
+        plan: SamplingPlan,
+        steps: range,
+        rank: int,
+        world_size: int,
     ) -> None:
         self.clip = clip
         self._indexes = indexes
@@ -263,7 +269,8 @@ class _BadClips:
         for domain in block["domain"][block["lost"]].tolist():
             listed = "; ".join(sorted(set(block["error"][block["lost"]].tolist()))[:5])
             raise DataError(
-                f"Domain '{self._names[domain]}': {_TRIES} clips in a row cannot be read: {listed}.", "Ingest the domain again."
+                f"Domain '{self._names[domain]}': {_TRIES} clips in a row cannot be read: {listed}.",
+                "Ingest the domain again.",
             )
         for error in block["error"][block["replaced"]].tolist():
             name, _, reason = str(error).partition(": ")

@@ -39,7 +39,9 @@ class Timeline:
 
     def time_s(self, frames: NDArray[np.int64]) -> NDArray[np.float64]:
         """Times of frames."""
-        return frames * self.interval_s if self.times_s is None else self.times_s[frames]
+        if self.times_s is None:
+            return frames.astype(np.float64) * self.interval_s
+        return self.times_s[frames]
 
     def nearest(self, times_s: NDArray[np.float64], first: int, last: int) -> NDArray[np.int64]:
         """The frame of first … last−1 that is nearest to each time; the earlier one of two equally near."""
@@ -47,7 +49,7 @@ class Timeline:
             frames = np.ceil(times_s / self.interval_s - 0.5 - 1e-6) if self.interval_s else np.zeros(len(times_s))
             return np.clip(frames.astype(np.int64), first, last - 1)
         times = self.times_s[first:last]
-        after = np.clip(np.searchsorted(times, times_s), 1, len(times) - 1) if len(times) > 1 else np.zeros(len(times_s), int)
+        after = np.clip(np.searchsorted(times, times_s), min(1, len(times) - 1), len(times) - 1)
         before = np.maximum(after - 1, 0)
         earlier = times_s - times[before] <= times[after] - times_s + 1e-9
         return first + np.where(earlier, before, after).astype(np.int64)

@@ -14,6 +14,8 @@ from drivereplay.spec import ClipSpec
 
 __all__ = ["read_video", "video_fps", "write_video"]
 
+_GIVE = "Give a video file that FFmpeg reads."
+
 
 def read_video(path: str | Path, clip: ClipSpec | None = None, *, most: int | None = None) -> NDArray[np.uint8]:
     """The frames of a video, as they are shown.
@@ -54,9 +56,9 @@ def read_video(path: str | Path, clip: ClipSpec | None = None, *, most: int | No
                 if most is not None and len(pictures) >= most:
                     break
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a video: {error}.", "Give a video file that FFmpeg reads.") from error
+        raise DataError(f"{path} cannot be read as a video: {error}.", _GIVE) from error
     if not pictures:
-        raise DataError(f"{path} has no frame.", "Give a video file that FFmpeg reads.")
+        raise DataError(f"{path} has no frame.", _GIVE)
     return np.stack(pictures)
 
 
@@ -75,7 +77,7 @@ def video_fps(path: str | Path) -> float:
                 raise DataError(f"{path} has no video stream.", "Give a video file.")
             return float(stream.average_rate or stream.guessed_rate or 25)
     except (av.error.FFmpegError, OSError) as error:
-        raise DataError(f"{path} cannot be read as a video: {error}.", "Give a video file that FFmpeg reads.") from error
+        raise DataError(f"{path} cannot be read as a video: {error}.", _GIVE) from error
 
 
 def _picture(frame: av.VideoFrame, clip: ClipSpec | None) -> NDArray[np.uint8]:  # type: ignore[name-defined]  # noqa: F821

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError, SpecError
@@ -81,7 +83,6 @@ def _read(source: VideosSource | DatasetSource, path: str) -> list[Recording]:
     raise SpecError(f"There is no reader for a source of kind '{source.kind}'.", "Use `videos` or `world`.")
 
 
-def _marked(recording: Recording, split: str, prefix: str) -> Recording:
-    from dataclasses import replace
-
-    return replace(recording, key=prefix + recording.key, group=prefix + (recording.group or recording.key), split=split)
+def _marked(recording: Recording, split: Literal["train", "evaluation"], prefix: str) -> Recording:
+    group = prefix + (recording.group or recording.key)
+    return replace(recording, key=prefix + recording.key, group=group, split=split)

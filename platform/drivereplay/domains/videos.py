@@ -29,7 +29,8 @@ def read_videos(path: str) -> list[Recording]:
     """
     root = Path(path).expanduser()
     if root.is_dir():
-        files = sorted(p for p in root.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file() and not _hidden(p, root))
+        found = (p for p in root.rglob("*") if p.suffix.lower() in EXTENSIONS and not _hidden(p, root))
+        files = sorted(p for p in found if p.is_file())
     elif root.is_file():
         files, root = [root], root.parent
     elif glob.has_magic(path):
