@@ -7,7 +7,6 @@ What is not known is null on disk and NaN (or an empty string) in memory, never 
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from drivereplay.domains.recording import ANNOTATION_VERSION, ClipAnnotations
+from drivereplay.domains.whole import write_whole
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
@@ -95,12 +95,7 @@ def write_annotations(
     for name, table in tables.items():
         sink = pa.BufferOutputStream()
         pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd", write_statistics=False)
-        temporary = directory / f".{name}.{uuid.uuid4().hex}"
-        try:
-            temporary.write_bytes(memoryview(sink.getvalue()))
-            temporary.replace(directory / name)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(directory / name, memoryview(sink.getvalue()))
 
 
 def read_clip(path: str, frames: Sequence[int], source_size: tuple[int, int], clip: ClipSpec) -> ClipAnnotations:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import uuid
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.domains.whole import write_whole
 from drivereplay.errors import DataError
 
 # one thread: x264's frame threads make the rate control, and so the bytes, depend on the machine
@@ -32,12 +32,7 @@ def write_video(path: str | Path, frames: NDArray[np.uint8] | Iterable[NDArray[n
     path = Path(path)
     data = encode_video(frames, fps)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, data)
 
 
 def encode_video(frames: NDArray[np.uint8] | Iterable[NDArray[np.uint8]], fps: float) -> bytes:

@@ -1,7 +1,19 @@
 """Simulated domains whose motion is known exactly: real mp4 files with annotations beside them."""
 
 from drivereplay.domains.worlds.registry import WORLDS, world_named
+from drivereplay.domains.worlds.truth import GroundTruth
 from drivereplay.domains.worlds.world import Footage, Shot, World
-from drivereplay.domains.worlds.writer import open_world, write_world
+from drivereplay.domains.worlds.writer import open_world, render_ground_truth, write_ground_truth, write_world
 
-__all__ = ["WORLDS", "Footage", "Shot", "World", "open_world", "world_named", "write_world"]
+__all__ = [
+    "WORLDS",
+    "Footage",
+    "GroundTruth",
+    "Shot",
+    "World",
+    "open_world",
+    "render_ground_truth",
+    "world_named",
+    "write_ground_truth",
+    "write_world",
+]

@@ -67,11 +67,12 @@ def _lights(length: float, width: float, z: float, glow: float) -> list[Face]:
     faces = []
     for y in (-width * 0.36, width * 0.36):
         faces.append(end_patch(y, z, width * 0.2, 0.2, -length / 2 - 0.01, (235, 30, 25), max(0.75, 0.9 * glow)))
-        faces.append(end_patch(y, z - 0.08, width * 0.2, 0.18, length / 2 + 0.01, (255, 248, 215), max(0.9, 1.4 * glow)))
+        front = length / 2 + 0.01
+        faces.append(end_patch(y, z - 0.08, width * 0.2, 0.18, front, (255, 248, 215), max(0.9, 1.4 * glow)))
     return faces
 
 
-def _cast(length: float, width: float) -> tuple[Face, ...]:
+def _cast(length: float, width: float) -> tuple[Solid, ...]:
     return (ground(rectangle(length * 1.04, width * 1.16, -0.05, -0.12), SHADE),)
 
 
@@ -153,7 +154,9 @@ def bus(colour: Colour, *, glow: float = 0.0) -> Body:
     """A city bus."""
     length, width, height = 10.5, 2.5, 3.0
     panes = [
-        side_patch(x, 1.5, 1.4, 0.95, y, GLASS) for x in np.arange(-4.2, 4.4, 1.7) for y in (width / 2 + 0.01, -width / 2 - 0.01)
+        side_patch(float(x), 1.5, 1.4, 0.95, y, GLASS)
+        for x in np.arange(-4.2, 4.4, 1.7)
+        for y in (width / 2 + 0.01, -width / 2 - 0.01)
     ]
     hull = box(length, width, height - 0.25, colour, bottom_m=0.25, top=(230, 230, 230)).with_decals(
         [
@@ -223,11 +226,14 @@ def pole(height: float = 6.0, *, lamp: float = 0.0, arm: float = 1.2) -> tuple[S
     return (post, head.moved(y=arm / 2))
 
 
-def building(rng: np.random.Generator, length: float, depth: float, height: float, *, lit: float = 0.0) -> tuple[Solid, ...]:
+def building(
+    rng: np.random.Generator, length: float, depth: float, height: float, *, lit: float = 0.0
+) -> tuple[Solid, ...]:
     """A house with windows; low ones have a gabled roof. `lit` is the share of windows with light behind them."""
     base = ((196, 120, 92), (214, 200, 170), (170, 178, 190), (205, 165, 110), (150, 110, 100), (225, 220, 212))
-    colour = tuple(float(c) for c in np.clip(np.array(base[rng.integers(len(base))]) + rng.normal(0, 10, 3), 40, 245))
-    walls = box(length, depth, height, colour, texture=FACADE, top=(125, 120, 118), top_texture=PAVING)  # type: ignore[arg-type]
+    mixed = np.clip(np.array(base[rng.integers(len(base))]) + rng.normal(0, 10, 3), 40, 245)
+    colour: Colour = (float(mixed[0]), float(mixed[1]), float(mixed[2]))
+    walls = box(length, depth, height, colour, texture=FACADE, top=(125, 120, 118), top_texture=PAVING)
     if lit:
         panes = []
         for z in np.arange(0.8, height - 1.6, 3.2):
@@ -246,12 +252,24 @@ def building(rng: np.random.Generator, length: float, depth: float, height: floa
         [
             Face(np.stack([eaves[0], eaves[1], east, west]), red, LEAVES),
             Face(np.stack([eaves[2], eaves[3], west, east]), red, LEAVES),
-            Face(np.stack([eaves[1], eaves[2], east]), colour),  # type: ignore[arg-type]
-            Face(np.stack([eaves[3], eaves[0], west]), colour),  # type: ignore[arg-type]
+            Face(np.stack([eaves[1], eaves[2], east]), colour),
+            Face(np.stack([eaves[3], eaves[0], west]), colour),
             Face(eaves[::-1].copy(), red),
         ]
     )
     return (walls, roof)
+
+
+def house(rng: np.random.Generator) -> tuple[tuple[Solid, ...], float, float]:
+    """A house of a street with its length and depth."""
+    return _house(int(rng.integers(80)))
+
+
+@cache
+def _house(kind: int) -> tuple[tuple[Solid, ...], float, float]:
+    rng = np.random.default_rng(kind)
+    length, depth = float(rng.uniform(8, 17)), float(rng.uniform(8, 12))
+    return building(rng, length, depth, (3.2, 6.4, 6.4, 9.6, 12.8)[kind % 5]), length, depth
 
 
 def sign(rng: np.random.Generator, height: float = 2.2) -> tuple[Solid, ...]:

@@ -58,7 +58,7 @@ class Camera:
 
 
 def view_rotation(yaw_rad: float, pitch_rad: float = 0.0, roll_rad: float = 0.0) -> Array:
-    """Camera to world (3, 3) of a camera that looks along `yaw` (about the world's z), up by `pitch`, turned by `roll`."""
+    """Camera to world (3, 3): looks along `yaw` (about the world's z), up by `pitch`, turned by `roll`."""
     cy, sy, cp, sp = np.cos(yaw_rad), np.sin(yaw_rad), np.cos(pitch_rad), np.sin(pitch_rad)
     forward = np.array([cy * cp, sy * cp, sp])
     right = np.array([sy, -cy, 0.0])

@@ -28,7 +28,8 @@ class Crowd(World):
         for n, angle in enumerate(np.arange(-60, 61, 24.0)):
             towards = np.radians(angle)
             spot = 34 * np.array([np.cos(towards), np.sin(towards)])
-            things = building(rng, 13.0, 8.0, float(rng.choice([6.4, 9.6, 12.8]))) if n % 2 == 0 or rng.uniform() < 0.5 else tree(rng)
+            is_house = n % 2 == 0 or rng.uniform() < 0.5
+            things = building(rng, 13.0, 8.0, float(rng.choice([6.4, 9.6, 12.8]))) if is_house else tree(rng)
             builder.scenery(*(t.moved(float(spot[0]), float(spot[1]), 0.0, float(towards) + np.pi / 2) for t in things))
         count = int(rng.integers(12, 22))
         bodies = [builder.object("pedestrian", pedestrian(rng)) for _ in range(count)]
@@ -41,7 +42,9 @@ class Crowd(World):
         eye = np.array([-rng.uniform(2, 5), rng.uniform(-3, 3), rng.uniform(2.2, 5.5)])
         sway = rng.normal(0, 0.6) * (times - times[-1] / 2)
         cameras = tuple(
-            Camera(look_at(eye, np.array([10.0, float(y), 0.7])), eye, lens(*size, 60), (size[0] / 2, size[1] / 2), size)
+            Camera(
+                look_at(eye, np.array([10.0, float(y), 0.7])), eye, lens(*size, 60), (size[0] / 2, size[1] / 2), size
+            )
             for y in sway
         )
         return Take(scene, rotations, translations, present, cameras, daylight(rng))
@@ -50,8 +53,9 @@ class Crowd(World):
 def walkers(rng: np.random.Generator, count: int, frames: int, fps: float) -> tuple[Array, Array]:
     """Places (frames, N, 2) and headings (frames, N) of people on a square, by the social force model.
 
-    Each is driven towards its own direction within 0.5 s and pushed away from others by A·exp((d₀ − d)/B), more strongly by
-    those in front: Helbing and Molnár, "Social force model for pedestrian dynamics", Phys. Rev. E 51 (1995).
+    Each is driven towards its own direction within 0.5 s and pushed away from others by A·exp((d₀ − d)/B), more
+    strongly by those in front: Helbing and Molnár, "Social force model for pedestrian dynamics", Phys. Rev. E 51
+    (1995).
     """
     strength, range_m, body_m, relax_s = 6.0, 0.35, 0.55, 0.5
     place = np.column_stack([rng.uniform(2.5, 22, count), rng.uniform(-8, 8, count)])
@@ -69,7 +73,8 @@ def walkers(rng: np.random.Generator, count: int, frames: int, fps: float) -> tu
         for _ in range(fine):
             offset = place[:, None] - place[None]
             distance = np.maximum(np.linalg.norm(offset, axis=2), 1e-6)
-            ahead = -(offset * velocity[:, None]).sum(axis=2) / distance / np.maximum(np.linalg.norm(velocity, axis=1), 0.1)[:, None]
+            pace = np.maximum(np.linalg.norm(velocity, axis=1), 0.1)
+            ahead = -(offset * velocity[:, None]).sum(axis=2) / distance / pace[:, None]
             push = strength * np.exp((body_m - distance) / range_m) * (0.6 + 0.4 * ahead)
             np.fill_diagonal(push, 0.0)
             force = (push[..., None] * offset / distance[..., None]).sum(axis=1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from drivereplay.domains.worlds.bodies import building, tree, vehicle
+from drivereplay.domains.worlds.bodies import house, tree, vehicle
 from drivereplay.domains.worlds.camera import Camera, lens, view_rotation
 from drivereplay.domains.worlds.motion import Path, place
-from drivereplay.domains.worlds.roads import put, ribbon
+from drivereplay.domains.worlds.roads import ribbon
 from drivereplay.domains.worlds.scene import SceneBuilder, Take, still
 from drivereplay.domains.worlds.terrain import daylight, fields, hill
 from drivereplay.domains.worlds.textures import ASPHALT
@@ -24,16 +24,14 @@ class Drone(World):
         times = np.arange(shot.frames) / shot.fps
         builder = SceneBuilder()
         fields(builder, rng, 330.0, 33.0)
-        road = Path.bends((-170.0, float(rng.uniform(-30, 30))), float(rng.normal(0, 0.15)), [(360.0, float(rng.normal(0, 0.5)))])
+        start_y, heading, bend = float(rng.uniform(-30, 30)), float(rng.normal(0, 0.15)), float(rng.normal(0, 0.5))
+        road = Path.bends((-170.0, start_y), heading, [(360.0, bend)])
         builder.ground(ribbon(road, 0.0, 8.0, (112, 112, 116), ASPHALT))
         builder.ground(ribbon(road, 0.0, 0.4, (235, 235, 230)))
         taken: list[tuple[np.ndarray, float]] = []
         for _ in range(46):
-            spot, reach = rng.uniform(-120, 120, 2), 0.0
-            kind = rng.uniform()
-            solids = (hill(rng),) if kind < 0.2 else tree(rng) if kind < 0.6 else building(
-                rng, float(rng.uniform(8, 16)), float(rng.uniform(8, 11)), float(rng.choice([3.2, 6.4, 9.6]))
-            )  # fmt: skip
+            spot, kind = rng.uniform(-120, 120, 2), rng.uniform()
+            solids = (hill(rng),) if kind < 0.2 else tree(rng) if kind < 0.6 else house(rng)[0]
             reach = float(np.abs(np.concatenate([s.corners.reshape(-1, 3) for s in solids])[:, :2]).max()) * 1.4
             far_from_road = np.linalg.norm(road.points - spot, axis=1).min() > reach + 6
             if far_from_road and all(np.linalg.norm(spot - other) > reach + size for other, size in taken):
@@ -43,12 +41,13 @@ class Drone(World):
         cars = []
         for start in np.arange(60.0, 330.0, 22.0):
             if rng.uniform() < 0.7:
-                cars.append((builder.object(*vehicle(rng, heavy=0.3)), start, float(rng.uniform(9, 16)), rng.uniform() < 0.5))
+                body = builder.object(*vehicle(rng, heavy=0.3))
+                cars.append((body, start, float(rng.uniform(9, 16)), rng.uniform() < 0.5))
         scene = builder.build()
         rotations, translations, present = still(shot.frames, scene)
         for body, start, speed, back in cars:
-            spots, heading = road.at(start + (-speed if back else speed) * times, 2.0 if back else -2.0)
-            place(rotations, translations, body, spots, heading + (np.pi if back else 0.0))
+            spots, along_road = road.at(start + (-speed if back else speed) * times, 2.0 if back else -2.0)
+            place(rotations, translations, body, spots, along_road + (np.pi if back else 0.0))
         return Take(scene, rotations, translations, present, _flight(rng, shot, times), daylight(rng))
 
 
@@ -63,7 +62,8 @@ def _flight(rng: np.random.Generator, shot: Shot, times: np.ndarray) -> tuple[Ca
     yaw = start_yaw + rng.normal(0, 0.25) * times + swing(0.15)
     pitch = -rng.uniform(0.35, 0.8) + swing(0.12)
     # a drone leans into its turns
-    roll = 0.4 * np.gradient(yaw, times) * (len(times) > 1) + swing(0.08) if len(times) > 1 else swing(0.08)
+    lean = np.gradient(yaw, times) if len(times) > 1 else np.zeros(1)
+    roll = 0.4 * lean + swing(0.08)
     speed = rng.uniform(4, 13)
     course = start_yaw + rng.normal(0, 0.5)
     velocity = speed * np.array([np.cos(course), np.sin(course)])
@@ -74,8 +74,8 @@ def _flight(rng: np.random.Generator, shot: Shot, times: np.ndarray) -> tuple[Ca
     focal = lens(*size, 68)
     return tuple(
         Camera(
-            view_rotation(float(yaw[t]), float(pitch[t]), float(roll[t])), np.array([*position[t], max(14.0, float(height[t]))]),
-            focal, (size[0] / 2, size[1] / 2), size,
+            view_rotation(float(yaw[t]), float(pitch[t]), float(roll[t])),
+            np.array([*position[t], max(14.0, float(height[t]))]), focal, (size[0] / 2, size[1] / 2), size,
         )
         for t in range(len(times))
     )  # fmt: skip

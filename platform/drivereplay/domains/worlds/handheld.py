@@ -34,7 +34,8 @@ class Handheld(World):
             things.append((builder.object("board", board), spot, turn))
         for angle in range(-90, 91, 12):
             towards = np.radians(angle)
-            wall = box(0.5, 7.4, float(rng.uniform(3, 6)), paint(rng), texture=int(rng.choice([FACADE, PAVING, BARK, MOSAIC])))
+            texture = int(rng.choice([FACADE, PAVING, BARK, MOSAIC]))
+            wall = box(0.5, 7.4, float(rng.uniform(3, 6)), paint(rng), texture=texture)
             builder.scenery(wall.moved(float(17 * np.cos(towards)), float(17 * np.sin(towards)), 0.0, float(towards)))
         scene = builder.build()
         rotations, translations, present = still(shot.frames, scene)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.domains.worlds.bodies import building, paint, car, sign, tree, vehicle
+from drivereplay.domains.worlds.bodies import building, car, paint, sign, tree, vehicle
 from drivereplay.domains.worlds.camera import lens
 from drivereplay.domains.worlds.motion import Path, dash_cameras, place
 from drivereplay.domains.worlds.roads import dashes, put, ribbon, strip_of_solids
@@ -87,9 +87,7 @@ def _traffic(rng: np.random.Generator, seconds: float, rare: bool) -> Traffic:
     return traffic
 
 
-def _rare(
-    rng: np.random.Generator, traffic: Traffic, own_lane: int, seconds: float
-) -> tuple[Push | Change, ...]:
+def _rare(rng: np.random.Generator, traffic: Traffic, own_lane: int, seconds: float) -> tuple[Push | Change, ...]:
     """One rare thing; it begins in the first third of the clip so that it can be seen."""
     start = float(rng.uniform(0.0, seconds / 3))
     quick = float(np.clip(0.8 * seconds, 1.4, 2.6))
@@ -138,10 +136,10 @@ def _land(builder: SceneBuilder, rng: np.random.Generator, path: Path, reach: fl
         for line in (-1.85, 1.85):
             builder.ground(dashes(path, middle + line, 0.18, 6.0, 12.0, (236, 236, 232)))
     builder.scenery(*strip_of_solids(path, _MEDIAN_M, 24.0, 0.3, 0.8, (178, 178, 174), BARK))
-    for at in np.arange(0.0, reach, 13.0):
+    for at in np.arange(0.0, reach, 19.0):
         for side in (-1, 1):
             left = side * rng.uniform(16, 55) + (side > 0) * 14.0
-            if rng.uniform() < 0.75:
+            if rng.uniform() < 0.8:
                 builder.scenery(*put(tree(rng), path, at + rng.uniform(-5, 5), left))
     for at in np.arange(20.0, reach, 52.0):
         builder.scenery(*put(_gantry(rng) if rng.uniform() < 0.18 else sign(rng), path, at, -8.2))

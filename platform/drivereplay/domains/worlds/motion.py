@@ -57,7 +57,7 @@ class Path:
         return cls.through(np.concatenate([np.zeros((1, 2)), points]) + start)
 
     def at(self, along_m: Array, left_m: Array | float = 0.0) -> tuple[Array, Array]:
-        """Places (..., 2) and headings (...) at distances along the path, shifted to its left; straight beyond its ends."""
+        """Places (..., 2) and headings (...) at distances along, shifted to the left; straight on beyond the ends."""
         inside = np.clip(along_m, 0.0, self.lengths[-1])
         heading = np.interp(inside, self.lengths, self.directions)
         x = np.interp(inside, self.lengths, self.points[:, 0])

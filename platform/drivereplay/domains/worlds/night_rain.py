@@ -118,8 +118,11 @@ def _rare(rng: np.random.Generator, seconds: float) -> Plan:
     quick = float(np.clip(0.8 * seconds, 1.4, 2.4))
     speed, own = plan.speeds[0], plan.lanes[0]
     kind = rng.choice(["cut-in", "braking", "person", "bend", "intruder"])
+    # room for what is going to happen
     keep = [n for n, at in enumerate(plan.along_m) if n == 0 or at > 35 or at < -8]
-    plan.along_m, plan.speeds, plan.lanes = ([values[n] for n in keep] for values in (plan.along_m, plan.speeds, plan.lanes))
+    plan.along_m = [plan.along_m[n] for n in keep]
+    plan.speeds = [plan.speeds[n] for n in keep]
+    plan.lanes = [plan.lanes[n] for n in keep]
     if kind == "bend":
         plan.bend_rad_per_m = float(rng.choice([-1, 1]) * rng.uniform(0.010, 0.018))
         plan.speeds = [min(value, 13.0) for value in plan.speeds]
@@ -174,9 +177,9 @@ def _land(builder: SceneBuilder, rng: np.random.Generator, path: Path) -> None:
         side = -1 if n % 2 else 1
         builder.scenery(*put(pole(7.0, lamp=1.0, arm=2.0), path, float(at), side * 8.4, np.pi if side > 0 else 0.0))
     for at in np.arange(10.0, reach, 17.0):
-        side = float(rng.choice([-1, 1]))
+        away = float(rng.choice([-1, 1]))
         if rng.uniform() < 0.5:
             house = building(rng, float(rng.uniform(9, 16)), 9.0, float(rng.choice([6.4, 9.6])), lit=0.3)
-            builder.scenery(*put(house, path, float(at), side * float(rng.uniform(19, 28))))
+            builder.scenery(*put(house, path, float(at), away * float(rng.uniform(19, 28))))
         else:
-            builder.scenery(*put(tree(rng), path, float(at), side * float(rng.uniform(10.5, 17))))
+            builder.scenery(*put(tree(rng), path, float(at), away * float(rng.uniform(10.5, 17))))

@@ -7,7 +7,7 @@ import numpy as np
 from drivereplay.domains.worlds.bodies import car, paint
 from drivereplay.domains.worlds.camera import Camera, lens, look_at
 from drivereplay.domains.worlds.scene import SceneBuilder, Take, headings, still
-from drivereplay.domains.worlds.solids import Body
+from drivereplay.domains.worlds.solids import Body, Solid
 from drivereplay.domains.worlds.terrain import daylight, land, sculpture
 from drivereplay.domains.worlds.world import Shot, World
 
@@ -49,12 +49,14 @@ class Orbit(World):
         focal = lens(*size, 48)
         cameras = []
         for angle, far in zip(angles, closer, strict=True):
-            eye = far * np.array([np.cos(angle) * np.cos(rise), np.sin(angle) * np.cos(rise), np.sin(rise)]) + (0, 0, 0.6)
-            cameras.append(Camera(look_at(eye, np.array([0.0, 0.0, 0.9])), eye, focal, (size[0] / 2, size[1] / 2), size))
+            towards = np.array([np.cos(angle) * np.cos(rise), np.sin(angle) * np.cos(rise), np.sin(rise)])
+            eye = far * towards + (0.0, 0.0, 0.6)
+            turned = look_at(eye, np.array([0.0, 0.0, 0.9]))
+            cameras.append(Camera(turned, eye, focal, (size[0] / 2, size[1] / 2), size))
         return Take(scene, rotations, translations, present, tuple(cameras), daylight(rng))
 
 
-def _standing(solids: tuple) -> Body:
+def _standing(solids: tuple[Solid, ...]) -> Body:
     corners = np.concatenate([solid.corners.reshape(-1, 3) for solid in solids])
     reach = 2 * np.abs(corners[:, :2]).max(axis=0)
     return Body(solids, (float(reach[0]), float(reach[1]), float(corners[:, 2].max())))

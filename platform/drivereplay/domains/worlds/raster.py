@@ -125,8 +125,20 @@ def _candidates(scene: Scene, moment: Moment, turns: Array, shifts: Array) -> In
     # faces on the ground have solid −1, which is the last entry
     rank[-1] = -2
     ranks = rank[scene.solids]
+    lying = np.flatnonzero(ranks == -2)
+    ranks[lying[~_near_view(scene, moment, turns, shifts, lying)]] = -1
     candidates = np.flatnonzero((ranks != -1) & moment.present[scene.bodies])
     return candidates[np.argsort(ranks[candidates], kind="stable")]
+
+
+def _near_view(scene: Scene, moment: Moment, turns: Array, shifts: Array, faces: Index) -> NDArray[np.bool_]:
+    """Whether the ball round each of the faces reaches into the view."""
+    camera, bodies = moment.camera, scene.bodies[faces]
+    middle = _turned(turns[:, :, bodies], scene.middles[:, faces]) + shifts[:, bodies]
+    radius = scene.radii[faces]
+    slope = np.maximum(camera.centre_px[0], camera.size_px[0] - camera.centre_px[0]) / camera.focal_px
+    inside: NDArray[np.bool_] = np.abs(middle[0]) - radius * np.hypot(1.0, slope) < slope * middle[2]
+    return inside & (middle[2] > NEAR_M - radius)
 
 
 def _visible_solids(scene: Scene, moment: Moment, turns: Array, shifts: Array) -> tuple[Index, Index]:
@@ -170,7 +182,7 @@ def _painting_order(boxes: Array) -> Index:
 
 
 def _nearer(boxes: Array, a: Index, b: Index) -> Index:
-    """+1 where box a is on the camera's side of a plane between a and b, −1 the other way round, 0 if there is none."""
+    """+1 where box a is on the camera's side of a plane between a and b, −1 for b, 0 if there is none."""
     edges = boxes[:, [1, 2, 4]] - boxes[:, :1]
     axes = edges / np.maximum(np.sqrt((edges * edges).sum(axis=0)), 1e-9)
     # (3, S): the slab of each box along its own axes; the camera is the origin of these coordinates
@@ -193,7 +205,7 @@ def _nearer(boxes: Array, a: Index, b: Index) -> Index:
 
 
 def _sorted(first: Index, second: Index, key: Array) -> Index:
-    """Topological order in which `first[i]` stands before `second[i]`, else by `key`; a cycle is cut at its least key."""
+    """Order in which `first[i]` stands before `second[i]`, else by `key`; a cycle is cut at its least key."""
     count = len(key)
     after: list[list[int]] = [[] for _ in range(count)]
     waiting = np.bincount(second, minlength=count).tolist()

@@ -11,7 +11,6 @@ from drivereplay.domains.worlds.handheld import Handheld
 from drivereplay.domains.worlds.highway import Highway
 from drivereplay.domains.worlds.night_rain import NightRain
 from drivereplay.domains.worlds.orbit import Orbit
-
 from drivereplay.domains.worlds.shapes import Shapes
 from drivereplay.domains.worlds.streetcam import Streetcam
 from drivereplay.domains.worlds.town import Town

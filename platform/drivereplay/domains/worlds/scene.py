@@ -26,6 +26,8 @@ class Scene:
         counts: (P,) corners of each face.
         normals: (3, P) outward unit vectors.
         axes: (2, 3, P) unit vectors along which the texture runs.
+        middles: (3, P) middle of each face.
+        radii: (P,) distance of its farthest corner from there.
         colours: (P, 3) float32.
         glows: (P,) float32.
         textures: (P,)
@@ -43,6 +45,8 @@ class Scene:
     counts: Index
     normals: Array
     axes: Array
+    middles: Array
+    radii: Array
     colours: NDArray[np.float32]
     glows: NDArray[np.float32]
     textures: Index
@@ -164,11 +168,14 @@ class SceneBuilder:
         bodies = np.array([body for body, _ in solids], np.int64)
         normals = newell(corners)
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        middles = (corners.min(axis=1) + corners.max(axis=1)) / 2
         return Scene(
             corners=np.ascontiguousarray(corners.transpose(2, 1, 0)),
             counts=_counts(corners),
             normals=np.ascontiguousarray(normals.T),
             axes=np.ascontiguousarray(_texture_axes(normals).transpose(1, 2, 0)),
+            middles=np.ascontiguousarray(middles.T),
+            radii=np.linalg.norm(corners - middles[:, None], axis=2).max(axis=1),
             colours=np.concatenate([part.colours for part in parts]).astype(np.float32),
             glows=np.concatenate([part.glows for part in parts]).astype(np.float32),
             textures=np.concatenate([part.textures for part in parts]),

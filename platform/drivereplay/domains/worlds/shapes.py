@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivereplay.domains.worlds.bodies import PAINTS, SHADE, paint
 from drivereplay.domains.worlds.camera import Camera, lens, look_at
 from drivereplay.domains.worlds.rigid import RigidBodies
 from drivereplay.domains.worlds.scene import Look, SceneBuilder, Take, still
-from drivereplay.domains.worlds.solids import Body, Colour, Face, Solid, barrel, box, ground, polygon, rectangle, sphere_rings
+from drivereplay.domains.worlds.solids import (
+    Body,
+    Colour,
+    Face,
+    Solid,
+    barrel,
+    box,
+    ground,
+    polygon,
+    rectangle,
+    sphere_rings,
+)
 from drivereplay.domains.worlds.textures import ASPHALT, BARK, CHECKER, CLOTH, FACADE, GRASS, MOSAIC, PAVING, PLAIN
 from drivereplay.domains.worlds.world import Shot, World
+
+Array = NDArray[np.float64]
 
 
 class Shapes(World):
@@ -21,11 +35,12 @@ class Shapes(World):
 
     def stage(self, shot: Shot, rng: np.random.Generator) -> Take:
         builder = SceneBuilder()
-        floor = rng.uniform(110, 215, 3)
+        red, green, blue = rng.uniform(110, 215, 3)
         texture = int(rng.choice([CHECKER, PAVING, MOSAIC, ASPHALT, GRASS]))
-        builder.ground(ground(rectangle(80, 80), tuple(floor), texture=texture))
-        wall = tuple(rng.uniform(120, 230, 3))
-        builder.scenery(box(0.5, 60, 12, wall, texture=int(rng.choice([BARK, PLAIN, FACADE]))).moved(float(rng.uniform(4, 7))))
+        builder.ground(ground(rectangle(80, 80), (red, green, blue), texture=texture))
+        red, green, blue = rng.uniform(120, 230, 3)
+        wall = box(0.5, 60, 12, (red, green, blue), texture=int(rng.choice([BARK, PLAIN, FACADE])))
+        builder.scenery(wall.moved(float(rng.uniform(4, 7))))
 
         count = int(rng.integers(3, 8))
         radius = rng.uniform(0.28, 0.6, count)
@@ -46,11 +61,14 @@ class Shapes(World):
         inertia = mass * radius**2 * np.array([2 / 5, 2 / 9, 1 / 5])[kinds]
         meets = radius * np.array([1.0, 0.75, 0.72])[kinds]
         side = rng.choice([-1.0, 1.0], count)
-        centre = np.column_stack([rng.uniform(-1.2, 2.2, count), side * rng.uniform(0.2, 3.0, count), rng.uniform(0.7, 3.4, count)])
-        velocity = np.column_stack([rng.normal(0, 0.8, count), -side * rng.uniform(0.3, 3.5, count), rng.uniform(-1, 3, count)])
+        centre = rng.uniform((-1.2, 0.2, 0.7), (2.2, 3.0, 3.4), (count, 3))
+        velocity = rng.uniform((-1.2, -3.5, -1.0), (1.2, -0.3, 3.0), (count, 3))
+        centre[:, 1] *= side
+        velocity[:, 1] *= side
+        turn = np.broadcast_to(np.eye(3), (count, 3, 3)).copy()
         world = RigidBodies(
-            _apart(centre, meets), velocity, rng.normal(0, 3.0, (count, 3)), np.broadcast_to(np.eye(3), (count, 3, 3)).copy(),
-            mass, inertia, points, meets, float(rng.uniform(0.5, 0.8)), float(rng.uniform(0.2, 0.6)),
+            _apart(centre, meets), velocity, rng.normal(0, 3.0, (count, 3)), turn, mass, inertia, points, meets,
+            restitution=float(rng.uniform(0.5, 0.8)), friction=float(rng.uniform(0.2, 0.6)),
         )  # fmt: skip
         centres, turns = world.run(shot.frames, shot.fps)
 
@@ -64,10 +82,11 @@ class Shapes(World):
         eye = np.array([-rng.uniform(5.0, 7.5), rng.uniform(-1.5, 1.5), rng.uniform(1.2, 3.2)])
         target = np.array([1.0, 0.0, 1.1])
         camera = Camera(look_at(eye, target), eye, lens(*size_px, 58), (shot.width / 2, shot.height / 2), size_px)
-        return Take(scene, rotations, translations, present, (camera,) * shot.frames, Look(sun=(-0.6, 0.3, 0.74), haze_m=400.0))
+        look = Look(sun=(-0.6, 0.3, 0.74), haze_m=400.0)
+        return Take(scene, rotations, translations, present, (camera,) * shot.frames, look)
 
 
-def _apart(centre: np.ndarray, reach: np.ndarray) -> np.ndarray:
+def _apart(centre: Array, reach: Array) -> Array:
     """Nothing begins inside anything else: later bodies start higher until they are free."""
     for n in range(1, len(centre)):
         while (np.linalg.norm(centre[:n] - centre[n], axis=1) < 1.1 * (reach[:n] + reach[n])).any():
@@ -80,7 +99,7 @@ def _other(colour: Colour, rng: np.random.Generator) -> Colour:
     return second if np.abs(np.subtract(second, colour)).sum() > 120 else (240.0, 240.0, 240.0)
 
 
-def _ball(radius: float, rng: np.random.Generator) -> tuple[Solid, np.ndarray]:
+def _ball(radius: float, rng: np.random.Generator) -> tuple[Solid, Array]:
     """A beach ball: two colours, so that its spin shows."""
     colour = paint(rng)
     solid = barrel(sphere_rings(radius, radius, 6), colour, sides=8)
@@ -89,7 +108,7 @@ def _ball(radius: float, rng: np.random.Generator) -> tuple[Solid, np.ndarray]:
     return solid, np.zeros((8, 3))
 
 
-def _cube(radius: float, rng: np.random.Generator) -> tuple[Solid, np.ndarray]:
+def _cube(radius: float, rng: np.random.Generator) -> tuple[Solid, Array]:
     """Its corners are `radius` from its middle."""
     half = radius / np.sqrt(3)
     colour = paint(rng)
@@ -99,7 +118,7 @@ def _cube(radius: float, rng: np.random.Generator) -> tuple[Solid, np.ndarray]:
     return solid, corners * half
 
 
-def _octahedron(radius: float, rng: np.random.Generator) -> tuple[Solid, np.ndarray]:
+def _octahedron(radius: float, rng: np.random.Generator) -> tuple[Solid, Array]:
     tips = np.array([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]]) * radius
     colour = paint(rng)
     second = _other(colour, rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -112,7 +113,7 @@ def loft(
     top_texture: int | None = None,
     glow: float = 0.0,
 ) -> Solid:
-    """Walls between two convex outlines (x, y) of equal length, counter-clockwise from above, with a lid and a floor."""
+    """Walls between two convex outlines (x, y) of equal length, counter-clockwise from above; lid and floor."""
     count = len(lower)
     after, fill = _RINGS[count]
     low, high = np.empty((count, 3)), np.empty((count, 3))
@@ -167,11 +168,16 @@ def polygon(sides: int, radius_m: float, turn_rad: float = 0.0) -> list[tuple[fl
 
 
 def barrel(
-    rings: Sequence[tuple[float, float]], colour: Colour, *, sides: int = 6, texture: int = PLAIN, top: Colour | None = None
+    rings: Sequence[tuple[float, float]],
+    colour: Colour,
+    *,
+    sides: int = 6,
+    texture: int = PLAIN,
+    top: Colour | None = None,
 ) -> Solid:
-    """A rounded upright solid through rings (height, radius) in metres, from the lowest to the highest; keep it convex."""
+    """A rounded upright solid through rings (height, radius) in metres, lowest first; keep it convex."""
     parts = []
-    for n, ((low, wide), (high, narrow)) in enumerate(zip(rings[:-1], rings[1:], strict=True)):
+    for n, ((low, wide), (high, narrow)) in enumerate(itertools.pairwise(rings)):
         part = loft(polygon(sides, wide), polygon(sides, narrow), low, high, colour, texture=texture, top=top)
         # only the outermost rings have caps: the last two faces are the lid and the floor
         kept = [*range(sides), *([sides] if n == len(rings) - 2 else []), *([sides + 1] if n == 0 else [])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.domains.worlds.bodies import LENGTHS_M, building, car, paint, pole, sign, tree, van
+from drivereplay.domains.worlds.bodies import LENGTHS_M, building, car, house, paint, pole, sign, tree, van
 from drivereplay.domains.worlds.motion import Path
 from drivereplay.domains.worlds.people import Crowd, Walker
 from drivereplay.domains.worlds.roads import dashes, put, ribbon, zebra
@@ -48,23 +48,22 @@ def streets(builder: SceneBuilder, main: Path, crossing: float, reach: float) ->
 
 def houses(builder: SceneBuilder, rng: np.random.Generator, crossing: float, reach: float) -> None:
     along_x = Path.bends((0.0, 0.0), 0.0, [(reach, 0.0)])
+    # the street ends at a house, so that nothing behind it has to be drawn
+    builder.scenery(*put(building(rng, 9.0, 26.0, 9.6), along_x, reach + 12.0, 0.0))
     along_y = Path.bends((crossing, 0.0), np.pi / 2, [(120.0, 0.0)])
     for side in (-1, 1):
         at = -22.0 + float(rng.uniform(-6, 0))
         while at < reach:
-            length, depth = float(rng.uniform(8, 17)), float(rng.uniform(8, 12))
-            height = float(rng.choice([3.2, 6.4, 6.4, 9.6, 12.8]))
+            solids, length, depth = house(rng)
             middle = at + length / 2
             if abs(middle - crossing) > HOUSES_M + length / 2 + 0.5:
-                house = building(rng, length, depth, height)
-                builder.scenery(*put(house, along_x, middle, side * (HOUSES_M + 0.3 + depth / 2)))
+                builder.scenery(*put(solids, along_x, middle, side * (HOUSES_M + 0.3 + depth / 2)))
             at += length + float(rng.choice([0.4, 0.4, 4.0, 9.0]))
         for across in (-1, 1):
             at = 22.0
-            while at < 75.0:
-                length, depth = float(rng.uniform(9, 16)), float(rng.uniform(8, 12))
-                house = building(rng, length, depth, float(rng.choice([6.4, 9.6, 12.8])))
-                builder.scenery(*put(house, along_y, across * (at + length / 2), side * (HOUSES_M + 0.3 + depth / 2)))
+            while at < 55.0:
+                solids, length, depth = house(rng)
+                builder.scenery(*put(solids, along_y, across * (at + length / 2), side * (HOUSES_M + 0.3 + depth / 2)))
                 at += length + float(rng.choice([0.4, 5.0]))
         for at in np.arange(-12.0 + float(rng.uniform(0, 9)), reach, 13.0):
             if abs(at - crossing) < HOUSES_M + 2:

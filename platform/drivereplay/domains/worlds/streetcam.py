@@ -78,7 +78,8 @@ def _approach(rng: np.random.Generator, shot: Shot, approach: int, green: bool) 
         speed[turning] = np.minimum(speed[turning], 6.0)
         events: tuple[Halt, ...] = ()
     else:
-        along = stop - 2.4 - np.cumsum(np.concatenate([[0.0], rng.uniform(6.5, 8.0, count - 1)])) - float(rng.uniform(0, 9))
+        gaps = np.cumsum(np.concatenate([[0.0], rng.uniform(6.5, 8.0, count - 1)]))
+        along = stop - 2.4 - gaps - float(rng.uniform(0, 9))
         speed = np.where(np.arange(count) == 0, rng.uniform(0, 5), rng.uniform(0, 4, count))
         events = (Halt(0, 0.0, 1e6, stop),)
     traffic = Traffic(

@@ -29,8 +29,9 @@ def fields(builder: SceneBuilder, rng: np.random.Generator, side_m: float, piece
         for y in np.arange(-side_m / 2, side_m / 2, piece_m):
             colour = colours[rng.integers(len(colours))]
             texture = int(rng.choice([GRASS, ASPHALT, LEAVES, MOSAIC]))
-            size = (piece_m - 5.0, piece_m - float(rng.uniform(4, 10)))
-            builder.ground(ground(rectangle(*size, float(x + piece_m / 2), float(y + piece_m / 2)), colour, texture=texture))
+            length, width = piece_m - 5.0, piece_m - float(rng.uniform(4, 10))
+            outline = rectangle(length, width, float(x + piece_m / 2), float(y + piece_m / 2))
+            builder.ground(ground(outline, colour, texture=texture))
 
 
 def hill(rng: np.random.Generator) -> Solid:
@@ -52,16 +53,19 @@ def sculpture(rng: np.random.Generator) -> tuple[Solid, ...]:
         second = PAINTS[rng.integers(len(PAINTS))]
         kind = rng.integers(4)
         if kind == 0:
-            part = box(size, size * float(rng.uniform(0.6, 1.2)), height, colour, bottom_m=bottom, top=second, texture=texture)
+            width = size * float(rng.uniform(0.6, 1.2))
+            part = box(size, width, height, colour, bottom_m=bottom, top=second, texture=texture)
         elif kind == 1:
-            part = loft(polygon(6, size * 0.6), polygon(6, size * 0.6), bottom, bottom + height, colour, top=second, texture=texture)
+            outline = polygon(6, size * 0.6)
+            part = loft(outline, outline, bottom, bottom + height, colour, top=second, texture=texture)
         elif kind == 2:
-            part = loft(rectangle(size, size), rectangle(size * 0.4, size * 0.4), bottom, bottom + height, colour, texture=texture)
+            low, high = rectangle(size, size), rectangle(size * 0.4, size * 0.4)
+            part = loft(low, high, bottom, bottom + height, colour, texture=texture)
         else:
             height = size
             part = barrel(sphere_rings(size / 2, bottom + size / 2, 4), colour, sides=8, texture=texture)
         sides = len(part.colours) - 2
-        part.colours[: sides : 2] = np.array(second) if rng.uniform() < 0.6 else part.colours[: sides : 2]
+        part.colours[:sides:2] = np.array(second) if rng.uniform() < 0.6 else part.colours[:sides:2]
         parts.append(part.moved(heading_rad=float(rng.uniform(0, np.pi))))
         bottom += height + 0.01
     return tuple(parts)

@@ -61,7 +61,7 @@ def atlas() -> Atlas:
         FACADE: lambda: _facade(rng),
         LEAVES: lambda: _noise(rng, 10, 1.0),
         CLOTH: lambda: 0.8 * np.sign(_noise(rng, 4, 2.0)),
-        CHECKER: lambda: _checker(),
+        CHECKER: _checker,
         BARK: lambda: np.repeat(_noise(rng, 12, 1.0)[:1], SIDE, axis=0),
         MOSAIC: lambda: _cells(rng, 8) + 0.3 * _noise(rng, 20, 1.0),
     }
@@ -89,18 +89,19 @@ def _noise(rng: np.random.Generator, cells: int, falloff: float) -> NDArray[np.f
         lattice = np.pad(rng.uniform(-1, 1, (side, side)), 2, mode="wrap").astype(np.float32)
         step = SIDE / side
         at = ((np.arange(SIDE) + 0.5) / step - 0.5 + 2).astype(np.float32)
-        total += cv2.remap(lattice, *np.meshgrid(at, at), cv2.INTER_LINEAR) / (2.0 ** (octave / falloff))
+        x, y = np.meshgrid(at, at)
+        total += cv2.remap(lattice, x, y, cv2.INTER_LINEAR) / (2.0 ** (octave / falloff))
     return total
 
 
 def _cells(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     values = rng.uniform(-1, 1, (count, count))
-    return np.kron(values, np.ones((SIDE // count, SIDE // count)))
+    return values.repeat(SIDE // count, axis=0).repeat(SIDE // count, axis=1)
 
 
 def _grid(count: int, line: int) -> NDArray[np.float64]:
     at = np.arange(SIDE) % (SIDE // count) < line
-    return -1.0 * (at[:, None] | at[None, :])
+    return np.where(at[:, None] | at[None, :], -1.0, 0.0)
 
 
 def _facade(rng: np.random.Generator) -> NDArray[np.float64]:

@@ -63,7 +63,7 @@ class Town(World):
         seconds = shot.frames / shot.fps
         times = np.arange(shot.frames) / shot.fps
         plan = _rare(rng, seconds) if shot.subset == "rare-motion" else _regular(rng, seconds)
-        kinds = [("car", car(paint(rng)))] + [vehicle(rng, heavy=0.12) for _ in plan.along_m[1:]]
+        kinds = [("car", car(paint(rng)))] + [vehicle(rng, heavy=0.12 * lane) for lane in plan.lanes[1:]]
         traffic = Traffic(
             np.array(plan.along_m), np.array(plan.speeds), np.maximum(plan.speeds, 9.0), np.array(plan.lanes),
             np.array([body.size_m[0] for _, body in kinds]), (-PARKING_M, -LANE_M),
@@ -72,7 +72,7 @@ class Town(World):
         traffic.wish[0] = plan.speeds[0]
         along, left, speed, acceleration = traffic.run(shot.frames, shot.fps)
 
-        reach = max(float(along[-1, 0]), plan.crossing_m) + 110.0
+        reach = max(float(along[-1, 0]), plan.crossing_m + 30.0) + 65.0
         main = Path.bends((-30.0, 0.0), 0.0, [(30.0 + reach, 0.0)])
         builder = SceneBuilder()
         streets(builder, main, plan.crossing_m, reach)
@@ -106,9 +106,9 @@ class Town(World):
             place(rotations, translations, body, spots, np.full(shot.frames, np.sign(pace) * np.pi / 2))
         crowd.pose(rotations, translations, times)
 
-        spots, heading = _own_path(plan).at(along[:, 0] + 30.0)
+        own, facing = _own_path(plan).at(along[:, 0] + 30.0)
         size = (shot.width, shot.height)
-        cameras = dash_cameras(spots, heading, acceleration[:, 0], shot.fps, size, lens(*size, 72), down_rad=0.03)
+        cameras = dash_cameras(own, facing, acceleration[:, 0], shot.fps, size, lens(*size, 72), down_rad=0.03)
         return Take(scene, rotations, translations, present, cameras, _weather(rng))
 
 
@@ -129,14 +129,14 @@ def _rare(rng: np.random.Generator, seconds: float) -> Plan:
     speed = float(rng.uniform(8.0, 11.5))
     far = float(rng.uniform(70, 120))
     if kind == "turn":
-        pace, side = float(rng.uniform(5.5, 7.5)), int(rng.choice([-1, 1]))
-        radius = _radius(side)
-        return Plan(pace * start + 2.0 + radius - side * LANE_M, side, [0.0], [pace], [1])
+        pace, turn = float(rng.uniform(5.5, 7.5)), int(rng.choice([-1, 1]))
+        return Plan(pace * start + 2.0 + _radius(turn) - turn * LANE_M, turn, [0.0], [pace], [1])
     if kind == "person":
         where, pace = float(rng.uniform(15, 22)), float(rng.uniform(1.4, 2.4))
         side = float(rng.choice([-1.0, 1.0]))
         edge = -KERB_M if side > 0 else 3.0
-        walkers = [Walker((where + 1.5 * n, edge - side * n), (0.1, side * pace)) for n in range(int(rng.integers(1, 3)))]
+        people = range(int(rng.integers(1, 3)))
+        walkers = [Walker((where + 1.5 * n, edge - side * n), (0.1, side * pace)) for n in people]
         return Plan(far, 0, [0.0], [speed], [1], [Halt(0, 0.0, 60.0, where - 2.5)], walkers)
     if kind == "braking":
         gap = float(rng.uniform(11, 16))
@@ -144,8 +144,9 @@ def _rare(rng: np.random.Generator, seconds: float) -> Plan:
         return Plan(far, 0, [0.0, gap], [speed, speed], [1, 1], [push])
     if kind == "pull-out":
         where = float(rng.uniform(13, 20))
-        events: list[Push | Change | Halt] = [Push(1, 0.0, start, 0.0), Change(1, start, 1, float(np.clip(seconds, 1.5, 2.4)))]
-        return Plan(far, 0, [0.0, where], [speed, 0.0], [1, 0], events)
+        # it rolls already: a car cannot move sideways from a standstill
+        waits, leaves = Push(1, 0.0, start, 0.0), Change(1, start, 1, float(np.clip(seconds, 2.0, 2.6)))
+        return Plan(far, 0, [0.0, where], [speed, 2.5], [1, 0], [waits, leaves])
     side = float(rng.choice([-1.0, 1.0]))
     pace = float(rng.uniform(6.5, 9.5))
     crossing = float(rng.uniform(19, 27))
@@ -164,7 +165,8 @@ def _own_path(plan: Plan) -> Path:
     radius = _radius(plan.turn)
     # the arc ends on the right lane of the cross street
     straight = plan.crossing_m + plan.turn * LANE_M - radius
-    return Path.bends((-30.0, -LANE_M), 0.0, [(30.0 + straight, 0.0), (radius * np.pi / 2, plan.turn * np.pi / 2), (300.0, 0.0)])
+    arc = (radius * np.pi / 2, plan.turn * np.pi / 2)
+    return Path.bends((-30.0, -LANE_M), 0.0, [(30.0 + straight, 0.0), arc, (300.0, 0.0)])
 
 
 def _oncoming(rng: np.random.Generator, times: Array, reach: float) -> Array:

@@ -37,7 +37,7 @@ class Driver:
 
 @dataclass(frozen=True)
 class Push:
-    """From `start_s` to `end_s` a vehicle does not follow IDM but this acceleration (m/s²); it never rolls backwards."""
+    """From `start_s` to `end_s` a vehicle has this acceleration (m/s²) and not IDM's; it never rolls backwards."""
 
     vehicle: int
     start_s: float

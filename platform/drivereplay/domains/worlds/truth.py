@@ -28,7 +28,7 @@ class GroundTruth:
     Attributes:
         ids: (H, W) int64, identity of the object that is seen; 0 for ground, scenery and sky.
         depth_m: (H, W) float32 along the optical axis; infinite for the sky.
-        flow_px: (H, W, 2) float32, where the seen point goes until the next frame, right and down; NaN in the last frame.
+        flow_px: (H, W, 2) float32, how far a point goes until the next frame, right and down; NaN in the last one.
         followed: (H, W) whether the point is in the next picture and nothing is in front of it there.
     """
 
@@ -41,9 +41,9 @@ class GroundTruth:
 def measure(scene: Scene, moment: Moment, drawing: Drawing) -> tuple[Array, Array]:
     """2-D boxes (N, 4) and visible shares (N,) of the objects in a drawing.
 
-    A box is that of the object's whole outline as far as it is in the picture, whatever stands in front; NaN if no part
-    of it is. The visible share is the share of that outline that is seen, times the share of the object's box that is in
-    the picture.
+    A box is that of the object's whole outline as far as it is in the picture, whatever stands in front; NaN if no
+    part of it is. The visible share is the share of that outline that is seen, times the share of the projected 3-D box
+    that is in the picture.
     """
     width, height = moment.camera.size_px
     count = len(scene.classes)
@@ -58,7 +58,7 @@ def measure(scene: Scene, moment: Moment, drawing: Drawing) -> tuple[Array, Arra
         np.maximum.at(high[axis], owner[mine], drawing.high[axis, mine])
     size = np.array([[width], [height]])
     left_top, right_bottom = np.clip(low, 0, size), np.clip(high, 0, size)
-    there = np.flatnonzero((right_bottom > left_top).all(axis=0))
+    there = np.flatnonzero(np.all(right_bottom > left_top, axis=0))
     boxes[there] = np.concatenate([left_top, right_bottom])[:, there].T
 
     seen = np.bincount(drawing.index.ravel(), minlength=len(owner) + 1)[1:]
@@ -71,7 +71,7 @@ def measure(scene: Scene, moment: Moment, drawing: Drawing) -> tuple[Array, Arra
         hiding &= drawing.low[axis] < right_bottom[axis, there, None]
         hiding &= drawing.high[axis] > left_top[axis, there, None]
     hidden = hiding.any(axis=1)
-    cut_off = ((low < 0) | (high > size)).any(axis=0)
+    cut_off = np.any((low < 0) | (high > size), axis=0)
     for number, partly in zip(there.tolist(), hidden.tolist(), strict=True):
         whole = seen_of[number]
         if partly:
@@ -89,7 +89,7 @@ def ground_truth(take: Take, frame: int) -> GroundTruth:
     index, drawing = _centres(scene, moment)
     camera = moment.camera
     width, height = camera.size_px
-    rays = camera.rays(np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5)
+    rays = _pixel_rays(camera)
     owner = np.concatenate([[-1], _owners(scene, drawing)])
     depth = _depth(drawing, index, rays)
     flow = np.full((height, width, 2), np.nan, np.float32)
@@ -189,8 +189,15 @@ def _arrived(scene: Scene, after: Moment, landed: Array, depth: Array) -> NDArra
     column, row = np.floor(whole[..., 0]).astype(np.int64), np.floor(whole[..., 1]).astype(np.int64)
     inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
     column, row = column.clip(0, width - 1), row.clip(0, height - 1)
-    rays = after.camera.rays(np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5)
-    there = _depth(drawing, index, rays)[row, column]
-    # depth changes within a pixel on slanted faces
-    same: NDArray[np.bool_] = inside & (np.abs(np.minimum(there, _FAR_M) - depth) < 0.05 * depth + 0.05)
+    there = _depth(drawing, index, _pixel_rays(after.camera))[row, column]
+    # within a pixel, depth changes by about depth² · |plane| / focal on a slanted face
+    slant = np.concatenate([[0.0], np.linalg.norm(drawing.normals / drawing.offsets, axis=0)])[index[row, column]]
+    allowed = 0.02 * depth + 0.05 + depth * depth * slant / after.camera.focal_px
+    same: NDArray[np.bool_] = inside & (np.abs(np.minimum(there, _FAR_M) - depth) < allowed)
     return same | (inside & np.isinf(there) & (depth > 0.1 * _FAR_M))
+
+
+def _pixel_rays(camera: Camera) -> Array:
+    width, height = camera.size_px
+    rows, columns = np.mgrid[0:height, 0:width] + 0.5
+    return camera.rays(columns, rows)

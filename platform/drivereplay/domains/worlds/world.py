@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.domains.worlds.raster import draw
+from drivereplay.domains.worlds.raster import Drawing, draw
 from drivereplay.domains.worlds.scene import Take
 from drivereplay.domains.worlds.shading import rain, shade
 from drivereplay.domains.worlds.truth import GroundTruth, ground_truth, measure
@@ -86,17 +86,23 @@ class World(ABC):
         boxes = np.full((count, len(scene.classes), 4), np.nan)
         visible = np.zeros((count, len(scene.classes)))
         for t in range(count):
-            moment = take.moment(t)
-            drawing = draw(scene, moment, samples_per_side(shot.height))
-            frames[t] = shade(scene, moment, drawing, take.look)
-            if take.look.rain:
-                frames[t] = rain(frames[t], take.look, np.random.default_rng([take.seed, t]))
-            boxes[t], visible[t] = measure(scene, moment, drawing)
+            frames[t], drawing = render(take, t)
+            boxes[t], visible[t] = measure(scene, take.moment(t), drawing)
         return Footage(frames, _frame_columns(take, shot.fps), _object_columns(take, boxes, visible))
 
     def truth(self, shot: Shot, frame: int) -> GroundTruth:
         """Instance masks, depth and optical flow of one frame of a clip."""
         return ground_truth(self.take(shot), frame)
+
+
+def render(take: Take, frame: int) -> tuple[NDArray[np.uint8], Drawing]:
+    """One picture (H, W, 3) uint8 RGB of a take, and what was drawn for it."""
+    moment = take.moment(frame)
+    drawing = draw(take.scene, moment, samples_per_side(moment.camera.size_px[1]))
+    picture = shade(take.scene, moment, drawing, take.look)
+    if take.look.rain:
+        picture = rain(picture, take.look, np.random.default_rng([take.seed, frame]))
+    return picture, drawing
 
 
 def samples_per_side(height: int) -> int:

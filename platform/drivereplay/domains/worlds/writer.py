@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from drivereplay.domains.annotations import annotation_directory, write_annotations
 from drivereplay.domains.mp4 import write_video
 from drivereplay.domains.recording import Recording
+from drivereplay.domains.whole import write_whole
 from drivereplay.domains.worlds.registry import WORLDS, world_named
+from drivereplay.domains.worlds.truth import GroundTruth
 from drivereplay.domains.worlds.world import Shot
 from drivereplay.errors import DataError, SpecError
 
@@ -116,17 +120,15 @@ def open_world(directory: Path) -> list[Recording]:
         DataError: There is no world, it was left half written, or files of it are missing.
     """
     directory = Path(directory)
-    manifest = _manifest(directory)
-    if manifest is None:
-        raise DataError(f"{directory} holds no world: there is no {MANIFEST}.", "Write one with `drivereplay worlds`.")
-    again = f"Finish it: drivereplay worlds {directory} --world {manifest.world} with the values in {MANIFEST}."
-    if manifest.state != "complete":
-        raise DataError(f"{directory}: world {manifest.world} was left half written.", again)
+    manifest = _finished(directory)
     recordings = []
     for clip in range(manifest.clips):
         video = _video(directory, clip)
         if not video.exists():
-            raise DataError(f"{directory}: {video.name} of world {manifest.world} is missing.", again)
+            raise DataError(
+                f"{directory}: {video.name} of world {manifest.world} is missing.",
+                f"Remove {MANIFEST} and all clips there, and write the world anew.",
+            )
         recordings.append(
             Recording(
                 key=video.name,
@@ -137,6 +139,69 @@ def open_world(directory: Path) -> list[Recording]:
             )
         )
     return recordings
+
+
+def render_ground_truth(directory: Path, clip: int, frame: int) -> GroundTruth:
+    """Instance masks, depth and optical flow of one frame of a written world, rendered again from its seed.
+
+    Args:
+        directory: A world's directory.
+        clip: Number of the clip.
+        frame: Number of the frame.
+
+    Raises:
+        DataError: The directory holds no finished world of this version.
+        SpecError: There is no such clip or frame.
+    """
+    manifest = _finished(Path(directory))
+    if not (0 <= clip < manifest.clips and 0 <= frame < manifest.frames):
+        raise SpecError(
+            f"{directory}: there is no frame {frame} of clip {clip}.",
+            f"It holds {manifest.clips} clips of {manifest.frames} frames, counted from 0.",
+        )
+    return world_named(manifest.world).truth(manifest.shot(clip), frame)
+
+
+def write_ground_truth(directory: Path, clip: int) -> Path:
+    """Write masks, depth and flow of all frames of a clip to `truth.npz` beside its annotations, and return the file.
+
+    The arrays are `ids` (T, H, W) int32, `depth_m` (T, H, W) float32, `flow_px` (T, H, W, 2) float32 and `followed`
+    (T, H, W) bool; `truth.GroundTruth` says what they mean.
+
+    Raises:
+        DataError, SpecError: As `render_ground_truth`.
+        OSError: The file cannot be written.
+    """
+    directory = Path(directory)
+    frames = [render_ground_truth(directory, clip, frame) for frame in range(_finished(directory).frames)]
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        ids=np.stack([frame.ids for frame in frames]).astype(np.int32),
+        depth_m=np.stack([frame.depth_m for frame in frames]),
+        flow_px=np.stack([frame.flow_px for frame in frames]),
+        followed=np.stack([frame.followed for frame in frames]),
+    )
+    path = annotation_directory(_video(directory, clip)) / "truth.npz"
+    write_whole(path, buffer.getvalue())
+    return path
+
+
+def _finished(directory: Path) -> Manifest:
+    manifest = _manifest(directory)
+    if manifest is None:
+        raise DataError(f"{directory} holds no world: there is no {MANIFEST}.", "Write one with `drivereplay worlds`.")
+    if manifest.version != WORLD_VERSION:
+        raise DataError(
+            f"{directory}: written by version {manifest.version} of the worlds, this is {WORLD_VERSION}.",
+            "Write it anew into another directory.",
+        )
+    if manifest.state != "complete":
+        raise DataError(
+            f"{directory}: world {manifest.world} was left half written.",
+            f"Finish it: drivereplay worlds {directory} --world {manifest.world} with the values in {MANIFEST}.",
+        )
+    return manifest
 
 
 def _check(manifest: Manifest) -> None:
@@ -181,12 +246,7 @@ def _manifest(directory: Path) -> Manifest | None:
 
 def _put_manifest(directory: Path, manifest: Manifest) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f".{MANIFEST}.{uuid.uuid4().hex}"
-    try:
-        temporary.write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(directory / MANIFEST)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(directory / MANIFEST, (json.dumps(asdict(manifest), indent=1) + "\n").encode())
 
 
 def _video(directory: Path, clip: int) -> Path:
