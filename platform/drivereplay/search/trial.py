@@ -28,6 +28,7 @@ class TrialRequest:
         seed: Seed of the run.
         parameters: Dotted key → value of the experiment file.
         setting: Id of the trial whose setting it repeats; its own id otherwise.
+        again: It was stopped early and is taken up from its last checkpoint.
     """
 
     trial: str
@@ -35,6 +36,7 @@ class TrialRequest:
     seed: int
     parameters: Mapping[str, Any]
     setting: str
+    again: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -178,7 +180,8 @@ class FineTuning:
 
         def on_checkpoint(event: Any) -> None:
             due = event.step == spec.training.steps or (every is not None and event.step % every == 0)
-            if due and not judge(event.model, event.step, _relative(event.directory, directory)):
+            place = _relative(event.directory, directory)
+            if due and not judge(event.model, event.step, place, event.variant):
                 raise StopTraining(f"{spec.name}: stopped early by the scheduler at step {event.step}")
 
         train(
@@ -279,7 +282,7 @@ class TrialOutcome:
             "steps": self.steps,
             "seconds": round(self.seconds, 2),
             "directory": self.directory,
-            "report": None if self.report is None else json.loads(str(self.report.to_json())),
+            "report": None if self.report is None else self.report.to_json(),
         }
 
 
@@ -293,7 +296,7 @@ def run_single(spec: Spec, *, resume: bool = False, show_progress: bool = True) 
     started = time.monotonic()
     root = Storage.of(spec.storage).below(spec.name)
     directory = root.below("trials", "run")
-    if directory.exists("spec.yaml") and not resume:
+    if directory.exists("checkpoints") and not resume:
         raise SpecError(
             f"{directory.uri} already holds a run.",
             "Go on with it by --resume, or choose another name by --set name=NAME.",
