@@ -17,6 +17,7 @@ from drivereplay.errors import ModelError
 
 INDEX = "model_index.json"
 CARD = "drivereplay.json"
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,7 @@ def read_part(cls: Any, directory: Path, part: str) -> Any:
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"{folder} cannot be read: {error}.", "Save the pipeline anew.") from error
     if not any(folder.glob("*.safetensors")):
-        pickled = sorted(p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"})
-        if pickled:
-            raise ModelError(
-                f"{folder} holds pickled weights only ({', '.join(pickled)}), which can run code when they are opened.",
-                "Convert them with diffusers: `save_pretrained(..., safe_serialization=True)`.",
-            )
+        refuse_pickles(directory)
         raise ModelError(f"{folder} holds no *.safetensors.", "Give a complete diffusers directory.")
     try:
         module, info = cls.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
@@ -179,13 +175,7 @@ def read_scheduler(directory: Path) -> Any:
     Raises:
         ModelError: diffusers has no such class, or its configuration does not fit.
     """
-    import diffusers
-
-    name = (read_index(directory).get("scheduler") or [None, None])[1]
-    cls = getattr(diffusers, str(name), None)
-    if cls is None:
-        raise ModelError(f"{directory / INDEX}: diffusers has no scheduler {name}.", "Save the pipeline anew.")
-    return read_part(cls, directory, "scheduler")
+    return read_part(part_class(directory, "scheduler"), directory, "scheduler")
 
 
 def write_card(directory: Path, *, family: str, context: int) -> None:
@@ -211,3 +201,53 @@ def read_card(directory: Path) -> dict[str, Any]:
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+def refuse_pickles(directory: Path) -> None:
+    """Refuse a directory with a part whose weights are pickled only.
+
+    Raises:
+        ModelError: Names the part.
+    """
+    for folder in sorted(p for p in directory.iterdir() if p.is_dir()):
+        pickled = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLES)
+        if pickled and not any(folder.glob("*.safetensors")):
+            raise ModelError(
+                f"{folder} holds pickled weights only ({', '.join(pickled)}), which can run code when they are opened.",
+                "Convert them with diffusers: `save_pretrained(..., safe_serialization=True)`.",
+            )
+
+
+def part_class(directory: Path, part: str) -> Any:
+    """The diffusers class that `model_index.json` names for a part.
+
+    Raises:
+        ModelError: It names none, or none that diffusers has.
+    """
+    import diffusers
+
+    name = (read_index(directory).get(part) or [None, None])[1]
+    cls = getattr(diffusers, str(name), None)
+    if cls is None:
+        raise ModelError(
+            f"{directory / INDEX}: diffusers has no {part} {name}.", "Give a complete diffusers directory."
+        )
+    return cls
+
+
+def read_pipeline(cls: Any, directory: Path, parts: Mapping[str, Any]) -> Any:
+    """A stock pipeline from safetensors only.
+
+    Args:
+        parts: Parts that are there already, or None for parts that are left out.
+
+    Raises:
+        ModelError: A part is missing or does not fit.
+    """
+    try:
+        return cls.from_pretrained(directory, use_safetensors=True, **parts)
+    except (OSError, ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
+        shown = " ".join(str(error).split())[:400]
+        raise ModelError(
+            f"{directory} cannot be loaded as {cls.__name__}: {shown}", "Save the pipeline anew."
+        ) from error

@@ -242,7 +242,7 @@ class _Runner:
             conditions = model.conditions(frames, prompts, self.spec.clip.fps)
         noise, uniforms = sample_noise(self.spec.seed, batch.sample[start:stop], latents.shape[1:])
         noise, levels = noise.to(self.device, non_blocking=True), model.noise_levels(uniforms).to(self.device)
-        domains = torch.as_tensor(batch.domain[start:stop], device=self.device)
+        domains = torch.tensor(batch.domain[start:stop].tolist(), device=self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.training.precision == "bf16"):
             loss, predicted = self.compiled(latents, noise, levels, conditions)
             terms = torch.zeros_like(loss)

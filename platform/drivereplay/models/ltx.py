@@ -1,0 +1,173 @@
+"""LTX-Video: diffusers' `LTXVideoTransformer3DModel`, flow matching with a timestep for each token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from drivereplay.models import layout
+from drivereplay.models.base import Conditions
+from drivereplay.models.flow import shifted, velocity_loss
+from drivereplay.models.stock import StockModel, check_frames, check_grid, picture
+from drivereplay.models.text import PromptCache, tiny_encoder, tiny_tokenizer
+
+if TYPE_CHECKING:
+    from drivereplay.spec import Spec
+
+TINY: dict[str, Any] = {
+    "in_channels": 8,
+    "out_channels": 8,
+    "num_attention_heads": 2,
+    "attention_head_dim": 16,
+    "cross_attention_dim": 32,
+    "num_layers": 2,
+    "caption_channels": 32,
+}
+"""Configuration of `base: random`."""
+
+
+class Ltx(StockModel):
+    """LTX-Video with whole latent frames of context, which stay clean at timestep 0 while the rest is noised.
+
+    Flow matching: x_t = (1 − σ)·x_0 + σ·ε for the future, target v = ε − x_0, timestep 1000·σ; uniform σ, shifted where
+    the scheduler says so. The loss is the future's alone.
+    """
+
+    family = "ltx"
+    part = "transformer"
+    pipelines = ("LTXConditionPipeline", "LTXImageToVideoPipeline", "LTXPipeline")
+    lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
+    layer_groups: ClassVar[dict[str, tuple[str, ...]]] = {}  # attention is over space and time at once
+
+    def __init__(self, pipeline: Any, *, context: int, origin: layout.Origin) -> None:
+        super().__init__(pipeline, context=context, origin=origin)
+        self.masks = PromptCache(self._embed_mask)
+
+    @classmethod
+    def stock(cls) -> Any:
+        from diffusers import LTXConditionPipeline
+
+        return LTXConditionPipeline
+
+    @classmethod
+    def random(cls, spec: Spec) -> Ltx:
+        from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXVideoTransformer3DModel
+        from transformers import T5EncoderModel
+
+        with layout.seeded(spec.seed):
+            vae = AutoencoderKLLTXVideo(
+                latent_channels=8, block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 8, 8, 8),
+                layers_per_block=(1, 1, 1, 1, 1), decoder_layers_per_block=(1, 1, 1, 1, 1),
+                spatio_temporal_scaling=(True, True, False, False),
+                decoder_spatio_temporal_scaling=(True, True, False, False),
+                decoder_inject_noise=(False,) * 5, upsample_residual=(False,) * 4, upsample_factor=(1,) * 4,
+                timestep_conditioning=False, patch_size=1, patch_size_t=1, encoder_causal=True, decoder_causal=False,
+            )  # fmt: skip
+            pipeline = cls.stock()(
+                transformer=layout.built(LTXVideoTransformer3DModel, {**TINY, **spec.model.config}),
+                vae=vae,
+                text_encoder=tiny_encoder(T5EncoderModel, 32),
+                tokenizer=tiny_tokenizer(128),
+                scheduler=FlowMatchEulerDiscreteScheduler(),
+            )
+        return cls(pipeline, context=spec.clip.context, origin=layout.Origin(cls.pipelines[0]))
+
+    @property
+    def _temporal(self) -> int:
+        return int(self.pipeline.vae_temporal_compression_ratio)
+
+    def _check_context(self, context: int) -> None:
+        check_frames(context, self._temporal, "clip.context")
+
+    def check(self, frames: int, height: int, width: int) -> None:
+        # the pipeline wants 32 whatever its autoencoder does
+        check_grid(height, width, max(32, int(self.pipeline.vae_spatial_compression_ratio)))
+        check_frames(frames, self._temporal)
+
+    # ---------------------------------------------------------------- latents and text
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        latents = self.vae.encode(self._signed(frames)).latent_dist.mode()
+        normal: Tensor = self.pipeline._normalize_latents(latents, self.vae.latents_mean, self.vae.latents_std)
+        return normal
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        statistics = (self.vae.latents_mean, self.vae.latents_std, self.vae.config.scaling_factor)
+        raw = self.pipeline._denormalize_latents(latents, *statistics)
+        # autoencoders with a timestep take the pipeline's default: none of its noise is added
+        time = torch.zeros(len(raw), device=raw.device) if self.vae.config.timestep_conditioning else None
+        return self._frames(self.vae.decode(raw, time, return_dict=False)[0])
+
+    def _encoded(self, prompt: str) -> Any:
+        with torch.no_grad():
+            return self._text_pipeline().encode_prompt(prompt, do_classifier_free_guidance=False)
+
+    def _embed(self, prompt: str) -> Tensor:
+        embedded: Tensor = self._encoded(prompt)[0][0]
+        return embedded.float()
+
+    def _embed_mask(self, prompt: str) -> Tensor:
+        mask: Tensor = self._encoded(prompt)[1][0]
+        return mask
+
+    # ---------------------------------------------------------------- objective
+    def noise_levels(self, uniforms: Tensor) -> Tensor:
+        return shifted(uniforms, float(self.pipeline.scheduler.config.shift or 1.0))
+
+    def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
+        b, _, t, h, w = latents.shape
+        sigma = levels.view(-1, 1, 1, 1, 1)
+        noisy = (1 - sigma) * latents + sigma * noise
+        given = self._given_frames
+        inputs = torch.cat([latents[:, :, :given], noisy[:, :, given:]], dim=2)
+        pipeline = self.pipeline
+        patch, patch_t = pipeline.transformer_spatial_patch_size, pipeline.transformer_temporal_patch_size
+        ids = pipeline._prepare_video_ids(b, t, h, w, patch_size=patch, patch_size_t=patch_t, device=latents.device)
+        frame = ids[:, 0] * patch_t
+        coordinates = pipeline._scale_video_ids(
+            ids,
+            scale_factor=pipeline.vae_spatial_compression_ratio,
+            scale_factor_t=self._temporal,
+            frame_index=0,
+            device=latents.device,
+        ).float()
+        coordinates[:, 0] = coordinates[:, 0] * (1.0 / conditions.fps)
+        times = (levels.view(-1, 1) * 1000.0).expand(-1, frame.shape[1]).masked_fill(frame < given, 0.0)
+        output = self.module(
+            hidden_states=pipeline._pack_latents(inputs, patch, patch_t),
+            encoder_hidden_states=self.text.of(conditions.prompts, latents.device),
+            timestep=times,
+            encoder_attention_mask=self.masks.of(conditions.prompts, latents.device),
+            video_coords=coordinates,
+            return_dict=False,
+        )[0]
+        unpacked: Tensor = pipeline._unpack_latents(output, t, h, w, patch, patch_t)
+        return unpacked
+
+    @property
+    def _given_frames(self) -> int:
+        """Latent frames of the context."""
+        return (self.context - 1) // self._temporal + 1
+
+    def loss_of(
+        self, predicted: Tensor, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions
+    ) -> Tensor:
+        given = self._given_frames
+        return velocity_loss(predicted[:, :, given:], latents[:, :, given:], noise[:, :, given:])
+
+    # ---------------------------------------------------------------- generation
+    def _video(self, context: Tensor, frames: int, generator: torch.Generator, steps: int, given: Conditions) -> Tensor:
+        height, width = context.shape[1:3]
+        prompts: Sequence[str] = given.prompts
+        video: Tensor = self.pipeline(
+            video=[picture(frame) for frame in context], frame_index=0, strength=1.0, image_cond_noise_scale=0.0,
+            prompt_embeds=self.text.of(prompts, self.device),
+            prompt_attention_mask=self.masks.of(prompts, self.device),
+            height=height, width=width, num_frames=frames, frame_rate=given.fps, num_inference_steps=steps,
+            guidance_scale=1.0, generator=generator, output_type="pt",
+        ).frames[0]  # fmt: skip
+        return video
