@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 
 from drivereplay.evaluation.footage import Footage
 
+VISIBLE, CLEAR, LEAST_SIDE_PX = 0.5, 0.75, 5.0
+RULE = {"visible": VISIBLE, "clear_at_start": CLEAR, "least_side_px": LEAST_SIDE_PX}
+"""Which objects are asked for, and in which frames; part of the protocol."""
+
 Boxes = NDArray[np.float32] | NDArray[np.float64]
 
 
@@ -36,18 +40,22 @@ def assigned(gain: NDArray[np.float64], least: float) -> tuple[NDArray[np.int64]
 
 
 def real_tracks(real: Footage) -> NDArray[np.float64]:
-    """Annotated boxes (F, N, 4) of the objects that are known in the last context frame; NaN where one is not visible.
+    """Annotated boxes (F, N, 4) of the objects that are known at the start; NaN where one is not visible.
 
-    Only those can be asked of a generated future: what enters later is not determined by what was given.
+    Only those can be asked of a generated future: what enters later is not determined by what was given. A box counts
+    as visible where at least half of it is seen: under it, the centre of what is seen is not the object's.
     """
     assert real.annotations is not None
     boxes = real.annotations.boxes_px[real.context :].astype(np.float64)
-    seen = (real.annotations.visible[real.context :] > 0) & known_at_start(real)
+    seen = (real.annotations.visible[real.context :] >= VISIBLE) & known_at_start(real)
     return np.where(seen[..., None], boxes, np.nan)
 
 
 def known_at_start(real: Footage) -> NDArray[np.bool_]:
-    """Which of the N objects have a box in the last context frame."""
+    """Which of the N objects are clear enough in the last context frame: three quarters seen, 5 px on each side."""
     assert real.annotations is not None
     last = real.context - 1
-    return np.isfinite(real.annotations.boxes_px[last]).all(-1) & (real.annotations.visible[last] > 0)
+    boxes = real.annotations.boxes_px[last]
+    with np.errstate(invalid="ignore"):
+        large = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= LEAST_SIDE_PX
+    return np.asarray(large & (real.annotations.visible[last] >= CLEAR))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.evaluation import follow
-from drivereplay.evaluation.boxes import centres, real_tracks
+from drivereplay.evaluation.boxes import RULE, centres, real_tracks
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
@@ -32,7 +32,7 @@ class AgentsAde(ClipMetric):
     unit = "diagonal"
     direction = "min"
     needs = frozenset({"boxes"})
-    settings: ClassVar = {**follow.SETTINGS, "penalty": PENALTY}
+    settings: ClassVar = {**follow.SETTINGS, **RULE, "penalty": PENALTY}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return _known_mean(displacement(real, generated))

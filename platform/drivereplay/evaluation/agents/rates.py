@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.evaluation import follow
-from drivereplay.evaluation.boxes import centres, real_tracks
+from drivereplay.evaluation.boxes import RULE, centres, real_tracks
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
@@ -54,11 +54,11 @@ class MissingRate(ClipMetric):
     direction = "min"
     needs = frozenset({"boxes"})
     horizon = False
-    settings: ClassVar = {**follow.SETTINGS, "iou": IOU, "run": RUN}
+    settings: ClassVar = {**follow.SETTINGS, **RULE, "iou": IOU, "run": RUN}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         true = real_tracks(real)
-        found = follow.tracks(generated)[real.context :].astype(np.float64)
+        found = follow.tracks(generated)[real.context :]
         seen = np.isfinite(true).all(-1)
         needed = np.minimum(RUN, seen.sum(0))
         missing = longest_run(agree(true, found), seen) < needed
@@ -78,11 +78,11 @@ class HallucinatedRate(ClipMetric):
     direction = "min"
     needs = frozenset({"boxes"})
     horizon = False
-    settings: ClassVar = {**follow.SETTINGS, "iou": IOU, "run": RUN}
+    settings: ClassVar = {**follow.SETTINGS, **RULE, "iou": IOU, "run": RUN}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         true = real_tracks(real)
-        found = follow.tracks(generated)[real.context :].astype(np.float64)
+        found = follow.tracks(generated)[real.context :]
         present = np.isfinite(found).all(-1)
         needed = np.minimum(RUN, present.sum(0))
         without = longest_run(~agree(true, found), present) >= np.maximum(needed, 1)

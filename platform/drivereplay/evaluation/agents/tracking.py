@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.evaluation import follow
-from drivereplay.evaluation.boxes import assigned, overlaps, real_tracks
+from drivereplay.evaluation.boxes import RULE, assigned, overlaps, real_tracks
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
@@ -86,7 +86,7 @@ def _frames(
 
 
 def _tracks(real: Footage, generated: Footage) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return real_tracks(real), follow.tracks(generated)[real.context :].astype(np.float64)
+    return real_tracks(real), follow.tracks(generated)[real.context :]
 
 
 def _last(value: float, frames: int) -> NDArray[np.float64]:
@@ -102,7 +102,7 @@ class AgentsIou(ClipMetric):
     unit = "1"
     direction = "max"
     needs = frozenset({"boxes"})
-    settings: ClassVar = follow.SETTINGS
+    settings: ClassVar = {**follow.SETTINGS, **RULE}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return mean_iou(*_tracks(real, generated))
@@ -116,7 +116,7 @@ class AgentsIdf1(ClipMetric):
     direction = "max"
     needs = frozenset({"boxes"})
     horizon = False
-    settings: ClassVar = {**follow.SETTINGS, "iou": 0.5}
+    settings: ClassVar = {**follow.SETTINGS, **RULE, "iou": 0.5}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return _last(idf1(*_tracks(real, generated)), len(real.future))
@@ -130,7 +130,7 @@ class AgentsHota(ClipMetric):
     direction = "max"
     needs = frozenset({"boxes"})
     horizon = False
-    settings: ClassVar = {**follow.SETTINGS, "alphas": ".05:.05:.95"}
+    settings: ClassVar = {**follow.SETTINGS, **RULE, "alphas": ".05:.05:.95"}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return _last(hota(*_tracks(real, generated)), len(real.future))
