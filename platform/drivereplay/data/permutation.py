@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDS = 6
+_ONE = np.uint64(1)
 _WEYL = np.asarray([0x9E3779B97F4A7C15], dtype=np.uint64)  # an array: scalars warn where arithmetic wraps
+
+_ROUND_KEYS = np.arange(1, _ROUNDS + 1, dtype=np.uint64) * _WEYL
 
 
 def permuted(
@@ -19,7 +22,7 @@ def permuted(
 ) -> NDArray[np.int64]:
     """Where permutations of 0 … n−1, chosen by `key` and `rows`, send each of `positions`.
 
-    A Feistel network on the smallest even number of bits that holds n, walked along its cycle until the value lies
+    An alternating Feistel network on the fewest bits that hold n − 1, walked along its cycle until the value lies
     below n again (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). It is a bijection for every key.
 
     Args:
@@ -36,11 +39,14 @@ def permuted(
     keys = np.full(positions.shape, int.from_bytes(seed, "little"), dtype=np.uint64)
     for row in rows:
         keys = _mixed((keys + _WEYL + row.astype(np.uint64)).astype(np.uint64))
-    half = _half_bits(sizes)
+    # float64 may round up to the next power of two: one bit too many does no harm
+    bits = np.frexp((sizes - _ONE).astype(np.float64))[1].astype(np.uint64)
+    low = (bits + _ONE) >> _ONE
+    high = bits - low
     values = positions.astype(np.uint64)
     walking = np.arange(len(values))
     while len(walking):
-        values[walking] = _feistel(values[walking], half[walking], keys[walking])
+        values[walking] = _feistel(values[walking], low[walking], high[walking], keys[walking])
         walking = walking[values[walking] >= sizes[walking]]
     return values.astype(np.int64)
 
@@ -51,20 +57,15 @@ def unit_interval(*key: object) -> float:
     return (int.from_bytes(digest, "little") >> 11) / 2.0**53
 
 
-def _half_bits(sizes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Half the even number of bits, at least two, that holds every value below `sizes`."""
-    half = np.ones(sizes.shape, dtype=np.uint64)
-    for bits in range(1, 31):
-        half[sizes > np.uint64(1 << (2 * bits))] = bits + 1
-    return half
-
-
-def _feistel(values: NDArray[np.uint64], half: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    mask = (np.uint64(1) << half) - np.uint64(1)
-    left, right = values >> half, values & mask
-    for number in range(1, _ROUNDS + 1):
-        left, right = right, left ^ (_mixed(right + keys + np.uint64(number) * _WEYL) & mask)
-    return (left << half) | right
+def _feistel(
+    values: NDArray[np.uint64], low: NDArray[np.uint64], high: NDArray[np.uint64], keys: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
+    masks = ((_ONE << low) - _ONE, (_ONE << high) - _ONE)
+    halves = [values & masks[0], values >> low]
+    for number in range(_ROUNDS):
+        changed = number % 2
+        halves[changed] = halves[changed] ^ (_mixed(halves[1 - changed] + keys + _ROUND_KEYS[number]) & masks[changed])
+    return (halves[1] << low) | halves[0]
 
 
 def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -30,7 +30,7 @@ class StepPlan:
     """What one optimiser step trains on: B samples in the order of their slots.
 
     Attributes:
-        step: Number of the step, from 0.
+        step: Number of the (first) step, from 0.
         sample: (B,) int64, global sample numbers, a permutation of step·B … step·B + B − 1; noise and timestep hang on
             them, and in their order the domains' counts are exact at every sample.
         slot: (B,) int64, 0 … B−1: the place in the batch, which decides the rank.
@@ -143,17 +143,27 @@ class SamplingPlan:
 
     def step(self, step: int) -> StepPlan:
         """The plan of one step."""
-        number = self._part_number(step)
-        mixer = self._mixers[number]
-        domain = mixer.domains(step)
-        before = np.asarray(self._parts[number].base, dtype=np.int64) + mixer.counts_before(step)
-        use = before[domain] + _occurrence(domain, self.domains)
+        return self.rows(step, step + 1)
+
+    def rows(self, first_step: int, last_step: int, rank: int = 0, world_size: int = 1) -> StepPlan:
+        """One rank's rows of steps first_step … last_step − 1, step after step, in the order of their slots.
+
+        The same as `step` for each of them, computed together.
+        """
+        mine = self.rank_slots(first_step, rank, world_size)
+        parts = []
+        for step in range(first_step, last_step):
+            number = self._part_number(step)
+            mixer = self._mixers[number]
+            domain = mixer.domains(step)
+            before = np.asarray(self._parts[number].base, dtype=np.int64) + mixer.counts_before(step)
+            use = before[domain] + _occurrence(domain, self.domains)
+            # order[slot] is the place in the sequence of samples of what lies in that slot
+            order = self._order(step, domain, int(before[1:].sum()))[mine]
+            parts.append((step * self.batch_size + order, mine, domain[order], use[order]))
+        sample, slot, domain, use = (np.concatenate(column) for column in zip(*parts, strict=True))
         clip, epoch = self._clips(domain, use)
-        size = self.batch_size
-        # order[slot] is the place in the sequence of samples of what lies in that slot
-        order = self._order(step, domain, int(before[1:].sum()))
-        slot = np.arange(size, dtype=np.int64)
-        return StepPlan(step, step * size + order, slot, domain[order], clip[order], epoch[order])
+        return StepPlan(first_step, sample, slot, domain, clip, epoch)
 
     def rank_slots(self, step: int, rank: int, world_size: int) -> NDArray[np.int64]:
         """Slots that worker `rank` of `world_size` trains in `step`, ascending, (B / world_size,) int64.
@@ -176,7 +186,7 @@ class SamplingPlan:
 
     def rank_step(self, step: int, rank: int, world_size: int) -> StepPlan:
         """The part of `step` that worker `rank` trains, in the order of its slots."""
-        return self.step(step).taken(self.rank_slots(step, rank, world_size))
+        return self.rows(step, step + 1, rank, world_size)
 
     def _turn(self, name: str, number: int, angle: int) -> float:
         return (number * _TURNS[angle] + unit_interval(name, self._spec.seed)) % 1.0

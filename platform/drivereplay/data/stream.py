@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from drivereplay.data.batch import Batch
 from drivereplay.data.decode import Decoder
 from drivereplay.data.index import ClipIndex
-from drivereplay.data.plan import SamplingPlan, StepPlan, concatenated
+from drivereplay.data.plan import SamplingPlan, StepPlan
 from drivereplay.errors import DataError, SpecError
 from drivereplay.spec import ClipSpec, Spec
 
@@ -165,8 +165,9 @@ class Work:
         """The plan's rows of a block."""
         first, last, size = self._cuts[block], self._cuts[block + 1], self._per_step
         begin, end = first // size, -(-last // size)
-        plans = [self._plan.rank_step(self._steps[n], self._rank, self._world_size) for n in range(begin, end)]
-        return concatenated(plans).taken(np.arange(first - begin * size, last - begin * size))
+        steps = self._steps.start + begin, self._steps.start + end
+        rows = self._plan.rows(*steps, self._rank, self._world_size)
+        return rows.taken(np.arange(first - begin * size, last - begin * size))
 
     def decoded(self, block: int) -> dict[str, NDArray[Any]]:
         """The decoded block; runs in a Ray worker process, which keeps files open from block to block."""

@@ -1,0 +1,76 @@
+"""Footage and experiments that the tests of this room share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.footage import moving_square
+
+from drivereplay.data.video import write_video
+from drivereplay.spec import Spec, parse_spec
+
+
+@pytest.fixture(scope="session")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Three domains of real mp4 files; every frame of every video differs."""
+    root = tmp_path_factory.mktemp("footage")
+    for place, (domain, lengths) in enumerate({"driving": (40, 32, 24), "street": (30, 45), "objects": (20, 20)}.items()):
+        for number, length in enumerate(lengths):
+            write_video(root / domain / f"{number}.mp4", moving_square(10 * place + number, length), 8.0)
+    return {path.name: path for path in root.iterdir()}
+
+
+@pytest.fixture
+def make_spec(footage: dict[str, Path], tmp_path: Path) -> Callable[..., Spec]:
+    """An experiment on `footage`; dotted keys override."""
+
+    def made(**sections: Any) -> Spec:
+        data: dict[str, Any] = {
+            "name": "run",
+            "storage": str(tmp_path / "runs"),
+            "clip": {"frames": 8, "context": 2, "fps": 8, "height": 32, "width": 48},
+            "target": {"name": "driving", "source": {"kind": "videos", "path": str(footage["driving"])}},
+            "replay": {
+                "frequency": 0.5,
+                "domains": [
+                    {"name": name, "source": {"kind": "videos", "path": str(footage[name])}}
+                    for name in ("street", "objects")
+                ],
+            },
+            "training": {"steps": 6, "batch_size": 8},
+        }
+        for section, values in sections.items():
+            if isinstance(values, dict):
+                data[section] = {**data.get(section, {}), **values}
+            else:
+                data[section] = values
+        return parse_spec(data)
+
+    return made
+
+
+def plan_spec(domains: int = 3, **sections: Any) -> Spec:
+    """An experiment whose sources are never opened, for tests of the plan alone."""
+    data: dict[str, Any] = {
+        "name": "plan",
+        "target": {"name": "target", "source": {"kind": "world", "world": "highway"}},
+        "replay": {
+            "frequency": 0.25 if domains else 0.0,
+            "domains": [
+                {"name": f"d{i}", "weight": i + 1.0, "source": {"kind": "world", "world": "shapes"}} for i in range(domains)
+            ],
+        },
+        "training": {"steps": 50, "batch_size": 8},
+    }
+    for section, values in sections.items():
+        data[section] = {**data[section], **values} if isinstance(values, dict) else values
+    return parse_spec(data)
+
+
+def frames_differ(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean difference of two pictures in levels of 255."""
+    return float(np.abs(a.astype(np.int16) - b).mean())

@@ -1,0 +1,140 @@
+"""Frames of windows: the right ones, whatever the reader and the order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from tests.data.conftest import frames_differ
+from tests.footage import moving_square
+
+from drivereplay.data.decode import Decoder, scaled_size
+from drivereplay.data.index import ClipIndex, Window, ingest
+from drivereplay.data.video import read_video, write_video
+from drivereplay.domains.recording import Recording
+from drivereplay.domains.videos import read_videos
+from drivereplay.spec import ClipSpec
+
+CLIP = ClipSpec(frames=6, context=2, fps=10, height=36, width=48, stride=2)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> ClipIndex:
+    for number in range(3):
+        write_video(tmp_path / "videos" / f"{number}.mp4", moving_square(number, 40), 10.0)
+    found = read_videos(str(tmp_path / "videos"))
+    return ingest(found, domain="d", clip=CLIP, held_out=0.3, seed=0, out=tmp_path / "index")
+
+
+def all_windows(index: ClipIndex) -> list[Window]:
+    return [index.window("train", n) for n in range(index.count("train"))]
+
+
+@pytest.mark.parametrize("reader", ["decord", "av", "count"])
+def test_every_window_holds_its_frames(index: ClipIndex, reader: str) -> None:
+    windows = [replace(window, reader=reader) for window in all_windows(index)]
+    order = np.random.default_rng(0).permutation(len(windows))
+    decoder = Decoder(CLIP)
+    whole = {w.path: read_video(w.path, ClipSpec(frames=2, context=1, fps=10, height=36, width=48)) for w in windows}
+    for part in np.array_split(order, 3):
+        frames, failed = decoder.decode([windows[n] for n in part])
+        assert not failed
+        for k, n in enumerate(part):
+            window = windows[n]
+            for got, number in zip(frames[k], window.frames, strict=True):
+                truth = whole[window.path]
+                assert frames_differ(got, truth[number]) < 1.5
+                if number + 1 < len(truth) and frames_differ(truth[number], truth[number + 1]) > 3:
+                    assert frames_differ(got, truth[number + 1]) > frames_differ(got, truth[number])
+
+
+def test_readers_agree(index: ClipIndex) -> None:
+    windows = all_windows(index)[:10]
+    pictures = [Decoder(CLIP).decode([replace(w, reader=r) for w in windows])[0] for r in ("decord", "av", "count")]
+    assert np.abs(pictures[0].astype(int) - pictures[1]).max() <= 3
+    assert np.array_equal(pictures[1], pictures[2])
+
+
+@pytest.mark.parametrize("width", [8, 12, 16, 17, 24, 40, 48, 57, 72, 96])
+@pytest.mark.parametrize("resize", ["crop", "stretch"])
+def test_every_size_can_be_decoded(index: ClipIndex, width: int, resize: str) -> None:
+    clip = CLIP.model_copy(update={"width": width, "height": 24, "resize": resize})
+    window = all_windows(index)[0]
+    frames = {reader: Decoder(clip).decode([replace(window, reader=reader)]) for reader in ("decord", "av")}
+    for pictures, failed in frames.values():
+        assert not failed
+        assert pictures.shape == (1, 6, 24, width, 3)
+    assert frames_differ(frames["decord"][0], frames["av"][0]) < 4
+
+
+def test_crop_keeps_the_centre_and_the_proportions() -> None:
+    clip = ClipSpec(height=32, width=48)
+    assert scaled_size((960, 540), clip) == (57, 32)
+    assert scaled_size((480, 640), clip) == (48, 64)
+    assert scaled_size((960, 540), clip.model_copy(update={"resize": "stretch"})) == (48, 32)
+
+
+def test_one_bad_window_does_not_spoil_the_others(index: ClipIndex) -> None:
+    windows = all_windows(index)
+    broken = replace(windows[1], frames=(900,) * 6, times_s=(90.0,) * 6)
+    for reader in ("decord", "av", "count"):
+        mixed = [replace(w, reader=reader) for w in (windows[0], broken, windows[2])]
+        frames, failed = Decoder(CLIP).decode(mixed)
+        assert list(failed) == [1]
+        good, _ = Decoder(CLIP).decode([mixed[0], mixed[2]])
+        assert np.array_equal(frames[[0, 2]], good)
+
+
+def test_a_file_that_changed_or_vanished(index: ClipIndex) -> None:
+    windows = all_windows(index)
+    path = Path(windows[0].path)
+    write_video(path, moving_square(77, 40), 10.0)
+    others = [w for w in windows if w.path != str(path)]
+    frames, failed = Decoder(CLIP).decode([windows[0], others[0]])
+    assert failed == {0: "has changed since it was ingested"}
+    assert frames[1].any()
+    path.unlink()
+    assert "vanished" in Decoder(CLIP).decode([windows[0]])[1][0]
+
+
+def test_files_are_closed_beyond_the_limit(index: ClipIndex) -> None:
+    decoder = Decoder(CLIP, open_files=1)
+    first, second = (next(w for w in all_windows(index) if w.path == p) for p in sorted({w.path for w in all_windows(index)}))
+    once = decoder.decode([first])[0]
+    decoder.decode([second])
+    assert np.array_equal(decoder.decode([first])[0], once)
+    decoder.close()
+
+
+def test_rotated_video_is_shown_upright(tmp_path: Path) -> None:
+    upright = moving_square(2, 30, 96, 72)
+    write_video(tmp_path / "plain.mp4", np.rot90(upright, 1, axes=(1, 2)).copy(), 10.0)
+    (tmp_path / "v").mkdir()
+    with av.open(str(tmp_path / "plain.mp4")) as source, av.open(str(tmp_path / "v" / "turned.mp4"), "w") as sink:
+        stream = sink.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                sink.mux(packet)
+    data = bytearray((tmp_path / "v" / "turned.mp4").read_bytes())
+    # the track header's matrix: identity becomes a quarter turn
+    one, zero, minus = b"\x00\x01\x00\x00", b"\x00\x00\x00\x00", b"\xff\xff\x00\x00"
+    identity = one + zero * 3 + one
+    place = data.index(identity, data.index(b"tkhd"))
+    data[place : place + 20] = zero + one + zero + minus + zero
+    (tmp_path / "v" / "turned.mp4").write_bytes(bytes(data))
+    clip = ClipSpec(frames=6, context=2, fps=10, height=48, width=36)
+    found = [Recording(key="turned", path=str(tmp_path / "v" / "turned.mp4"), split="train")]
+    index = ingest(found, domain="d", clip=clip, held_out=0.3, seed=0, out=tmp_path / "index")
+    window = index.window("train", 0)
+    assert window.source_size == (72, 96)
+    frames, failed = Decoder(clip).decode([window])
+    assert not failed
+    import cv2
+
+    expected = np.stack([cv2.resize(upright[n], (36, 48), interpolation=cv2.INTER_AREA) for n in window.frames])
+    assert frames_differ(frames[0], expected) < 8
+    assert frames_differ(frames[0], expected[:, ::-1, ::-1]) > 15

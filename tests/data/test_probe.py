@@ -1,0 +1,203 @@
+"""Looking at files: true frame counts, times, cuts, and which reader is right."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from tests.footage import moving_square
+
+from drivereplay.data.probe import Probe, cuts, difference_hash, digest, probe
+from drivereplay.data.video import write_video
+from drivereplay.domains.recording import Recording
+from drivereplay.errors import DataError
+
+
+def look(path: Path) -> Probe:
+    return probe(Recording(key=path.name, path=str(path)))
+
+
+def written(path: Path, frames: np.ndarray, times: list[int], *, rate: int = 10, codec: str = "libx264", **extra: str) -> None:
+    """A file whose frames are shown at `times`, in tenths of a second."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, options={"g": "5", **extra})
+        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 10)
+        for picture, time in zip(frames, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def test_a_plain_file(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", moving_square(0, 30), 10.0)
+    found = look(tmp_path / "a.mp4")
+    assert (found.timeline.frames, found.width, found.height, found.reader) == (30, 96, 72, "decord")
+    assert found.timeline.interval_s == pytest.approx(0.1)
+    assert (found.codec, found.gop) == ("h264", 12)
+    assert found.digest == digest(tmp_path / "a.mp4")
+    assert len(found.look) == 3
+
+
+def test_variable_frame_rate(tmp_path: Path) -> None:
+    times = [0, 1, 2, 5, 6, 10, 11, 12, 20, 21]
+    written(tmp_path / "vfr.mkv", moving_square(0, 10), times)
+    found = look(tmp_path / "vfr.mkv")
+    assert found.timeline.times_s is not None
+    assert found.timeline.times_s.tolist() == pytest.approx([t / 10 for t in times])
+
+
+def test_a_cut_is_found_and_motion_is_not_one(tmp_path: Path) -> None:
+    video = np.concatenate([moving_square(0, 20), 255 - moving_square(7, 20)])
+    write_video(tmp_path / "cut.mp4", video, 10.0)
+    assert look(tmp_path / "cut.mp4").timeline.starts == (0, 20)
+    write_video(tmp_path / "none.mp4", moving_square(0, 40), 10.0)
+    assert look(tmp_path / "none.mp4").timeline.starts == (0,)
+    assert cuts(np.full(30, 60.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("zero.mp4", b"", "empty"),
+        ("text.mp4", b"this is a text file, whatever its name says\n" * 40, "cannot be decoded"),
+        ("noise.mp4", np.random.default_rng(0).bytes(5000), "cannot be decoded"),
+    ],
+)
+def test_files_that_are_no_video(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=reason):
+        look(tmp_path / name)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such file"):
+        look(tmp_path / "gone.mp4")
+
+
+def test_audio_only(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(DataError, match="audio only"):
+        look(path)
+
+
+def test_one_frame(tmp_path: Path) -> None:
+    write_video(tmp_path / "one.mp4", moving_square(0, 1), 10.0)
+    with pytest.raises(DataError, match=r"1 frame\(s\)"):
+        look(tmp_path / "one.mp4")
+
+
+def test_a_truncated_file_without_its_index(tmp_path: Path) -> None:
+    write_video(tmp_path / "whole.mp4", moving_square(0, 60), 10.0)
+    data = (tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "half.mp4").write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match="cannot be decoded"):
+        look(tmp_path / "half.mp4")
+
+
+def test_damage_in_the_middle_is_cut_out(tmp_path: Path) -> None:
+    frames = moving_square(3, 60)
+    write_video(tmp_path / "a.mp4", frames, 10.0)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        packets = [(p.pos, p.size, p.is_keyframe) for p in container.demux(video=0) if p.size]
+    data = bytearray((tmp_path / "a.mp4").read_bytes())
+    # the second key frame and what follows it, up to the third
+    keys = [n for n, packet in enumerate(packets) if packet[2]]
+    for position, size, _ in packets[keys[1] : keys[2]]:
+        data[position + 4 : position + size] = bytes(size - 4)
+    (tmp_path / "a.mp4").write_bytes(bytes(data))
+    found = look(tmp_path / "a.mp4")
+    assert found.timeline.frames < 60
+    assert found.reader != "decord"
+    assert "damaged" in found.notes[0]
+    assert len(found.timeline.starts) >= 2
+    # whatever is left before and after lies in stretches that the damage divides
+    spans = found.timeline.stretches()
+    assert any(last <= 12 for _, last in spans) or spans[0][1] <= keys[1] + 1
+
+
+def test_vp9_and_odd_sizes_are_read(tmp_path: Path) -> None:
+    written(tmp_path / "a.webm", moving_square(0, 20), list(range(20)), codec="libvpx-vp9", deadline="realtime")
+    found = look(tmp_path / "a.webm")
+    assert (found.codec, found.timeline.frames) == ("vp9", 20)
+    write_video(tmp_path / "odd.mp4", moving_square(0, 12)[:, :71, :95], 10.0)
+    assert look(tmp_path / "odd.mp4").timeline.frames == 12
+
+
+def test_ten_bits(tmp_path: Path) -> None:
+    path = tmp_path / "ten.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 72, "yuv420p10le"
+        for picture in moving_square(0, 12):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p10le")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    found = look(path)
+    assert (found.pixel_format, found.timeline.frames) == ("yuv420p10le", 12)
+
+
+def test_the_best_of_several_streams(tmp_path: Path) -> None:
+    path = tmp_path / "two.mp4"
+    with av.open(str(path), "w") as container:
+        streams = []
+        for width, height in ((48, 32), (96, 64)):
+            stream = container.add_stream("libx264", rate=10)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            streams.append(stream)
+        for number in range(20):
+            for stream in streams:
+                picture = np.full((stream.height, stream.width, 3), number * 10, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    found = look(path)
+    assert (found.width, found.height) == (96, 64)
+
+
+def test_hashes_of_like_pictures_are_alike() -> None:
+    picture = moving_square(0, 1, 18 * 8, 32 * 8)[0][::8, ::8]
+    brighter = np.clip(picture.astype(int) + 12, 0, 255).astype(np.uint8)
+    other = moving_square(5, 1, 18 * 8, 32 * 8)[0][::8, ::8]
+    base = int(difference_hash(picture))
+    assert (base ^ int(difference_hash(brighter))).bit_count() <= 4
+    assert (base ^ int(difference_hash(other))).bit_count() > 12
+
+
+def test_decord_and_pyav_disagree(shared_data: Path) -> None:
+    """box.mp4: an edit list discards one of 456 packets, so 455 pictures are shown, and PyAV is right.
+
+    torchcodec_nasa_13013.mp4: two video streams; PyAV's first one has 325 frames, the best one, which players and
+    decord show, has 390, and decord is right.
+    """
+    box = look(shared_data / "replay" / "objects" / "box.mp4")
+    assert (box.timeline.frames, box.reader == "decord") == (455, False)
+    with av.open(str(shared_data / "replay" / "objects" / "box.mp4")) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    assert (len(packets), sum(packet.is_discard for packet in packets)) == (456, 1)
+    nasa = look(shared_data / "replay" / "classic" / "torchcodec_nasa_13013.mp4")
+    assert (nasa.timeline.frames, nasa.width, nasa.height) == (390, 480, 270)
+
+
+def test_decord_shifts_frames_of_megamind(shared_data: Path) -> None:
+    # times before the first key frame are missing, and decord's seeks come down one frame off
+    found = look(shared_data / "replay" / "classic" / "Megamind.avi")
+    assert found.timeline.frames == 270
+    assert found.reader != "decord"
+    assert "another picture" in " ".join(found.notes)
+
+
+def test_memory_buffers_are_no_files() -> None:
+    with pytest.raises(DataError):
+        probe(Recording(key="x", path=str(io.BytesIO())))

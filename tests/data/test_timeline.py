@@ -1,0 +1,73 @@
+"""Which source frames make up a clip of a fixed rate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivereplay.data.timeline import Timeline
+
+
+def regular(frames: int, fps: float, starts: tuple[int, ...] = (0,)) -> Timeline:
+    return Timeline.of(5.0 + np.arange(frames) / fps, starts)
+
+
+def test_constant_rate_keeps_no_times() -> None:
+    line = regular(100, 30)
+    assert line.times_s is None
+    assert line.interval_s == pytest.approx(1 / 30)
+    # mkv rounds to milliseconds
+    assert Timeline.of(np.round(np.arange(100) / 30, 3)).times_s is None
+
+
+def test_variable_rate_keeps_them() -> None:
+    line = Timeline.of(np.array([0.0, 0.1, 0.5, 0.6]))
+    assert line.times_s is not None
+    assert line.nearest(np.array([0.0, 0.29, 0.31, 0.55, 9.0]), 0, 4).tolist() == [0, 1, 2, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("source_fps", "clip_fps", "expected"),
+    [(8, 8, [0, 1, 2, 3]), (30, 10, [0, 3, 6, 9]), (10, 30, [0, 0, 1, 1]), (25, 8, [0, 3, 6, 9]), (24, 8, [0, 3, 6, 9])],
+)
+def test_resampling_takes_the_nearest_frame(source_fps: float, clip_fps: float, expected: list[int]) -> None:
+    start, frames = regular(300, source_fps).window(0, 0, 4, 2, clip_fps)
+    assert start == 0
+    assert frames.tolist() == expected
+
+
+@settings(deadline=None)
+@given(
+    frames=st.integers(2, 300), source_fps=st.floats(1, 60), clip_fps=st.floats(1, 60),
+    length=st.integers(2, 20), stride=st.integers(1, 20),
+)  # fmt: skip
+def test_windows_lie_inside_and_no_further_one_fits(
+    frames: int, source_fps: float, clip_fps: float, length: int, stride: int
+) -> None:
+    line = regular(frames, source_fps)
+    (count,) = line.windows(length, stride, clip_fps)
+    half = line.interval_s / 2
+    for n in {0, count - 1} if count else set():
+        start, numbers = line.window(0, n, length, stride, clip_fps)
+        assert 0 <= numbers.min() and numbers.max() < frames
+        moments = start + np.arange(length) / clip_fps
+        assert np.abs(line.time_s(numbers) - moments).max() <= half + 1e-5
+    beyond = count * stride / clip_fps + (length - 1) / clip_fps
+    assert beyond > (frames - 1) / source_fps + half - 1e-5
+
+
+def test_exact_length_gives_one_window() -> None:
+    assert regular(8, 8).windows(8, 4, 8) == [1]
+    assert regular(7, 8).windows(8, 4, 8) == [0]
+
+
+def test_windows_do_not_cross_cuts() -> None:
+    line = regular(40, 8, (0, 10, 25))
+    assert line.windows(8, 4, 8) == [1, 2, 2]
+    for stretch, (first, last) in enumerate(line.stretches()):
+        for n in range(line.windows(8, 4, 8)[stretch]):
+            start, numbers = line.window(stretch, n, 8, 4, 8)
+            assert first <= numbers.min() and numbers.max() < last
+            assert start == pytest.approx(first / 8 + n * 0.5)
