@@ -203,6 +203,11 @@ def _emit(writer: Any, event: event_pb2.Event) -> None:
             f"cannot write summaries with a {type(writer).__name__}: give a torch or tensorboardX SummaryWriter, "
             "a tensorboard.summary.Writer or an EventFileWriter"
         )
+    if type(target).__module__.startswith("tensorboardX."):
+        from tensorboardX.proto import event_pb2 as tensorboardx_pb2
+
+        # it takes only events of its own copy of the schema; fields that the copy lacks are kept as they are
+        event = tensorboardx_pb2.Event.FromString(event.SerializeToString())
     target.add_event(event)
 
 
