@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from tests.clusters import local_cluster, reach
+from tests.s3 import s3_server
 
-__all__ = ["local_cluster", "reach"]
+__all__ = ["local_cluster", "reach", "s3_server"]
 
 # before anything imports them: every worker process of Ray would otherwise start a thread per core
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

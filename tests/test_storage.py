@@ -8,66 +8,16 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.fs as pafs
 import pytest
+from tests.s3 import S3Server
 
 from drivereplay import storage as storage_module
 from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.storage import Storage, is_away, patiently
-
-Fault = Callable[[dict[str, Any]], bytes | None]
-
-
-@dataclass
-class S3Server:
-    """moto behind a layer that can answer in its place."""
-
-    port: int
-    fault: Fault | None = None
-    met: int = 0
-
-    def uri(self, path: str) -> str:
-        options = "scheme=http&region=us-east-1&allow_bucket_creation=true"
-        return f"s3://runs/{path}?endpoint_override=127.0.0.1:{self.port}&{options}"
-
-
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[S3Server]:
-    from moto.server import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import WSGIRequestHandler, make_server
-
-    backend = DomainDispatcherApplication(create_backend_app)
-    state = S3Server(port=0)
-
-    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        status = state.fault(environ) if state.fault else None
-        if status is not None:
-            state.met += 1
-            start_response(status.decode(), [("Content-Type", "application/xml")])
-            return [b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>later</Message></Error>"]
-        return backend(environ, start_response)
-
-    class Quiet(WSGIRequestHandler):
-        def log(self, *arguments: Any) -> None:
-            """No access log in the tests' output."""
-
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
-    state.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "test-key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        pafs.FileSystem.from_uri(state.uri(""))[0].create_dir("runs")
-        yield state
-    server.shutdown()
-    thread.join()
 
 
 @pytest.fixture(params=["local", "s3"])

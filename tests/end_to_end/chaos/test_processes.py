@@ -1,0 +1,72 @@
+"""Processes of a sweep are killed in the middle of it; its front comes out the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from tests.end_to_end.chaos.conftest import Run
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
+
+TRIAL = "ray::ImplicitFunc"
+
+
+def _kill(pids: list[int]) -> None:
+    assert pids, "there was nothing to kill"
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_trials_process(run: Run, undisturbed: Run) -> None:
+    run.start()
+    run.in_the_middle_of("replay-only")
+    _kill([process.pid for process in run.family(TRIAL)])
+    run.finish()
+    run.equals(undisturbed)
+
+
+def test_the_workers_that_decode(run: Run, undisturbed: Run) -> None:
+    run.start()
+    run.in_the_middle_of("naive")
+    trials = {process.pid for process in run.family(TRIAL)}
+    _kill([process.pid for process in run.family("ray::") if process.pid not in trials])
+    run.finish()
+    run.equals(undisturbed)
+
+
+def test_the_driver(run: Run, undisturbed: Run) -> None:
+    """With it goes its local cluster; what had finished is not done again."""
+    run.start()
+    run.in_the_middle_of("replay-only")
+    done = run.directory / "trials" / "naive" / "candidates.json"
+    before = done.stat().st_mtime_ns
+    run.end()
+    run.finish("--resume")
+    run.equals(undisturbed)
+    assert done.stat().st_mtime_ns == before
+
+
+def test_the_raylet(run: Run, undisturbed: Run) -> None:
+    """The heart of the local cluster; the driver has to end, not to hang."""
+    run.start()
+    run.in_the_middle_of("replay-only")
+    raylets = [process for process in run.family() if process.name() == "raylet"]
+    _kill([process.pid for process in raylets])
+    assert run.wait() != 0
+    run.end()
+    run.finish("--resume")
+    run.equals(undisturbed)
+
+
+def test_the_driver_asked_to_stop(run: Run, undisturbed: Run) -> None:
+    """Ctrl-C: a line that says how to go on, and exit code 130."""
+    run.start()
+    run.in_the_middle_of("naive")
+    assert run.process is not None
+    os.kill(run.process.pid, signal.SIGINT)
+    assert run.wait() in (1, 130)
+    assert "--resume" in run.log.read_text()
+    run.finish("--resume")
+    run.equals(undisturbed)
