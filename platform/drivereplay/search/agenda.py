@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 from drivereplay.search.space import FREQUENCY, WEIGHTS, Space, value_of
 from drivereplay.search.suggestions import Suggestions
@@ -23,12 +23,27 @@ class Ended:
         device_hours: What it cost.
         worse_by: Violations of the constraints.
         parameters: Its setting.
+        curve: (share of the whole run, objectives ...) of each evaluated checkpoint.
+        stopped: The scheduler ended it early.
     """
 
     values: tuple[float, ...] | None
     device_hours: float = 0.0
     worse_by: tuple[float, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    curve: tuple[tuple[float, ...], ...] = ()
+    stopped: bool = False
+
+
+class Halved(Protocol):
+    """What the agenda asks of `drivereplay.search.scheduler.Halving`."""
+
+    def rescued(self, stopped: Container[str]) -> str | None:
+        """One of the stopped trials that is to be taken up again."""
+
+
+Round = Callable[[Sequence[TrialRequest]], Sequence[TrialRequest]]
+"""The trials that follow once all given ones have ended; none when there is nothing left to settle."""
 
 
 def lag_of(concurrent: int) -> int:
@@ -54,6 +69,9 @@ class Agenda:
         concurrent: Trials at a time.
         lag: See `lag_of`; a resumed sweep keeps the one it began with.
         ended: Trials that ended under an earlier driver.
+        warm: Called before the first suggestion is made; tells the study what an earlier sweep has found.
+        halving: Stops trials early and may take them up again.
+        follow: Replicates, asked for when everything else has ended.
     """
 
     def __init__(
@@ -65,6 +83,9 @@ class Agenda:
         concurrent: int,
         lag: int,
         ended: Mapping[str, Ended],
+        warm: Callable[[Suggestions], None] | None = None,
+        halving: Halved | None = None,
+        follow: Round | None = None,
     ) -> None:
         self._spec = spec
         self._space = space
@@ -76,6 +97,12 @@ class Agenda:
         self._live: set[str] = set()
         self._told = 0
         self._anchors = anchor_requests(spec, space)
+        self._warm = warm
+        self._halving = halving
+        self._follow = follow
+        self._again: dict[str, int] = {}
+        self._waiting: list[TrialRequest] = []
+        self._done = False
 
     @property
     def total(self) -> int:
@@ -90,20 +117,34 @@ class Agenda:
     @property
     def complete(self) -> bool:
         """Whether every trial has been asked for and has ended."""
-        return (len(self._requests) >= self.total or self._spent) and not self._live
+        return self._done and not self._live
 
     def next(self) -> Next:
         """The next trial, `wait` until another one has ended, or `finished`."""
-        while len(self._requests) < self.total and not self._spent:
+        if self._waiting:
+            # of a round of replicates, all of which count as live
+            running = len(self._live) - len(self._waiting)
+            return self._waiting.pop(0) if running < self._concurrent else "wait"
+        while True:
             if len(self._live) >= self._concurrent:
                 return "wait"
             number = len(self._requests)
+            if self._spent:
+                break
+            again = self._rescued()
+            if again is not None:
+                return again
             if number < len(self._anchors):
                 request = self._anchors[number]
-            else:
+            elif number < self.total:
                 if not self._tell(number - self._lag + 1):
                     return "wait"
+                if self._warm is not None:
+                    self._warm(self._suggestions)
+                    self._warm = None
                 request = self._suggested(number)
+            else:
+                break
             self._requests.append(request)
             if request.trial not in self._ended:
                 self._live.add(request.trial)
@@ -111,12 +152,32 @@ class Agenda:
         if self._live:
             return "wait"
         self._tell(len(self._requests))
+        return self._following()
+
+    def _following(self) -> Next:
+        """Replicates, a round at a time."""
+        while self._follow is not None and not self._spent:
+            asked = {request.trial for request in self._requests}
+            following = [r for r in self._follow(self._requests) if r.trial not in asked]
+            if not following:
+                break
+            for request in following:
+                self._requests.append(request)
+                if request.trial not in self._ended:
+                    self._live.add(request.trial)
+                    self._waiting.append(request)
+            if self._waiting:
+                return self._waiting.pop(0)
+        self._done = True
         return "finished"
 
     def end(self, trial: str, ended: Ended) -> None:
         """A trial has ended."""
         self._ended[trial] = ended
         self._live.discard(trial)
+        if self._again.get(trial) and ended.values is not None:
+            # the study has it as pruned; what it came to in the end is told beside that
+            self._suggestions.tell(f"{trial}-again", ended.values, ended.parameters, ended.worse_by, ended.curve)
 
     @property
     def _spent(self) -> bool:
@@ -129,8 +190,20 @@ class Agenda:
         if name in self._ended and not self._suggestions.suggested(name):
             # it ran under another space, or its journal is gone: the study learns of it as of an anchor
             return TrialRequest(name, "trial", self._spec.seed, self._ended[name].parameters, name)
-        trial = self._suggestions.trial(index, name)
-        return TrialRequest(name, "trial", self._spec.seed, self._space.suggest(trial), name)
+        return TrialRequest(name, "trial", self._spec.seed, self._suggestions.suggest(index, name), name)
+
+    def _rescued(self) -> TrialRequest | None:
+        """A trial that was stopped and belongs to the best of its rung by now."""
+        if self._halving is None:
+            return None
+        asked = {request.trial for request in self._requests}
+        name = self._halving.rescued({n for n, ended in self._ended.items() if ended.stopped and n in asked})
+        if name is None:
+            return None
+        self._again[name] = self._again.get(name, 0) + 1
+        del self._ended[name]
+        self._live.add(name)
+        return replace(next(r for r in self._requests if r.trial == name), again=True)
 
     def _tell(self, count: int) -> bool:
         """Tell the first `count` results in order; False if one of them has not ended."""
@@ -139,8 +212,8 @@ class Agenda:
             return False
         for request in waiting:
             ended = self._ended[request.trial]
-            if request.kind != "base":  # which is no point of the space: nothing was trained
-                self._suggestions.tell(request.trial, ended.values, request.parameters, ended.worse_by)
+            if request.kind not in ("base", "replicate"):  # no points of the space: nothing trained, or nothing new
+                self._suggestions.tell(request.trial, ended.values, request.parameters, ended.worse_by, ended.curve)
             self._told += 1
         return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from drivereplay.errors import DriveReplayError, ProtocolError, SpecError
 from drivereplay.search.candidates import Candidate, CandidateTable
+from drivereplay.search.constraints import Limit, feasible
+from drivereplay.search.seeds import pooled, probability_non_dominated
 from drivereplay.storage import Storage
 
 FILE = "front.json"
@@ -53,6 +55,9 @@ class Front:
         hypervolume: In the product of the objectives' units; None without a reference point.
         knee: The knee by `KNEE_RULE`; None for an empty front.
         recommendation: The recommended setting in words; empty for an empty front.
+        seeds: Number of seeds behind each of `front`.
+        limits: Constraints that candidates had to keep.
+        directory: Of the sweep, where it was read from one.
     """
 
     candidates: tuple[Candidate, ...]
@@ -65,6 +70,17 @@ class Front:
     hypervolume: float | None
     knee: Candidate | None
     recommendation: str = ""
+    seeds: tuple[int, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    directory: Storage | None = None
+
+    def probabilities(self) -> tuple[float, ...]:
+        """P(non-dominated) of each of `front`: share of bootstrap draws in which nothing dominates it."""
+        names = {candidate.name for candidate in self.front}
+        others = [s.candidate for s in pooled(eligible(self.candidates, self.objectives))]
+        rivals = [*self.front, *(c for c in feasible(others, self.limits) if c.name not in names)]
+        chance = probability_non_dominated(rivals, self.objectives, signs(self.directions))
+        return tuple(float(p) for p in chance[: len(self.front)])
 
     @property
     def counts(self) -> dict[str, int]:
@@ -75,7 +91,10 @@ class Front:
         return counts
 
     def history(self) -> list[tuple[str, float]]:
-        """(name, hypervolume once it was there) for each finished candidate in order; empty without a reference."""
+        """(name, hypervolume once it was there) for each finished candidate in order, each seed for itself.
+
+        Empty without a reference point.
+        """
         history: list[tuple[str, float]] = []
         if not self.reference:
             return history
@@ -93,7 +112,7 @@ class Front:
             whole: With all candidates and the history of the hypervolume, as `drivereplay front --json` shows it;
                 `front.json` holds neither, because the first are in `candidates.parquet`.
         """
-        data = {
+        data: dict[str, Any] = {
             "version": 1,
             "objectives": list(self.objectives),
             "directions": list(self.directions),
@@ -105,11 +124,16 @@ class Front:
             "recommendation": self.recommendation,
             "protocol": self.front[0].protocol if self.front else None,
             "counts": self.counts,
-            "front": [_shown(candidate) for candidate in self.front],
+            "front": [
+                {**_shown(candidate), "seeds": seeds} for candidate, seeds in zip(self.front, self.seeds, strict=True)
+            ],
+            "constraints": [limit.to_json() for limit in self.limits],
         }
         if whole:
             data["candidates"] = [_shown(candidate) for candidate in self.candidates]
             data["history"] = [list(item) for item in self.history()]
+            for shown, probability in zip(data["front"], self.probabilities(), strict=True):
+                shown["probability_non_dominated"] = probability
         return data
 
     def save(self, storage: Storage) -> None:
@@ -126,6 +150,7 @@ def front_of(
     objectives: Sequence[str],
     directions: Sequence[str],
     reference: Reference | None = None,
+    limits: Sequence[Limit] = (),
 ) -> Front:
     """The front of what has finished with finite objectives; everything else is only carried along.
 
@@ -134,12 +159,18 @@ def front_of(
         objectives: Metric names.
         directions: `min` or `max` of each.
         reference: Reference point of the hypervolume.
+        limits: Constraints; who violates one is not on the front.
+
+    A setting with several seeds is one candidate, with the mean over its seeds (see `drivereplay.search.seeds`): a
+    lucky seed alone does not make a front.
 
     Raises:
         ProtocolError: Finished candidates come from different protocols.
     """
-    finished = eligible(candidates, objectives)
-    one_protocol(finished)
+    allowed = eligible(feasible(candidates, limits) if limits else candidates, objectives)
+    one_protocol(allowed)
+    settings = {setting.candidate.name: setting for setting in pooled(allowed)}
+    finished = [setting.candidate for setting in settings.values()]
     values = np.array([c.values(objectives) for c in finished]).reshape(len(finished), len(objectives))
     costs = values * signs(directions)
     kept = np.flatnonzero(non_dominated(costs))
@@ -157,6 +188,8 @@ def front_of(
         hypervolume=None if reference is None else hypervolume(points, reference.point, directions),
         knee=None if knee is None else best[knee],
         recommendation="" if knee is None else _recommended(finished, best[knee], objectives, directions),
+        seeds=tuple(settings[candidate.name].seeds for candidate in best),
+        limits=tuple(limits),
     )
 
 
@@ -291,7 +324,10 @@ def load_front(directory: str | Path | Storage) -> Front:
             "Give the directory of a sweep: <storage>/<name> of its experiment file.",
         )
     data = read_front_file(storage)
-    return front_of(CandidateTable.read(storage), data["objectives"], data["directions"], stored_reference(data))
+    limits = [Limit(**limit) for limit in data.get("constraints", ())]
+    candidates = CandidateTable.read(storage)
+    found = front_of(candidates, data["objectives"], data["directions"], stored_reference(data), limits)
+    return replace(found, directory=storage)
 
 
 def stored_reference(data: Mapping[str, Any]) -> Reference | None:

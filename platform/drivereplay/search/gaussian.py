@@ -16,7 +16,7 @@ _LOW, _HIGH = np.log([1e-3, 1e-2, 0.05, 1e-4]), np.log([10.0, 10.0, 20.0, 1.0])
 
 @dataclass(frozen=True)
 class GaussianProcess:
-    """Posterior of k(x, x') = a²·x·x' + b²·exp(−‖x−x'‖² / 2ℓ²) with noise s², on outputs scaled to mean 0 and deviation 1.
+    """Posterior of k(x, x') = a²·x·x' + b²·exp(−‖x−x'‖² / 2ℓ²) with noise s², on outputs of mean 0 and deviation 1.
 
     Attributes:
         inputs: (n, d).

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
@@ -24,10 +26,7 @@ def expected_improvement(means: Floats, deviations: Floats, front: Floats, refer
     n, m = front.shape
     edges = [np.concatenate([[-np.inf], np.unique(front[:, j]), [reference[j]]]) for j in range(m - 1)]
     total = np.zeros(len(means))
-    if m == 2:
-        corners = [(i,) for i in range(len(edges[0]) - 1)]
-    else:
-        corners = [(i, j) for i in range(len(edges[0]) - 1) for j in range(len(edges[1]) - 1)]
+    corners = list(itertools.product(*[range(len(edge) - 1) for edge in edges]))
     steps = [np.diff(_psi(edge[None, :], means[:, [j]], deviations[:, [j]]), axis=1) for j, edge in enumerate(edges)]
     heights = np.empty(len(corners))
     for number, corner in enumerate(corners):

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from optuna.storages.journal import BaseJournalBackend
+from optuna.storages.journal._storage import JournalOperation
+from optuna.trial import TrialState
 
 from drivereplay.errors import DriveReplayError
 from drivereplay.storage import Storage
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from optuna.storages import JournalStorage
 
 FILE = "study.journal"
+ASKED = "asked"
+"""User attribute of a trial whose parameters have all been suggested: the last record of a suggestion."""
 
 
 class Journal(BaseJournalBackend):
@@ -34,8 +38,6 @@ class Journal(BaseJournalBackend):
         self._storage = storage
         content = storage.read(FILE) if storage.exists(FILE) else b""
         whole = content[: content.rfind(b"\n") + 1]
-        self.dropped = len(content) - len(whole)
-        """Bytes of a cut last line that were dropped."""
         try:
             self._logs: list[dict[str, Any]] = [json.loads(line) for line in whole.splitlines()]
         except ValueError as error:
@@ -43,6 +45,9 @@ class Journal(BaseJournalBackend):
                 f"{storage.uri}/{FILE} is damaged in the middle: {error}.",
                 "Move it away and resume: the candidates are kept, and the sampler starts from them.",
             ) from error
+        self._logs, whole = _whole_suggestions(self._logs, whole)
+        self.dropped = len(content) - len(whole)
+        """Bytes at the end that were cut or belonged to a suggestion that was not whole."""
         self._text = bytearray(whole)
         self._file: BinaryIO | None = None
         local = storage.local
@@ -86,3 +91,13 @@ class Journal(BaseJournalBackend):
         from optuna.storages import JournalStorage
 
         return JournalStorage(self)
+
+
+def _whole_suggestions(logs: list[dict[str, Any]], content: bytes) -> tuple[list[dict[str, Any]], bytes]:
+    """Without the records of a last suggestion that a kill has interrupted."""
+    begun = max((n for n, log in enumerate(logs) if log["op_code"] == JournalOperation.CREATE_TRIAL), default=None)
+    if begun is None or logs[begun].get("state") != TrialState.RUNNING:
+        return logs, content
+    if any(ASKED in log.get("user_attr", {}) for log in logs[begun:]):
+        return logs, content
+    return logs[:begun], b"".join(content.splitlines(keepends=True)[:begun])

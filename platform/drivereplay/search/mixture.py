@@ -20,6 +20,10 @@ from drivereplay.search.space import Space
 
 Floats = NDArray[np.float64]
 MOST_FITTED = 200
+VIOLATIONS = "violations"
+"""User attribute of an Optuna trial: violations of the constraints, above 0 where violated."""
+CURVE = "curve"
+"""User attribute of an Optuna trial: [share of the whole run, objectives ...] of each evaluated checkpoint."""
 
 
 class MixtureSampler(BaseSampler):
@@ -53,13 +57,19 @@ class MixtureSampler(BaseSampler):
     ) -> dict[str, Any]:
         """The best of the pool."""
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
-        done = [t for t in others if t.state == TrialState.COMPLETE]
-        if len(done) < max(self._startup, 3):
+        done = [t for t in others if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        complete = [t for t in done if t.state == TrialState.COMPLETE]
+        if len(done) < self._startup or len(complete) < 3:
             return self._pool.encode(self._pool.first(len(others)))
-        pending = [self._space.values_of(t.params) for t in others if t.state == TrialState.RUNNING and t.params]
         sign = np.array([1.0 if way == StudyDirection.MINIMIZE else -1.0 for way in study.directions])
-        costs = np.array([t.values for t in done]) * sign
-        return self._pool.encode(self._best([self._space.values_of(t.params) for t in done], costs, pending))
+        seen = _Seen(len(complete) < len(done))
+        for t in done:
+            seen.add(self._pool.features(self._space.values_of(t.params)), t, sign)
+        allowed = [t for t in complete if all(v <= 0 for v in t.user_attrs.get(VIOLATIONS, ()))] or complete
+        settings = [self._space.values_of(t.params) for t in allowed]
+        costs = np.array([t.values for t in allowed]) * sign
+        pending = [self._space.values_of(t.params) for t in others if t.state == TrialState.RUNNING and t.params]
+        return self._pool.encode(self._best(seen, settings, costs, pending))
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -68,28 +78,39 @@ class MixtureSampler(BaseSampler):
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def _best(
-        self, settings: Sequence[Mapping[str, Any]], costs: Floats, pending: Sequence[Mapping[str, Any]]
+        self,
+        seen: _Seen,
+        settings: Sequence[Mapping[str, Any]],
+        costs: Floats,
+        pending: Sequence[Mapping[str, Any]],
     ) -> dict[str, Any]:
-        inputs = np.array([self._pool.features(s) for s in settings])
-        kept = _representative(costs)
-        models = [GaussianProcess.fit(inputs[kept], costs[kept, j]) for j in range(costs.shape[1])]
+        """The setting with the largest expected improvement over the front of `costs` (n, m) of `settings`."""
+        inputs, outputs = seen.arrays()
+        worst, span = outputs.max(axis=0), np.ptp(outputs, axis=0)
+        kept = _representative(outputs)
+        inputs, outputs = inputs[kept], outputs[kept]
+        models = [GaussianProcess.fit(inputs, outputs[:, j]) for j in range(costs.shape[1])]
+
+        def whole(some: Sequence[Mapping[str, Any]]) -> Floats:
+            return np.array([seen.whole(self._pool.features(s)) for s in some])
+
         if len(pending):
             # a running trial is believed to come out as predicted, so that its neighbourhood is not proposed again
-            waiting = np.array([self._pool.features(s) for s in pending])
+            waiting = whole(pending)
             believed = np.column_stack([model.predict(waiting)[0] for model in models])
-            extended = np.vstack([inputs[kept], waiting])
+            extended = np.vstack([inputs, waiting])
             models = [
-                GaussianProcess.given(extended, np.concatenate([costs[kept, j], believed[:, j]]), model.theta)
+                GaussianProcess.given(extended, np.concatenate([outputs[:, j], believed[:, j]]), model.theta)
                 for j, model in enumerate(models)
             ]
             costs = np.vstack([costs, believed])
             settings = [*settings, *pending]
         front = _non_dominated(costs)
-        reference = costs.max(axis=0) + 0.1 * np.ptp(costs, axis=0) + 1e-9
+        reference = worst + 0.1 * span + 1e-9
         best = [settings[i] for i in front]
 
         def gain(candidates: Sequence[Mapping[str, Any]]) -> Floats:
-            features = np.array([self._pool.features(c) for c in candidates])
+            features = whole(candidates)
             predicted = [model.predict(features) for model in models]
             means = np.column_stack([p[0] for p in predicted])
             deviations = np.column_stack([p[1] for p in predicted])
@@ -103,6 +124,41 @@ class MixtureSampler(BaseSampler):
             candidates = [*top, *near]
             gains = gain(candidates)
         return dict(candidates[int(np.argmax(gains))])
+
+
+class _Seen:
+    """What the processes are fitted to: final figures, or whole curves where some trials were stopped early.
+
+    With curves, the share of the run behind a checkpoint is one more input, so that what is cheap to see at low steps
+    says something about the end.
+
+    Args:
+        curves: Use curves.
+    """
+
+    def __init__(self, curves: bool) -> None:
+        self._curves = curves
+        self._inputs: list[Floats] = []
+        self._outputs: list[Floats] = []
+
+    def add(self, features: Floats, trial: FrozenTrial, sign: Floats) -> None:
+        """A trial that is complete or was pruned."""
+        if not self._curves:
+            self._inputs.append(features)
+            self._outputs.append(np.array(trial.values) * sign)
+            return
+        curve = trial.user_attrs.get(CURVE) or [[1.0, *trial.values]]
+        for share, *values in curve:
+            self._inputs.append(np.append(features, share))
+            self._outputs.append(np.array(values) * sign)
+
+    def whole(self, features: Floats) -> Floats:
+        """Inputs of a whole run."""
+        return np.append(features, 1.0) if self._curves else features
+
+    def arrays(self) -> tuple[Floats, Floats]:
+        """(n, d) inputs and (n, m) costs."""
+        return np.array(self._inputs), np.array(self._outputs)
 
 
 def _non_dominated(costs: Floats) -> NDArray[np.intp]:

@@ -60,7 +60,7 @@ class Pool:
         return encoded
 
     def features(self, setting: Mapping[str, Any]) -> Floats:
-        """(d,) what a model sees: √q for the shares of the domains, [0, 1] for the rest, centred where it does not apply."""
+        """(d,) what a model sees: √q for the shares of the domains, [0, 1] for the rest."""
         features: list[float] = []
         rho = float(setting.get(FREQUENCY, self._space.fixed.get(FREQUENCY, 1.0)))
         for dimension in self._space.dimensions:
@@ -82,7 +82,9 @@ class Pool:
     def _random(self, dimension: Dimension, concentration: float) -> Any:
         if dimension.simplex is not None:
             size = dimension.simplex.size
-            return self._mix(dimension, self._rng.dirichlet(np.full(size, concentration * dimension.simplex.concentration)))
+            return self._mix(
+                dimension, self._rng.dirichlet(np.full(size, concentration * dimension.simplex.concentration))
+            )
         if dimension.kind == "choice":
             return dimension.choices[int(self._rng.integers(len(dimension.choices)))]
         return self._number(dimension, float(self._rng.random()))

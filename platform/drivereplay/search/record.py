@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 from typing import Protocol
 
 from drivereplay.errors import DataError, DriveReplayError
 from drivereplay.evaluation.report import Report
 from drivereplay.search.agenda import Ended
 from drivereplay.search.candidates import Candidate, CandidateTable, trial_candidates
+from drivereplay.search.constraints import Limit, violations_of
 from drivereplay.search.front import (
     FILE,
     Front,
@@ -54,6 +56,7 @@ class SweepRecord:
         storage: Directory of the run.
         anchors: Kinds of the anchors that will run.
         listeners: Told of each candidate.
+        limits: Constraints on metrics.
     """
 
     def __init__(
@@ -63,11 +66,13 @@ class SweepRecord:
         storage: Storage,
         anchors: Sequence[str],
         listeners: Sequence[SweepListener] = (),
+        limits: Sequence[Limit] = (),
     ) -> None:
         self._spec = spec
         self._directions = tuple(directions)
         self._storage = storage
         self._listeners = listeners
+        self._limits = tuple(limits)
         self._table = CandidateTable(storage, lazy=True)
         self._table.recover()
         one_protocol([c for c in self._table.candidates if c.status == "finished"])
@@ -84,7 +89,8 @@ class SweepRecord:
 
     def front(self) -> Front:
         """The front as it is now."""
-        return front_of(self.candidates, self._spec.search.objectives, self._directions, self.reference)
+        objectives = self._spec.search.objectives
+        return front_of(self.candidates, objectives, self._directions, self.reference, self._limits)
 
     def already_ended(self) -> dict[str, Ended]:
         """Trials that ended under an earlier driver."""
@@ -153,8 +159,21 @@ class SweepRecord:
         last = max(plain or rows, key=lambda row: row.step)
         hours = max((row.cost.get("device_hours", 0.0) for row in rows), default=0.0)
         finished = all(row.status == "finished" for row in rows)
-        values = last.values(self._spec.search.objectives) if finished else None
-        return Ended(values, hours, (), last.parameters)
+        objectives = self._spec.search.objectives
+        steps = max(self._spec.training.steps, 1)
+        sound = [row for row in plain if row.status in ("finished", "stopped")]
+        return Ended(
+            values=last.values(objectives) if finished else None,
+            device_hours=hours,
+            worse_by=tuple(v if isfinite(v) else 1e9 for v in violations_of(last, self._limits, self.candidates)),
+            parameters=last.parameters,
+            curve=tuple((row.step / steps, *row.values(objectives)) for row in sorted(sound, key=lambda r: r.step)),
+            stopped=last.status == "stopped",
+        )
+
+    def protocol(self) -> str | None:
+        """Of the finished candidates; None while there is none."""
+        return one_protocol([c for c in self.candidates if c.status == "finished"])
 
     def _fix_reference(self, *, final: bool = False) -> None:
         """Once base and naive have ended, and never again."""

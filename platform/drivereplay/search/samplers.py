@@ -13,9 +13,11 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from drivereplay.errors import SpecError
-from drivereplay.search.mixture import MixtureSampler
+from drivereplay.search.mixture import CURVE, VIOLATIONS, MixtureSampler
 from drivereplay.search.space import Space
 from drivereplay.spec import SearchSpec
+
+__all__ = ["CURVE", "VIOLATIONS", "SobolSampler", "make_sampler", "quiet_optuna", "startup_trials"]
 
 Constraints = Callable[[FrozenTrial], Sequence[float]]
 
@@ -82,7 +84,7 @@ class SobolSampler(BaseSampler):
         with warnings.catch_warnings():
             # a single point is no balanced block of 2^m, and is not meant to be
             warnings.simplefilter("ignore", UserWarning)
-            point = engine.fast_forward(number).random(1)[0]
+            point = (engine.fast_forward(number) if number else engine).random(1)[0]
         self._values = {
             name: _at(distribution, float(unit))
             for (name, distribution), unit in zip(distributions.items(), point, strict=False)

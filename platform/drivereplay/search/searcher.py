@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from drivereplay.search.agenda import Agenda
+from drivereplay.search.agenda import Agenda, Round
 from drivereplay.search.candidates import Candidate
+from drivereplay.search.halving import Halving
 from drivereplay.search.journal import Journal
 from drivereplay.search.record import SweepRecord
 from drivereplay.search.resources import TrialResources
@@ -40,6 +41,9 @@ class SweepSearch(OptunaSearch):
         record: Table and front.
         resources: Trials at a time.
         lag: See `drivereplay.search.agenda.lag_of`.
+        warm: Tells the study of an earlier sweep (see `Agenda`).
+        halving: Early stopping.
+        follow: Replicates (see `Agenda`).
     """
 
     def __init__(
@@ -51,6 +55,10 @@ class SweepSearch(OptunaSearch):
         record: SweepRecord,
         resources: TrialResources,
         lag: int,
+        *,
+        warm: Callable[[Suggestions], None] | None = None,
+        halving: Halving | None = None,
+        follow: Round | None = None,
     ) -> None:
         quiet_optuna()
         storage = journal.storage()
@@ -64,7 +72,15 @@ class SweepSearch(OptunaSearch):
         )
         suggestions = Suggestions(self._ot_study, space, spec, journal)
         self.agenda = Agenda(
-            spec, space, suggestions, concurrent=resources.concurrent, lag=lag, ended=record.already_ended()
+            spec,
+            space,
+            suggestions,
+            concurrent=resources.concurrent,
+            lag=lag,
+            ended=record.already_ended(),
+            warm=warm,
+            halving=halving,
+            follow=follow,
         )
         self._record = record
         self._requests: dict[str, TrialRequest] = {}
@@ -97,6 +113,7 @@ class SweepSearch(OptunaSearch):
         if result is not None:
             self._take(result)
         stopped = request.trial in self._stopped
+        self._stopped.discard(request.trial)
         lost = "its process died and could not be restarted" if error else ""
         ended = self._record.trial_ended(request, stopped=stopped, lost=lost)
         self.agenda.end(request.trial, ended)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from drivereplay.errors import SpecError
-from drivereplay.search.samplers import make_sampler
+from drivereplay.search.journal import ASKED, Journal
+from drivereplay.search.samplers import CURVE, VIOLATIONS, make_sampler
 from drivereplay.search.space import Space
 from drivereplay.spec import Spec
 
-if TYPE_CHECKING:
-    from drivereplay.search.journal import Journal
-
 _TRIAL = "trial"
-_VIOLATIONS = "violations"
 
 
 def study_name(spec: Spec, directions: Sequence[str]) -> str:
@@ -64,12 +61,24 @@ class Suggestions:
                 if trial.state.is_finished():
                     self._told.add(name)
 
-    def trial(self, number: int, name: str) -> Trial:
-        """The Optuna trial of a name: a new one, or the one that an earlier driver had begun.
+    def suggest(self, number: int, name: str) -> dict[str, Any]:
+        """The setting of a trial: a new suggestion, or the one that an earlier driver had made.
 
         Args:
             number: Of the suggestion; seeds its sampler.
+            name: Of the trial.
+
+        Returns:
+            Dotted key → value of the experiment file.
         """
+        known = self.suggested(name)
+        setting = self._space.suggest(self._trial(number, name))
+        if not known:
+            # the last record of a suggestion; without it a resume makes the suggestion again (see `Journal`)
+            self._study._storage.set_trial_user_attr(self._trials[name], ASKED, True)
+        return setting
+
+    def _trial(self, number: int, name: str) -> Trial:
         constraints = violations if self._constrained else None
         self._study.sampler = make_sampler(
             self._spec.search, _seed(self._spec.seed, number), self._space, number, constraints
@@ -99,7 +108,12 @@ class Suggestions:
         return name in self._trials
 
     def tell(
-        self, name: str, values: Sequence[float] | None, parameters: Mapping[str, Any], worse_by: Sequence[float] = ()
+        self,
+        name: str,
+        values: Sequence[float] | None,
+        parameters: Mapping[str, Any],
+        worse_by: Sequence[float] = (),
+        curve: Sequence[Sequence[float]] = (),
     ) -> None:
         """Tell how a trial ended; a second time does nothing.
 
@@ -108,26 +122,33 @@ class Suggestions:
             values: Its objectives; None if it failed or was stopped, and then it never counts as complete.
             parameters: Its setting.
             worse_by: Violations of the constraints, above 0 where violated.
+            curve: (share of the whole run, objectives ...) of each evaluated checkpoint, for samplers that learn from
+                trials that were stopped.
         """
         if name in self._told:
             return
         self._told.add(name)
+        attributes: dict[str, Any] = {}
+        if worse_by:
+            attributes[VIOLATIONS] = list(worse_by)
+        if curve:
+            attributes[CURVE] = [list(point) for point in curve]
         if name in self._trials:
             storage = self._study._storage
-            if worse_by:
-                storage.set_trial_user_attr(self._trials[name], _VIOLATIONS, list(worse_by))
+            for key, value in attributes.items():
+                storage.set_trial_user_attr(self._trials[name], key, value)
             number = storage.get_trial(self._trials[name]).number
-            if values is None:
-                self._study.tell(number, state=TrialState.FAIL)
-            else:
+            if values is not None:
                 self._study.tell(number, list(values))
+            else:
+                self._study.tell(number, state=TrialState.PRUNED if curve else TrialState.FAIL)
         elif values is not None:
-            self._add(name, values, parameters, worse_by)
+            self._add(name, values, parameters, attributes)
         if self._journal is not None:
             self._journal.sync()
 
     def _add(
-        self, name: str, values: Sequence[float], parameters: Mapping[str, Any], worse_by: Sequence[float]
+        self, name: str, values: Sequence[float], parameters: Mapping[str, Any], attributes: Mapping[str, Any]
     ) -> None:
         encoded = self._space.encode(parameters, self._spec)
         if encoded is None:
@@ -136,8 +157,9 @@ class Suggestions:
             values=list(values),
             params=encoded,
             distributions=self._space.distributions(encoded),
-            user_attrs={_TRIAL: name, _VIOLATIONS: list(worse_by)} if worse_by else {_TRIAL: name},
-            system_attrs={"constraints": list(worse_by)} if worse_by else {},
+            user_attrs={_TRIAL: name, **attributes},
+            # where Optuna keeps what a sampler's constraints function has returned
+            system_attrs={"constraints": attributes[VIOLATIONS]} if VIOLATIONS in attributes else {},
         )
         self._study.add_trial(trial)
 
@@ -148,7 +170,7 @@ class Suggestions:
 
 def violations(trial: FrozenTrial) -> Sequence[float]:
     """Optuna's constraints function: what `tell` was given."""
-    found: Sequence[float] = trial.user_attrs.get(_VIOLATIONS, ())
+    found: Sequence[float] = trial.user_attrs.get(VIOLATIONS, ())
     return found
 
 

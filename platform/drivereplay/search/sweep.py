@@ -14,18 +14,22 @@ from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.nodes import require_shared
 from drivereplay.search.agenda import Agenda, anchor_requests, lag_of
 from drivereplay.search.candidates import TABLE
+from drivereplay.search.constraints import BUDGET, limits_of
 from drivereplay.search.environment import environment
 from drivereplay.search.front import FILE as FRONT
-from drivereplay.search.front import Front
+from drivereplay.search.front import Front, eligible, signs
+from drivereplay.search.halving import Halving
 from drivereplay.search.journal import FILE as JOURNAL
 from drivereplay.search.journal import Journal
 from drivereplay.search.progress import Lines
 from drivereplay.search.record import SweepListener, SweepRecord
 from drivereplay.search.resources import TrialResources, cluster_nodes, trial_resources
 from drivereplay.search.samplers import quiet_optuna
+from drivereplay.search.seeds import next_round
 from drivereplay.search.space import Space
 from drivereplay.search.suggestions import Suggestions
-from drivereplay.search.trial import FineTuning, TrialRunner
+from drivereplay.search.trial import FineTuning, TrialRequest, TrialRunner
+from drivereplay.search.warm import warm_start
 from drivereplay.session import ensure_ray
 from drivereplay.spec import Spec, parse_spec
 from drivereplay.storage import Storage
@@ -64,6 +68,9 @@ def sweep(
     runner = runner or FineTuning()
     space = Space.of(spec)
     directions = runner.directions(spec.search.objectives)
+    limited = [name for name in spec.search.constraints if name != BUDGET]
+    limits = limits_of(spec.search, dict(zip(limited, runner.directions(limited), strict=True)))
+    halving = Halving.of(spec, directions)
     storage = Storage.of(spec.storage).below(spec.name)
     _open(storage, spec, resume)
     ensure_ray()
@@ -73,14 +80,27 @@ def sweep(
     lag = _begin(storage, spec, resources)
     anchors = [request.kind for request in anchor_requests(spec, space)]
     shown = [Lines(spec, len(anchors))] if show_progress else []
-    record = SweepRecord(spec, directions, storage, anchors, [*shown, *listeners])
+    record = SweepRecord(spec, directions, storage, anchors, [*shown, *listeners], limits)
     record.start()
+    if halving is not None:
+        halving.restore(record.candidates)
     journal = Journal(storage)
     try:
         from drivereplay.search.searcher import SweepSearch
 
-        search = SweepSearch(spec, directions, space, journal, record, resources, lag)
-        _tune(spec, runner, search, resources, storage)
+        search = SweepSearch(
+            spec,
+            directions,
+            space,
+            journal,
+            record,
+            resources,
+            lag,
+            warm=partial(warm_start, spec=spec, protocol=record.protocol) if spec.search.warm_start else None,
+            halving=halving,
+            follow=partial(_replicates, spec, directions, record) if spec.search.racing else None,
+        )
+        _tune(spec, runner, search, resources, storage, halving)
     finally:
         journal.close()
         record.flush()
@@ -171,10 +191,30 @@ def _begin(storage: Storage, spec: Spec, resources: TrialResources) -> int:
     return lag
 
 
-def _tune(spec: Spec, runner: TrialRunner, search: SweepSearch, resources: TrialResources, storage: Storage) -> None:
+def _replicates(
+    spec: Spec, directions: Sequence[str], record: SweepRecord, requests: Sequence[TrialRequest]
+) -> Sequence[TrialRequest]:
+    """The next round of seeds, from the results of the given trials only."""
+    racing = spec.search.racing
+    assert racing is not None
+    asked = {request.trial for request in requests}
+    found = eligible([c for c in record.candidates if c.trial in asked], spec.search.objectives)
+    used = sum(request.kind == "replicate" for request in requests)
+    return next_round(found, spec.search.objectives, signs(directions), racing, spec.seed, used)
+
+
+def _tune(
+    spec: Spec,
+    runner: TrialRunner,
+    search: SweepSearch,
+    resources: TrialResources,
+    storage: Storage,
+    halving: Halving | None,
+) -> None:
     """Run Ray Tune until the agenda is finished."""
     from ray import tune
 
+    from drivereplay.search.scheduler import HalvingScheduler
     from drivereplay.search.worker import run_trial
 
     trainable = tune.with_resources(partial(run_trial, spec=spec, runner=runner), resources.request)
@@ -184,6 +224,7 @@ def _tune(spec: Spec, runner: TrialRunner, search: SweepSearch, resources: Trial
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=search,
+                scheduler=None if halving is None else HalvingScheduler(halving, search),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: trial.trial_id,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from drivereplay.errors import DriveReplayError
+from drivereplay.logs import fields
 from drivereplay.search.candidates import Candidate, trial_candidates, write_trial_candidates
 from drivereplay.search.trial import Outcome, TrialRequest, TrialRunner
 from drivereplay.spec import Spec
@@ -43,7 +44,11 @@ def run_trial(config: Mapping[str, Any], *, spec: Spec, runner: TrialRunner) -> 
         return True
 
     directory = Storage.of(spec.storage).below(spec.name, "trials", request.trial)
-    if not TrialRecord(spec, runner, request, directory, report).run():
+    with fields(trial=request.trial):
+        logger.info("trial begins: %s", dict(request.parameters))
+        goes_on = TrialRecord(spec, runner, request, directory, report).run()
+        logger.info("trial has ended")
+    if not goes_on:
         sys.exit(0)
 
 
@@ -73,10 +78,13 @@ class TrialRecord:
         An attempt that has already ended (the driver was killed before it heard of it) is only reported again.
         """
         earlier = trial_candidates(self._directory)
+        if self._request.again:
+            earlier = tuple(replace(r, status="running", reason="") if r.status == "stopped" else r for r in earlier)
         if earlier and all(row.status != "running" for row in earlier):
             for row in earlier:
                 self._go_on = self._report(row) and self._go_on
             return self._go_on
+        self._rows = list(earlier)
         done = {(row.step, row.variant): _outcome(row) for row in earlier}
         try:
             spec = self._request.spec(self._spec)
@@ -108,7 +116,7 @@ class TrialRecord:
         why = unusable(row, self._spec.search.objectives)
         if why:
             row = replace(row, status="failed", reason=why)
-        self._rows.append(row)
+        self._rows = [*(known for known in self._rows if known.name != row.name), row]
         write_trial_candidates(self._directory, self._rows)
         self._go_on = self._report(row) and self._go_on
         return self._go_on and not why

@@ -1,0 +1,132 @@
+"""Seeds as replicates: settings with their spread over seeds, and who races for a place on the front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+from drivereplay.evaluation.report import Estimate
+from drivereplay.search.candidates import Candidate
+from drivereplay.search.trial import TrialRequest
+from drivereplay.spec import RacingSpec
+
+RESAMPLES = 500
+SETTLED = 0.05
+_Z = 1.959964
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting at one step, over its seeds.
+
+    Attributes:
+        candidate: Of the first seed, with the figures of all seeds pooled.
+        seeds: How many there are.
+    """
+
+    candidate: Candidate
+    seeds: int
+
+
+def pooled(candidates: Sequence[Candidate]) -> list[Setting]:
+    """Group finished candidates by (setting, step, variant); the first of a group lends its name and checkpoint."""
+    groups: dict[tuple[str, int, str], list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault((candidate.setting or candidate.trial, candidate.step, candidate.variant), []).append(
+            candidate
+        )
+    return [Setting(_pool(group), len(group)) for group in groups.values()]
+
+
+def _pool(group: Sequence[Candidate]) -> Candidate:
+    """The mean over seeds; its interval holds the spread over seeds and what clips contribute within a seed.
+
+    With k seeds the standard error is √(s²/k + ē²/k), s the standard deviation over seeds and ē² the mean square of the
+    standard errors within them; s is scaled by Student's t for k − 1 degrees of freedom.
+    """
+    if len(group) == 1:
+        return group[0]
+    from scipy.stats import t
+
+    k = len(group)
+    factor = float(t.ppf(0.975, k - 1))
+    metrics: dict[str, Estimate] = {}
+    for name in group[0].metrics:
+        found = [c.metrics[name] for c in group if name in c.metrics]
+        if len(found) < k:
+            continue
+        means = np.array([e.mean for e in found])
+        within = np.nan_to_num(np.array([(e.high - e.low) / 2 for e in found]), nan=0.0)
+        half = math.sqrt((factor**2 * means.var(ddof=1) + float(np.mean(within**2))) / k)
+        mean = float(means.mean())
+        metrics[name] = Estimate(mean, mean - half, mean + half, sum(e.n for e in found))
+    return replace(group[0], metrics=metrics)
+
+
+def drawn(candidates: Sequence[Candidate], objectives: Sequence[str], resamples: int, seed: int) -> NDArray[np.float64]:
+    """(resamples, n, m) parametric bootstrap: each figure normal, as wide as its 95 % interval says."""
+    generator = np.random.default_rng(seed)
+    mean = np.array([[c.metrics[name].mean for name in objectives] for c in candidates])
+    width = np.array([[c.metrics[name].high - c.metrics[name].low for name in objectives] for c in candidates])
+    error = np.nan_to_num(width, nan=0.0) / (2 * _Z)
+    return mean + error * generator.standard_normal((resamples, *mean.shape))
+
+
+def probability_non_dominated(
+    candidates: Sequence[Candidate], objectives: Sequence[str], sign: NDArray[np.float64], resamples: int = RESAMPLES
+) -> NDArray[np.float64]:
+    """(n,) share of bootstrap draws in which a candidate is not dominated by any other."""
+    if not candidates:
+        return np.zeros(0)
+    draws = drawn(candidates, objectives, resamples, 0) * sign
+    return np.mean([moocore.is_nondominated(draw, keep_weakly=True) for draw in draws], axis=0)
+
+
+def next_round(
+    candidates: Sequence[Candidate],
+    objectives: Sequence[str],
+    sign: NDArray[np.float64],
+    racing: RacingSpec,
+    seed: int,
+    used: int,
+) -> list[TrialRequest]:
+    """One more seed for every setting whose place is not settled, the least settled first.
+
+    A setting is settled when it is on the front in fewer than 5 % or in more than 95 % of bootstrap draws, or when it
+    has all the seeds it may get. The last checkpoint speaks for a setting. The base has nothing to repeat.
+
+    Args:
+        candidates: Finished candidates of all earlier rounds.
+        seed: Of the experiment; replicate number k is trained with `seed` + k.
+        used: Replicates so far.
+    """
+    last: dict[str, Setting] = {}
+    for setting in pooled([c for c in candidates if not c.variant]):
+        name = setting.candidate.setting or setting.candidate.trial
+        if name not in last or setting.candidate.step > last[name].candidate.step:
+            last[name] = setting
+    contenders = list(last.values())
+    chance = probability_non_dominated([s.candidate for s in contenders], objectives, sign)
+    order = sorted(range(len(contenders)), key=lambda i: (abs(chance[i] - 0.5), contenders[i].candidate.name))
+    open_places = [
+        contenders[i]
+        for i in order
+        if SETTLED <= chance[i] <= 1 - SETTLED
+        and contenders[i].seeds < racing.seeds
+        and contenders[i].candidate.kind != "base"
+    ]
+    return [
+        TrialRequest(
+            trial=f"{s.candidate.setting}-s{s.seeds}",
+            kind="replicate",
+            seed=seed + s.seeds,
+            parameters=s.candidate.parameters,
+            setting=s.candidate.setting,
+        )
+        for s in open_places[: max(0, racing.budget - used)]
+    ]
