@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,10 @@ def add_video(
         "tracks": [_track(track) for track in tracks],
     }
     content = records.encode({"version": records.VERSION, "candidate": candidate or "", "clip": clip})
-    tag = f"{records.VIDEO}{candidate or ''}/{clip}"
+    # TensorBoard's data server cannot read back a blob whose tag holds a quote or a backslash
+    tag = records.VIDEO + "/".join(
+        quote(name.encode("utf-8", "replace"), safe=" @+=") for name in (candidate or "", clip)
+    )
     add_blobs(writer, tag, [records.encode(description), film_strip(frames, columns)], step, content)
 
 
