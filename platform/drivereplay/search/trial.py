@@ -157,6 +157,10 @@ class FineTuning:
         emit: Emit,
     ) -> None:
         """Train and evaluate; the base is evaluated as it is."""
+        from drivereplay.training.trainer import set_threads
+
+        # sums depend on the number of threads; a process that trained before must not judge differently from a new one
+        set_threads(spec)
         judge = _Judge(spec, directory, self._clips(spec), done, emit)
         if request.kind == "base":
             self._base(spec, directory, judge)
