@@ -33,7 +33,7 @@ def test_rays_are_the_inverse_of_projection() -> None:
     pixels = np.array([[0.5, 0.5], [79.5, 10.0], [33.0, 59.5]])
     points = view.position + 7.0 * view.rays(pixels[:, 0], pixels[:, 1]) @ view.rotation.T
     np.testing.assert_allclose(view.project(points), pixels, atol=1e-9)
-    homogeneous = (view.intrinsics @ np.linalg.inv(view.pose)[:3] @ np.append(points[0], 1.0))
+    homogeneous = view.intrinsics @ np.linalg.inv(view.pose)[:3] @ np.append(points[0], 1.0)
     np.testing.assert_allclose(homogeneous[:2] / homogeneous[2], pixels[0], atol=1e-9)
 
 

@@ -14,7 +14,9 @@ def small_scene() -> SceneBuilder:
     builder = SceneBuilder()
     limb = Body((box(0.1, 0.1, 0.5, WHITE),))
     shadow = ground(polygon(8, 1.0), (10.0, 10.0, 10.0))
-    builder.object("robot", Body((box(1, 1, 2, WHITE), box(1, 1, 1, WHITE, bottom_m=2)), (1, 1, 3), (limb, limb), (shadow,)))
+    builder.object(
+        "robot", Body((box(1, 1, 2, WHITE), box(1, 1, 1, WHITE, bottom_m=2)), (1, 1, 3), (limb, limb), (shadow,))
+    )
     builder.ground(ground(rectangle(10, 10), WHITE))
     builder.scenery(box(5, 5, 5, WHITE).moved(20))
     builder.object("crate", Body((box(2, 1, 1, WHITE),), (2, 1, 1)))

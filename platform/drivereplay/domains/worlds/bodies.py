@@ -136,13 +136,13 @@ def truck(colour: Colour, *, glow: float = 0.0) -> Body:
     )
     frame = box(8.4, width * 0.9, 0.4, (45, 45, 48), bottom_m=0.2).moved(-1.3)
     frame = frame.with_decals(_wheels(length, width * 0.9, (-4.4, -3.2, 1.2), 0.5))
-    cab = box(2.2, width, 2.5, colour, bottom_m=0.3).moved(4.3)
+    cab = box(2.2, width, 2.5, colour, bottom_m=0.3).moved(4.4)
     cab = cab.with_decals(
         [
-            end_patch(0.0, 1.6, width * 0.88, 0.85, 5.41, GLASS),
+            end_patch(0.0, 1.6, width * 0.88, 0.85, 5.51, GLASS),
             side_patch(4.6, 1.6, 1.1, 0.75, width / 2 + 0.01, GLASS),
             side_patch(4.6, 1.6, 1.1, 0.75, -width / 2 - 0.01, GLASS),
-            *[end_patch(y, 0.7, 0.4, 0.25, 5.41, (255, 248, 215), max(0.9, 1.4 * glow)) for y in (-0.9, 0.9)],
+            *[end_patch(y, 0.7, 0.4, 0.25, 5.51, (255, 248, 215), max(0.9, 1.4 * glow)) for y in (-0.9, 0.9)],
             *_wheels(length, width, (4.4,), 0.5),
         ]
     )
@@ -197,7 +197,7 @@ def _person(height: float, shirt: Colour, trousers: Colour) -> Body:
     head = barrel(sphere_rings(0.14, height - 0.14, 3), SKIN, sides=6, top=(60, 42, 30))
     leg = box(0.17, 0.17, HIP_M, trousers, bottom_m=-HIP_M)
     limbs = (Body((leg.moved(y=0.1),)), Body((leg.moved(y=-0.1),)))
-    return Body((torso, head), (0.6, 0.5, height), limbs, (ground(polygon(6, 0.32), SHADE),))
+    return Body((torso, head), (1.06, 0.5, height), limbs, (ground(polygon(6, 0.32), SHADE),))
 
 
 def tree(rng: np.random.Generator) -> tuple[Solid, ...]:

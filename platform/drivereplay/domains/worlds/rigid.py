@@ -60,10 +60,10 @@ class RigidBodies:
         self.centre[:, 2] -= 0.5 * GRAVITY * dt * dt
         self.velocity = self.velocity - np.array([0.0, 0.0, GRAVITY * dt])
         self.turn = rotation_by(self.spin * dt) @ self.turn
-        self._hit_ground()
+        self._hit_ground(dt)
         self._hit_each_other()
 
-    def _hit_ground(self) -> None:
+    def _hit_ground(self, dt: float) -> None:
         """The lowest point of every body that is in the ground and still sinks gets an impulse."""
         outer = np.matmul(self.points, self.turn.transpose(0, 2, 1))
         lowest = outer[..., 2].argmin(axis=1)
@@ -77,6 +77,9 @@ class RigidBodies:
             # a body that hardly falls any more comes to rest instead of trembling
             bounce = self.restitution if sinking[n] < -0.5 else 0.0
             self._impulse(int(n), arm[n], np.array([0.0, 0.0, 1.0]), bounce)
+            if not is_ball[n]:
+                # rolling resistance: what rocks from corner to corner comes to rest
+                self.spin[n] *= 1 - 6.0 * dt
         self.centre[:, 2] += np.maximum(depth, 0.0)
 
     def _impulse(self, n: int, arm: Array, normal: Array, bounce: float) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from drivereplay.domains.worlds.registry import WORLDS, world_named
@@ -45,10 +46,9 @@ def main(arguments: list[str]) -> int:
     except (IndexError, ValueError):
         print(__doc__, file=sys.stderr)
         return 2
-    sheet = cv2.cvtColor(contact_sheet(height, width), cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".png", sheet, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data.tobytes())
+    # not by OpenCV: with decord in the same process its PNG writer meets another zlib and gives up
+    imsave(path, contact_sheet(height, width))
     return 0
 
 
