@@ -15,7 +15,7 @@ class ModelSpec(Section):
     """Which video model."""
 
     family: str = "wan"
-    """A diffusers family: wan, svd, ltx, cogvideox or cosmos."""
+    """A diffusers family: wan, svd, ltx or cogvideox."""
     base: str = "random"
     """A shipped name (`tiny`), a diffusers directory, a hub id, or `random`."""
     config: dict[str, Any] = {}
@@ -97,7 +97,7 @@ class TrainingSpec(Section):
     checkpoint_every: Positive | None = None
     """Steps between checkpoints; null means at every evaluation and at the end."""
     keep: Positive | None = None
-    """Checkpoints kept per run (the newest and those on the front stay); null keeps all that were evaluated."""
+    """Newest checkpoints kept per run; null keeps all, which a sweep needs to show the front's videos later."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16` is autocast over fp32 master weights."""
     gradient_checkpointing: bool = False

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from drivereplay.models.base import VideoModel
     from drivereplay.spec import Spec
 
-__all__ = ["families", "load_checkpoint", "load_model", "shipped"]
+__all__ = ["families", "family_of", "load_checkpoint", "load_model", "local_base", "shipped"]
 
 _SHIPPED = Path(__file__).parent / "shipped"
 
@@ -49,7 +49,7 @@ def load_model(spec: Spec, *, device: torch.device | str = "cpu") -> VideoModel:
     Raises:
         ModelError: The base is not there, is of another family, is damaged, or cannot take the clip size.
     """
-    cls = _family(spec.model.family)
+    cls = family_of(spec)
     base = spec.model.base
     if base == "random":
         model = cls.random(spec)
@@ -80,6 +80,23 @@ def load_checkpoint(directory: str | Path, *, device: torch.device | str = "cpu"
     return _family(card["family"]).open(directory, context=card["context"]).to(device)
 
 
+def family_of(spec: Spec) -> type[VideoModel]:
+    """The family of an experiment.
+
+    Raises:
+        ModelError: There is none of that name.
+    """
+    return _family(spec.model.family)
+
+
+def local_base(base: str) -> Path | None:
+    """The directory of a base that is on this machine already: shipped, or a path; None for a hub id."""
+    if (_SHIPPED / base / "model_index.json").is_file() and "/" not in base:
+        return _SHIPPED / base
+    path = Path(base).expanduser()
+    return path if path.is_dir() else None
+
+
 def _family(name: str) -> type[VideoModel]:
     known = families()
     if name not in known:
@@ -100,11 +117,9 @@ def _require_family(cls: type[VideoModel], directory: Path) -> None:
 
 def _directory(base: str) -> Path:
     """Where a base lies on this machine; hub ids are fetched, safetensors only."""
-    if (_SHIPPED / base / "model_index.json").is_file() and "/" not in base:
-        return _SHIPPED / base
-    path = Path(base).expanduser()
-    if path.is_dir():
-        return path
+    known = local_base(base)
+    if known is not None:
+        return known
     if base.count("/") != 1 or base.startswith((".", "/", "~")):
         raise ModelError(
             f"model.base: there is no shipped base and no directory '{base}'.",

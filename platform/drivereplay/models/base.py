@@ -56,6 +56,9 @@ class VideoModel(ABC):
     pipelines: ClassVar[tuple[str, ...]]
     """Pipeline classes in `model_index.json` that belong to the family; `save` writes the first for a new model."""
 
+    part: ClassVar[str] = "transformer"
+    """Name of the denoiser in the family's pipeline."""
+
     module: Any
     """The denoiser: an `nn.Module` of diffusers (which is untyped), the only part that is trained."""
     context: int
@@ -105,6 +108,10 @@ class VideoModel(ABC):
     @abstractmethod
     def noise_levels(self, uniforms: Tensor) -> Tensor:
         """The family's training distribution of noise levels (timesteps or σ), (B,), from uniforms in [0, 1), (B,)."""
+
+    @abstractmethod
+    def placeholder(self, batch: int, frames: int, height: int, width: int) -> tuple[Tensor, Conditions]:
+        """Latents and conditions of the right shapes where the model is, for counting on the meta device."""
 
     @abstractmethod
     def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:

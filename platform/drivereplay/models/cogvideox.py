@@ -106,6 +106,14 @@ class CogVideoX(StockModel):
         latents = latents / factor if self.vae.config.invert_scale_latents else latents * factor
         return Conditions(list(prompts), fps, {"first": latents})
 
+    def placeholder(self, batch: int, frames: int, height: int, width: int) -> tuple[Tensor, Conditions]:
+        pipeline = self.pipeline
+        scale = pipeline.vae_scale_factor_spatial
+        cells = ((frames - 1) // pipeline.vae_scale_factor_temporal + 1, height // scale, width // scale)
+        self.text.assume("", torch.zeros(226, int(self.config.text_embed_dim), device=self.device))
+        latents = torch.zeros(batch, int(self.config.in_channels) // 2, *cells, device=self.device)
+        return latents, Conditions([""] * batch, 8.0, {"first": latents[:, :, :1]})
+
     # ---------------------------------------------------------------- objective
     def noise_levels(self, uniforms: Tensor) -> Tensor:
         steps = int(self.pipeline.scheduler.config.num_train_timesteps)

@@ -7,6 +7,7 @@ import inspect
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,9 @@ def read_part(cls: Any, directory: Path, part: str) -> Any:
             return cls.from_pretrained(folder)
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"{folder} cannot be read: {error}.", "Save the pipeline anew.") from error
+    if _weightless.get():
+        with torch.device("meta"):
+            return cls.from_config(cls.load_config(folder))
     if not any(folder.glob("*.safetensors")):
         refuse_pickles(directory)
         raise ModelError(f"{folder} holds no *.safetensors.", "Give a complete diffusers directory.")
@@ -136,9 +140,23 @@ def built(cls: Any, config: Mapping[str, Any]) -> Any:
     if unknown:
         raise ModelError(f"model.config: {cls.__name__} has no {', '.join(unknown)}.", f"It has {', '.join(known)}.")
     try:
-        return cls(**config)
+        with torch.device("meta") if _weightless.get() else contextlib.nullcontext():
+            return cls(**config)
     except (TypeError, ValueError, RuntimeError, ZeroDivisionError, AssertionError) as error:
         raise ModelError(f"model.config does not fit {cls.__name__}: {error}.", "Correct the named value.") from error
+
+
+_weightless: ContextVar[bool] = ContextVar("weightless", default=False)
+
+
+@contextlib.contextmanager
+def without_weights() -> Iterator[None]:
+    """Modules made or read inside are on the meta device: shapes without data."""
+    token = _weightless.set(True)
+    try:
+        yield
+    finally:
+        _weightless.reset(token)
 
 
 @contextlib.contextmanager

@@ -114,6 +114,14 @@ class Ltx(StockModel):
         mask: Tensor = self._encoded(prompt)[1][0]
         return mask
 
+    def placeholder(self, batch: int, frames: int, height: int, width: int) -> tuple[Tensor, Conditions]:
+        scale = self.pipeline.vae_spatial_compression_ratio
+        cells = ((frames - 1) // self._temporal + 1, height // scale, width // scale)
+        self.text.assume("", torch.zeros(256, int(self.config.caption_channels), device=self.device))
+        self.masks.assume("", torch.ones(256, dtype=torch.bool, device=self.device))
+        latents = torch.zeros(batch, int(self.config.in_channels), *cells, device=self.device)
+        return latents, Conditions([""] * batch, 8.0)
+
     # ---------------------------------------------------------------- objective
     def noise_levels(self, uniforms: Tensor) -> Tensor:
         return shifted(uniforms, float(self.pipeline.scheduler.config.shift or 1.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from PIL import Image
@@ -26,9 +26,6 @@ class StockModel(VideoModel):
         vae: Its autoencoder, frozen.
         origin: Where it was read from.
     """
-
-    part: ClassVar[str]
-    """Name of the denoiser in the pipeline."""
 
     def __init__(self, pipeline: Any, *, context: int, origin: layout.Origin) -> None:
         pipeline.set_progress_bar_config(disable=True)

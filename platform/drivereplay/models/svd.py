@@ -121,6 +121,14 @@ class Svd(StockModel):
     def _embed(self, prompt: str) -> Tensor:
         return torch.zeros(0, 0)  # the family takes no text
 
+    def placeholder(self, batch: int, frames: int, height: int, width: int) -> tuple[Tensor, Conditions]:
+        scale = self.pipeline.vae_scale_factor
+        latents = torch.zeros(batch, 4, frames, height // scale, width // scale, device=self.device)
+        dimension = self.config.cross_attention_dim
+        dimension = dimension if isinstance(dimension, int) else dimension[0]
+        image = torch.zeros(batch, 1, dimension, device=self.device)
+        return latents, Conditions([""] * batch, 8.0, {"image": image, "latents": latents[:, :, 0]})
+
     # ---------------------------------------------------------------- objective
     def noise_levels(self, uniforms: Tensor) -> Tensor:
         # the uniform 0 would be σ = 0, at which the loss weight is infinite

@@ -21,6 +21,10 @@ class PromptCache:
         self._embed = embed
         self._known: dict[str, Tensor] = {}
 
+    def assume(self, prompt: str, embedded: Tensor) -> None:
+        """Take `embedded` for a prompt's embedding (L, D) without asking an encoder."""
+        self._known[prompt] = embedded
+
     def of(self, prompts: Sequence[str], device: torch.device) -> Tensor:
         """Embeddings (B, L, D) on `device`."""
         for prompt in dict.fromkeys(prompts):

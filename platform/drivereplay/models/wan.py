@@ -206,6 +206,19 @@ class Wan(VideoModel):
         with torch.no_grad():
             return {"image": self._image_encoder(**inputs, output_hidden_states=True).hidden_states[-2].float()}
 
+    def placeholder(self, batch: int, frames: int, height: int, width: int) -> tuple[Tensor, Conditions]:
+        codec = self.codec
+        cells = (codec.latent_frames(frames), height // codec.spatial, width // codec.spatial)
+        latents = torch.zeros(batch, codec.channels, *cells, device=self.device)
+        given = {"context": latents[:, :, : codec.latent_frames(self.context)]}
+        if not self.expanded:
+            given = {"condition": torch.zeros(batch, codec.temporal + codec.channels, *cells, device=self.device)}
+        if self.config.image_dim is not None:
+            given["image"] = torch.zeros(batch, 257, int(self.config.image_dim), device=self.device)
+        length = 512 if self.origin.has("text_encoder") else 1
+        self.text.assume("", torch.zeros(length, int(self.config.text_dim), device=self.device))
+        return latents, Conditions([""] * batch, 8.0, given)
+
     # ---------------------------------------------------------------- objective
     @property
     def shift(self) -> float:

@@ -105,6 +105,15 @@ def checkpoints(directory: Storage) -> list[Checkpoint]:
     return sorted(found, key=lambda c: c.step)
 
 
+def prune(directory: Storage, keep: int | None, also: frozenset[int] = frozenset()) -> None:
+    """Remove all but the newest `keep` checkpoints and those of the steps in `also`; None removes nothing."""
+    if keep is None:
+        return
+    for old in checkpoints(directory)[:-keep]:
+        if old.step not in also:
+            directory.delete(f"{CHECKPOINTS}/{directory_name(old.step)}")
+
+
 def clear(directory: Storage, *, everything: bool) -> None:
     """Remove what a killed writer left, or all checkpoints."""
     complete = set() if everything else {directory_name(found.step) for found in checkpoints(directory)}

@@ -11,7 +11,7 @@ from drivereplay.data.batch import Batch
 from drivereplay.models.base import VideoModel
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
-from drivereplay.training.checkpoint import Checkpoint, checkpoints, restore, save_checkpoint
+from drivereplay.training.checkpoint import Checkpoint, checkpoints, prune, restore, save_checkpoint
 from drivereplay.training.curve import CurvePoint, read_curve, write_curve
 from drivereplay.training.group import Group
 from drivereplay.training.ledger import Ledger, Row, rows_of
@@ -130,6 +130,9 @@ class RunHooks(Hooks):
             saved = save_checkpoint(self.directory, state, {"trained_s": self.trained_s, "metrics": metrics})
         self.rows, self.first = [], state.step
         self.tell(state, saved, metrics)
+        if self.group.rank == 0:
+            # after it was told of, so that nobody is evaluating what goes
+            prune(self.directory, self.spec.training.keep)
 
     def tell(self, state: LoopState, saved: Checkpoint | None, metrics: dict[str, float], variant: str = "") -> None:
         """Tell of a complete checkpoint; rank 0 knows it, and all ranks learn together whether to stop."""
