@@ -18,7 +18,9 @@ from drivereplay.spec import Spec, parse_spec
 def footage(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Three domains of real mp4 files; every frame of every video differs."""
     root = tmp_path_factory.mktemp("footage")
-    for place, (domain, lengths) in enumerate({"driving": (40, 32, 24), "street": (30, 45), "objects": (20, 20)}.items()):
+    for place, (domain, lengths) in enumerate(
+        {"driving": (40, 32, 24), "street": (30, 45), "objects": (20, 20)}.items()
+    ):
         for number, length in enumerate(lengths):
             write_video(root / domain / f"{number}.mp4", moving_square(10 * place + number, length), 8.0)
     return {path.name: path for path in root.iterdir()}
@@ -61,7 +63,8 @@ def plan_spec(domains: int = 3, **sections: Any) -> Spec:
         "replay": {
             "frequency": 0.25 if domains else 0.0,
             "domains": [
-                {"name": f"d{i}", "weight": i + 1.0, "source": {"kind": "world", "world": "shapes"}} for i in range(domains)
+                {"name": f"d{i}", "weight": i + 1.0, "source": {"kind": "world", "world": "shapes"}}
+                for i in range(domains)
             ],
         },
         "training": {"steps": 50, "batch_size": 8},

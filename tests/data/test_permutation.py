@@ -51,11 +51,11 @@ def test_neighbours_do_not_stay_neighbours() -> None:
 def test_huge_sets_need_no_memory(n: int) -> None:
     values = permuted(np.arange(n - 1000, n), n, 5)
     assert len(np.unique(values)) == 1000
-    assert 0 <= values.min() and values.max() < n
+    assert values.min() >= 0 and values.max() < n
 
 
 def test_unit_interval_is_stable() -> None:
     assert unit_interval("a", 1) == unit_interval("a", 1) != unit_interval("a", 2)
     numbers = [unit_interval("x", n) for n in range(2000)]
-    assert 0 <= min(numbers) and max(numbers) < 1
+    assert min(numbers) >= 0 and max(numbers) < 1
     assert abs(np.mean(numbers) - 0.5) < 0.03

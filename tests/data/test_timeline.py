@@ -30,7 +30,13 @@ def test_variable_rate_keeps_them() -> None:
 
 @pytest.mark.parametrize(
     ("source_fps", "clip_fps", "expected"),
-    [(8, 8, [0, 1, 2, 3]), (30, 10, [0, 3, 6, 9]), (10, 30, [0, 0, 1, 1]), (25, 8, [0, 3, 6, 9]), (24, 8, [0, 3, 6, 9])],
+    [
+        (8, 8, [0, 1, 2, 3]),
+        (30, 10, [0, 3, 6, 9]),
+        (10, 30, [0, 0, 1, 1]),
+        (25, 8, [0, 3, 6, 9]),
+        (24, 8, [0, 3, 6, 9]),
+    ],
 )
 def test_resampling_takes_the_nearest_frame(source_fps: float, clip_fps: float, expected: list[int]) -> None:
     start, frames = regular(300, source_fps).window(0, 0, 4, 2, clip_fps)
@@ -51,7 +57,7 @@ def test_windows_lie_inside_and_no_further_one_fits(
     half = line.interval_s / 2
     for n in {0, count - 1} if count else set():
         start, numbers = line.window(0, n, length, stride, clip_fps)
-        assert 0 <= numbers.min() and numbers.max() < frames
+        assert numbers.min() >= 0 and numbers.max() < frames
         moments = start + np.arange(length) / clip_fps
         assert np.abs(line.time_s(numbers) - moments).max() <= half + 1e-5
     beyond = count * stride / clip_fps + (length - 1) / clip_fps

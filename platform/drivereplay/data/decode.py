@@ -143,7 +143,7 @@ class _Reader(ABC):
 
 
 _PADDED_WIDTHS = frozenset({8, 12, 16, 24, 48, 72})
-"""Widths whose rows FFmpeg pads so that decord 0.6 takes the padding for a fourth channel and fails."""
+"""Widths whose rows FFmpeg pads so that decord 0.6 takes the padding for further channels; `get_batch` then fails."""
 
 
 class _DecordReader(_Reader):
@@ -152,13 +152,8 @@ class _DecordReader(_Reader):
         import decord
 
         width, height = self._size
-        self._factor = 1
-        while width * self._factor in _PADDED_WIDTHS:
-            self._factor *= 2
         try:
-            self._video = decord.VideoReader(
-                self._path, width=width * self._factor, height=height * self._factor, num_threads=1
-            )
+            self._video = decord.VideoReader(self._path, width=width, height=height, num_threads=1)
         except (decord.DECORDError, OSError, RuntimeError) as error:
             raise DataError(f"cannot be opened: {_last_line(error)}") from error
 
@@ -168,17 +163,15 @@ class _DecordReader(_Reader):
         if frames[-1] >= len(self._video):
             raise DataError(f"has {len(self._video)} frames, but frame {frames[-1]} was indexed")
         try:
-            return self._cut(self._reduced(self._video.get_batch(frames).asnumpy()))
+            if self._size[0] in _PADDED_WIDTHS:
+                return self._cut(np.stack([self._unpadded(self._video[n].asnumpy()) for n in frames]))
+            return self._cut(self._video.get_batch(frames).asnumpy())
         except (decord.DECORDError, OSError, RuntimeError) as error:
             raise DataError(f"frames {frames[0]} to {frames[-1]} cannot be decoded: {_last_line(error)}") from error
 
-
-    def _reduced(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if self._factor == 1:
-            return frames
-        import cv2
-
-        return np.stack([cv2.resize(frame, self._size, interpolation=cv2.INTER_AREA) for frame in frames])
+    def _unpadded(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        width, height = self._size
+        return frame.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
 
 
 class _AvReader(_Reader):

@@ -173,6 +173,16 @@ class ClipIndex:
         index._chosen = np.asarray(clips, dtype=np.int64)
         return index
 
+    @property
+    def total(self) -> int:
+        """Training clips before a buffer chose among them."""
+        ends, _ = self._cumulative("train", "all")
+        return int(ends[-1]) if len(ends) else 0
+
+    def numbers(self, clips: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Numbers among all training clips (0 … total−1) of numbers among those that are kept."""
+        return clips if self._chosen is None else self._chosen[clips]
+
     def count(self, split: str, subset: str = "all") -> int:
         """Number of clips of `train` or `evaluation`."""
         if split == "train" and subset == "all" and self._chosen is not None:

@@ -209,12 +209,12 @@ class SamplingPlan:
     def _order(self, step: int, domain: NDArray[np.int64], replayed: int) -> NDArray[np.int64]:
         """Which of the step's samples lies in each slot, (B,).
 
-        Rank r of W has the slots ≡ r modulo W, so a run of L neighbouring slots gives every rank ⌊L/W⌋ or ⌈L/W⌉ of them,
+        Rank r of W has the slots ≡ r modulo W, so L neighbouring slots give every rank ⌊L/W⌋ or ⌈L/W⌉ of them,
         for every W at once. Each domain gets such a run.
 
         With one replay domain, its run begins where that of the last step ended (modulo B): over many steps it is one
         unbroken deal, and no rank is ever ahead by more than one sample. Whenever the deal comes out even, the next one
-        may begin anywhere. With more domains no start serves all of them, so start and order are turned from step to
+        may begin anywhere. With more domains no start serves all of them: start and order are turned from step to
         step by irrational angles, which have no period in common with the domains' own.
         """
         size = self.batch_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from drivereplay.data.buffer import buffered
 from drivereplay.data.index import ClipIndex, ingest
 from drivereplay.domains import recordings
 from drivereplay.errors import DataError
@@ -34,7 +35,9 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
             seed=spec.seed,
             out=shared.below("indexes", _name(spec, domain)).uri,
         )
-        indexes[domain.name] = index
+        replayed = domain is not spec.target
+        kept = shared.below("indexes", "buffers")
+        indexes[domain.name] = buffered(index, spec.replay.buffer, spec.seed, kept) if replayed else index
     _check_target(indexes[spec.target.name], spec)
     return indexes
 
@@ -58,4 +61,3 @@ def _check_target(index: ClipIndex, spec: Spec) -> None:
 
 
 _ADD = "Add a recording, or name held-out videos as target.source.evaluation."
-

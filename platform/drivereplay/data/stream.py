@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.data.augment import augmented
 from drivereplay.data.batch import Batch
+from drivereplay.data.cache import ClipCache, pixel_caches
 from drivereplay.data.decode import Decoder
-from drivereplay.data.index import ClipIndex
+from drivereplay.data.index import ClipIndex, Window
 from drivereplay.data.plan import SamplingPlan, StepPlan
 from drivereplay.errors import DataError, SpecError
 from drivereplay.spec import ClipSpec, Spec
@@ -56,6 +58,13 @@ def batches(
     if last_step <= first_step:
         return
     count = len(plan.rank_slots(first_step, rank, world_size))
+    caches = pixel_caches(spec, indexes)
+    if caches is not None:
+        for batch in _cached(spec, indexes, caches, plan, range(first_step, last_step), rank, world_size):
+            yield batch
+            first_step = batch.step + 1
+        if first_step == last_step:
+            return
     blocks = _dataset(spec, indexes, plan, range(first_step, last_step), rank, world_size)
     watch = _BadClips(spec, indexes)
     pieces = _Pieces()
@@ -77,6 +86,46 @@ def batches(
         raise DataError(f"The stream ended at step {step} of {last_step}.", "This is a defect; please report it.")
 
 
+def _cached(
+    spec: Spec,
+    indexes: Sequence[ClipIndex],
+    caches: Sequence[ClipCache],
+    plan: SamplingPlan,
+    steps: range,
+    rank: int,
+    world_size: int,
+) -> Iterator[Batch]:
+    """Batches straight from the cache, up to the first step that is not there whole."""
+    for step in steps:
+        rows = plan.rows(step, step + 1, rank, world_size)
+        frames, found = _from_cache(rows, indexes, caches)
+        if not found.all():
+            return
+        yield Batch(
+            step=step,
+            micro=0,
+            sample=rows.sample,
+            slot=rows.slot,
+            domain=rows.domain,
+            clip=rows.clip,
+            frames=augmented(frames, rows.sample, spec.training.augment, spec.seed),
+            replaced=np.zeros(len(rows), dtype=bool),
+        )
+
+
+def _from_cache(
+    rows: StepPlan, indexes: Sequence[ClipIndex], caches: Sequence[ClipCache]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """(N, T, H, W, 3) and (N,) whether each was there."""
+    clip = indexes[0].clip
+    frames = np.empty((len(rows), clip.frames, clip.height, clip.width, 3), dtype=np.uint8)
+    found = np.zeros(len(rows), dtype=bool)
+    for d in np.unique(rows.domain).tolist():
+        mine = np.flatnonzero(rows.domain == d)
+        frames[mine], found[mine] = caches[d].get(indexes[d].numbers(rows.clip[mine]))
+    return frames, found
+
+
 def _dataset(
     spec: Spec, indexes: Sequence[ClipIndex], plan: SamplingPlan, steps: range, rank: int, world_size: int
 ) -> ray.data.Dataset:
@@ -96,7 +145,7 @@ def _dataset(
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    work = Work(spec.clip, tuple(indexes), plan, steps, rank, world_size)
+    work = Work(spec, tuple(indexes), plan, steps, rank, world_size)
     decoded = ray.data.read_datasource(
         PlanSource(work),
         override_num_blocks=work.blocks,
@@ -130,21 +179,22 @@ class Work:
 
     def __init__(
         self,
-        clip: ClipSpec,
+        spec: Spec,
         indexes: tuple[ClipIndex, ...],
         plan: SamplingPlan,
         steps: range,
         rank: int,
         world_size: int,
     ) -> None:
-        self.clip = clip
+        self.clip = spec.clip
+        self._spec = spec
         self._indexes = indexes
         self._plan = plan
         self._steps = steps
         self._rank = rank
         self._world_size = world_size
         self._per_step = len(plan.rank_slots(steps.start, rank, world_size))
-        self._cuts = _cuts(len(steps) * self._per_step, self._per_step, clip)
+        self._cuts = _cuts(len(steps) * self._per_step, self._per_step, spec.clip)
 
     @property
     def blocks(self) -> int:
@@ -171,7 +221,11 @@ class Work:
 
     def decoded(self, block: int) -> dict[str, NDArray[Any]]:
         """The decoded block; runs in a Ray worker process, which keeps files open from block to block."""
-        return decoded_rows(self.rows(block), self._indexes, _decoder(self.clip))
+        caches = pixel_caches(self._spec, self._indexes)
+        columns = decoded_rows(self.rows(block), self._indexes, _decoder(self.clip), caches)
+        settings = self._spec.training.augment
+        columns["frames"] = augmented(columns["frames"], columns["sample"], settings, self._spec.seed)
+        return columns
 
 
 @functools.lru_cache(maxsize=4)
@@ -180,7 +234,9 @@ def _decoder(clip: ClipSpec) -> Decoder:
     return Decoder(clip)
 
 
-def decoded_rows(rows: StepPlan, indexes: Sequence[ClipIndex], decoder: Decoder) -> dict[str, NDArray[Any]]:
+def decoded_rows(
+    rows: StepPlan, indexes: Sequence[ClipIndex], decoder: Decoder, caches: Sequence[ClipCache] | None = None
+) -> dict[str, NDArray[Any]]:
     """Decode plan rows; a clip that cannot be read is replaced by the next one of its domain.
 
     Returns:
@@ -190,7 +246,7 @@ def decoded_rows(rows: StepPlan, indexes: Sequence[ClipIndex], decoder: Decoder)
     clips = rows.clip.copy()
     errors = np.full(len(rows), "", dtype=object)
     windows = [indexes[d].window("train", c) for d, c in zip(rows.domain.tolist(), clips.tolist(), strict=True)]
-    frames, failed = decoder.decode(windows)
+    frames, failed = _filled(rows, windows, indexes, decoder, caches)
     for _ in range(_TRIES):
         if not failed:
             break
@@ -215,6 +271,28 @@ def decoded_rows(rows: StepPlan, indexes: Sequence[ClipIndex], decoder: Decoder)
         "lost": lost,
         "error": errors.astype(str),
     }
+
+
+def _filled(
+    rows: StepPlan,
+    windows: Sequence[Window],
+    indexes: Sequence[ClipIndex],
+    decoder: Decoder,
+    caches: Sequence[ClipCache] | None,
+) -> tuple[NDArray[np.uint8], dict[int, str]]:
+    """Frames of all rows, from the cache where it has them; what had to be decoded is put there."""
+    if caches is None:
+        return decoder.decode(windows)
+    frames, found = _from_cache(rows, indexes, caches)
+    missing = np.flatnonzero(~found)
+    if not len(missing):
+        return frames, {}
+    frames[missing], errors = decoder.decode([windows[n] for n in missing])
+    good = np.delete(missing, list(errors))
+    for d in np.unique(rows.domain[good]).tolist():
+        mine = good[rows.domain[good] == d]
+        caches[d].put(indexes[d].numbers(rows.clip[mine]), frames[mine])
+    return frames, {int(missing[k]): reason for k, reason in errors.items()}
 
 
 class _Pieces:

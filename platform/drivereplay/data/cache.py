@@ -1,0 +1,159 @@
+"""Decoded clips kept on disk: a sweep decodes each window once, whatever the number of its trials.
+
+A cache holds arrays of one shape for the clips 0 … N−1 of a split: clip n lies at n × its size in one sparse,
+memory-mapped file, so only what was written takes room. A second file holds each clip's checksum; a clip is taken only
+if its bytes still have it. Several processes may read and write at once: they write the same bytes for a clip.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import hashlib
+import shutil
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivereplay.data.index import ClipIndex
+from drivereplay.domains import local_directory
+from drivereplay.errors import DataError
+from drivereplay.spec import Spec
+from drivereplay.storage import Storage
+
+_PRESENT = np.uint64(1 << 32)
+_SHARE_OF_DISK = 0.5
+
+
+class ClipCache:
+    """Arrays of N clips on disk.
+
+    Args:
+        directory: Where the two files lie; it is made.
+        name: Depends on everything that the arrays depend on.
+        count: N.
+        shape: Of one clip.
+        dtype: Of one clip.
+    """
+
+    def __init__(self, directory: Path, name: str, count: int, shape: tuple[int, ...], dtype: str = "uint8") -> None:
+        self.directory = directory
+        self.count = count
+        self._shape = shape
+        self._data_path = directory / f"{name}.clips"
+        self._sums_path = directory / f"{name}.sums"
+        self.full = False
+        """Whether the disk had no room; nothing is written any more, reading goes on."""
+        directory.mkdir(parents=True, exist_ok=True)
+        item = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        # an empty file cannot be mapped
+        count = max(1, count)
+        _sized(self._data_path, count * item)
+        _sized(self._sums_path, count * 8)
+        self._data = np.memmap(self._data_path, dtype=dtype, mode="r+", shape=(count, *shape))
+        self._sums = np.memmap(self._sums_path, dtype=np.uint64, mode="r+", shape=(count,))
+
+    def get(self, clips: NDArray[np.int64]) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        """(K, *shape) arrays of clips, and (K,) whether each is there and undamaged; others are left empty."""
+        out = np.empty((len(clips), *self._shape), dtype=self._data.dtype)
+        found = self._sums[clips] != 0
+        for place in np.flatnonzero(found).tolist():
+            out[place] = self._data[clips[place]]
+            found[place] = _checksum(out[place]) == self._sums[clips[place]]
+        return out, found
+
+    def has(self, clips: NDArray[np.int64]) -> bool:
+        """Whether all of these were written; `get` says whether they are undamaged."""
+        return bool((self._sums[clips] != 0).all())
+
+    def put(self, clips: NDArray[np.int64], arrays: NDArray[np.generic]) -> None:
+        """Write clips; does nothing once the disk is full."""
+        if self.full:
+            return
+        try:
+            for clip, array in zip(clips.tolist(), arrays, strict=True):
+                # through the file and not the map: a full disk is then an error and no signal
+                _written(self._data_path, clip * array.nbytes, array.tobytes())
+                _written(self._sums_path, clip * 8, _checksum(array).tobytes())
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise DataError(f"The clip cache {self._data_path} cannot be written: {error}.", _BYPASS) from error
+            self.full = True
+
+    def written(self) -> int:
+        """Number of clips that are there."""
+        return int((self._sums[:] != 0).sum())
+
+
+_BYPASS = "Make room, or set training.cache to false."
+
+
+def pixel_caches(spec: Spec, indexes: Sequence[ClipIndex]) -> list[ClipCache] | None:
+    """The caches of decoded training clips of all domains; None where the experiment does without."""
+    if not spec.training.cache:
+        return None
+    directory = local_directory(Storage.of(spec.storage).below(".shared")) / "cache" / "pixels"
+    shape = (spec.clip.frames, spec.clip.height, spec.clip.width, 3)
+    return [_pixel_cache(directory, fingerprint(index), index.total, shape) for index in indexes]
+
+
+@functools.lru_cache(maxsize=64)
+def _pixel_cache(directory: Path, name: str, count: int, shape: tuple[int, ...]) -> ClipCache:
+    item = int(np.prod(shape))
+    if directory.is_dir():
+        make_room(directory, needed=count * item, keep={name})
+    return ClipCache(directory, name, count, shape)
+
+
+def fingerprint(index: ClipIndex) -> str:
+    """Hash of what decoded training clips depend on: files' contents, times, cuts, split, and the clip's definition."""
+    digest = hashlib.blake2b(index.clip.model_dump_json().encode(), digest_size=16)
+    columns = ("split", "digest", "reader", "interval_s", "offset_s", "starts", "times_s", "windows")
+    for name in columns:
+        for value in index.table[name].to_pylist():
+            digest.update(repr(value).encode())
+    return f"{index.name}-{digest.hexdigest()}"
+
+
+def make_room(directory: Path, needed: int, keep: Iterable[str] = (), share: float = _SHARE_OF_DISK) -> list[str]:
+    """Remove the caches that were written longest ago until this directory, with `needed` more bytes, takes no more
+    than `share` of what is free on its disk together with what it takes already.
+
+    Returns:
+        Names of the caches that were removed.
+    """
+    used = {path.stem: path.stat().st_blocks * 512 for path in directory.glob("*.clips")}
+    limit = share * (shutil.disk_usage(directory).free + sum(used.values()))
+    removed = []
+    for path in sorted(directory.glob("*.clips"), key=lambda path: path.stat().st_mtime_ns):
+        if sum(used.values()) + needed <= limit:
+            break
+        if path.stem in set(keep):
+            continue
+        path.with_suffix(".sums").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        used.pop(path.stem)
+        removed.append(path.stem)
+    return removed
+
+
+def _sized(path: Path, size: int) -> None:
+    """Make a sparse file of this size unless it is there."""
+    with path.open("ab") as file:
+        if file.tell() != size:
+            file.truncate(size)
+
+
+def _written(path: Path, offset: int, data: bytes) -> None:
+    with path.open("r+b", buffering=0) as file:
+        file.seek(offset)
+        done = 0
+        while done < len(data):
+            done += file.write(data[done:])
+
+
+def _checksum(array: NDArray[np.generic]) -> np.uint64:
+    return np.uint64(zlib.crc32(np.ascontiguousarray(array).data)) | _PRESENT

@@ -1,0 +1,155 @@
+"""Ingest: what is used, what is set aside, and how train and evaluation are divided."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.footage import moving_square
+
+from drivereplay.data import ingest as ingest_module
+from drivereplay.data.index import ClipIndex, ingest
+from drivereplay.data.ingest import divide, probed
+from drivereplay.data.video import write_video
+from drivereplay.domains.recording import Recording
+from drivereplay.domains.videos import read_videos
+from drivereplay.errors import DataError
+from drivereplay.spec import ClipSpec
+
+CLIP = ClipSpec(frames=8, context=2, fps=8, height=32, width=48)
+
+
+def ingested(directory: Path, out: Path) -> ClipIndex:
+    return ingest(read_videos(str(directory)), domain="d", clip=CLIP, held_out=0.25, seed=0, out=out)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_bad_files_are_set_aside_with_the_reason(tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    for number in range(3):
+        write_video(videos / f"good{number}.mp4", moving_square(number, 20), 8.0)
+    write_video(videos / "short.mp4", moving_square(5, 6), 8.0)
+    write_video(videos / "one.mp4", moving_square(6, 1), 8.0)
+    (videos / "zero.mp4").write_bytes(b"")
+    (videos / "text.mp4").write_text("no video " * 200)
+    whole = (videos / "good0.mp4").read_bytes()
+    (videos / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    index = ingested(videos, tmp_path / "index")
+    assert index.report.videos == 3
+    reasons = index.report.set_aside
+    assert sorted(reasons) == ["cut.mp4", "one.mp4", "short.mp4", "text.mp4", "zero.mp4"]
+    assert "shorter than a clip" in reasons["short.mp4"]
+    assert "1 frame" in reasons["one.mp4"]
+    assert "empty" in reasons["zero.mp4"]
+    assert "cannot be decoded" in reasons["text.mp4"] and "cannot be decoded" in reasons["cut.mp4"]
+
+
+def test_only_new_and_changed_files_are_probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    videos = tmp_path / "videos"
+    for number in range(2):
+        write_video(videos / f"{number}.mp4", moving_square(number, 20), 8.0)
+    seen: list[list[str]] = []
+
+    def watched(recordings: list[Recording]) -> object:
+        seen.append([r.key for r in recordings])
+        return probed(recordings)
+
+    monkeypatch.setattr(ingest_module, "probed", watched)
+    first = ingested(videos, tmp_path / "index")
+    again = ingested(videos, tmp_path / "index")
+    assert again.table.equals(first.table)
+    write_video(videos / "1.mp4", moving_square(8, 24), 8.0)
+    write_video(videos / "2.mp4", moving_square(9, 20), 8.0)
+    (videos / "0.mp4").unlink()
+    changed = ingested(videos, tmp_path / "index")
+    assert seen == [["0.mp4", "1.mp4"], [], ["1.mp4", "2.mp4"]]
+    assert changed.table["key"].to_pylist() == ["1.mp4", "2.mp4"]
+    assert changed.table["frames"].to_pylist() == [24, 20]
+
+
+def test_nothing_usable(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"")
+    with pytest.raises(DataError, match=r"no clip in 1 videos. a.mp4 the file is empty"):
+        ingested(tmp_path / "videos", tmp_path / "index")
+
+
+def test_keys_must_differ(tmp_path: Path) -> None:
+    twice = [Recording(key="a", path="x"), Recording(key="a", path="y")]
+    with pytest.raises(DataError, match="several recordings are called a"):
+        ingest(twice, domain="d", clip=CLIP, held_out=0.25, seed=0, out=tmp_path / "index")
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_file_that_kills_the_decoder_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    def deadly(recording: Recording) -> str:
+        import os
+
+        if recording.key == "bad":
+            os._exit(1)
+        return "fine"
+
+    monkeypatch.setattr(ingest_module, "_probed", deadly)
+    found = {r.key: result for r, result in probed([Recording(key=k, path="") for k in ("a", "bad", "c")])}
+    assert found["a"] == found["c"] == "fine"
+    assert "crashes the decoder" in str(found["bad"])
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_file_that_hangs_the_decoder_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hanging(recording: Recording) -> str:
+        import threading
+
+        threading.Event().wait()
+        return "never"
+
+    monkeypatch.setattr(ingest_module, "_probed", hanging)
+    monkeypatch.setattr(ingest_module, "PATIENCE_S", 3.0)
+    found = list(probed([Recording(key=k, path="") for k in ("a", "b")]))
+    assert [r.key for r, _ in found] == ["a", "b"]
+    assert all("given up" in str(result) for _, result in found)
+
+
+@settings(deadline=None)
+@given(
+    windows=st.lists(st.integers(1, 50), min_size=1, max_size=30),
+    groups=st.integers(1, 10),
+    share=st.floats(0.05, 0.9),
+    seed=st.integers(0, 99),
+)
+def test_division(windows: list[int], groups: int, share: float, seed: int) -> None:
+    rows = [{"group": f"g{n % groups}", "windows": w, "split": None} for n, w in enumerate(windows)]
+    divide(rows, share, seed)
+    splits = defaultdict(set)
+    clips = {"train": 0, "evaluation": 0}
+    for row in rows:
+        splits[row["group"]].add(row["split"])
+        clips[row["split"]] += row["windows"]
+    assert all(len(found) == 1 for found in splits.values())
+    assert clips["train"] > 0
+    assert (clips["evaluation"] > 0) == (len(splits) > 1)
+
+
+def test_equal_videos_are_divided_to_the_very_share() -> None:
+    rows = [{"group": f"g{n}", "windows": 3, "split": None} for n in range(40)]
+    divide(rows, 0.25, 0)
+    assert sum(row["split"] == "evaluation" for row in rows) == 10
+    other = [{"group": f"g{n}", "windows": 3, "split": None} for n in range(40)]
+    divide(other, 0.25, 1)
+    assert [r["split"] for r in rows] != [r["split"] for r in other]
+
+
+def test_a_large_recording_is_not_held_out_for_a_small_share() -> None:
+    for seed in range(10):
+        rows = [{"group": g, "windows": w, "split": None} for g, w in (("long", 16), ("short", 2))]
+        divide(rows, 0.25, seed)
+        assert [row["split"] for row in rows] == ["train", "evaluation"]
+
+
+def test_what_the_reader_decided_stays() -> None:
+    rows = [{"group": "a", "windows": 5, "split": "evaluation"}, {"group": "b", "windows": 5, "split": None}]
+    divide(rows, 0.9, 0)
+    assert [row["split"] for row in rows] == ["evaluation", "train"]
