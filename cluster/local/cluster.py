@@ -35,7 +35,7 @@ from typing import Any
 
 MARK = "DRIVEREPLAY_LOCAL_CLUSTER"
 """Environment variable that every process of a local cluster inherits; its value is the cluster's id."""
-_START_S = 120.0
+_START_S = 300.0
 _STARTS = 3
 _OBJECT_STORE_BYTES = 150_000_000
 
@@ -138,8 +138,13 @@ class LocalCluster:
                 )
             self.nodes[number] = process.pid
             self.save()
+            # counted by the head is not enough: Ray's own check may still give up and end the node
             until(
-                lambda p=process, b=before: p.poll() is not None or self.alive() > b, _START_S, f"node {number}: {log}"
+                lambda p=process, b=before: (
+                    p.poll() is not None or ("Ray runtime started" in _tail(log, 100) and self.alive() > b)
+                ),
+                _START_S,
+                f"node {number} (see {log})",
             )
             if process.poll() is None:
                 return number

@@ -11,7 +11,7 @@ import pytest
 from cluster.local.cluster import LocalCluster
 
 from drivereplay.errors import DriveReplayError
-from drivereplay.jobs.client import connect
+from drivereplay.jobs.client import connect, hand_over
 from drivereplay.jobs.follow import follow
 
 
@@ -28,7 +28,7 @@ def test_the_log_is_live_and_the_exit_code_is_the_jobs(reach: LocalCluster, tmp_
         "print('second line'); raise SystemExit(7)"
     )
     client = connect()
-    job = client.submit_job(entrypoint=_python(code))
+    job = hand_over(client, entrypoint=_python(code))
     log: list[str] = []
 
     def write(text: str) -> None:
@@ -44,7 +44,7 @@ def test_the_log_is_live_and_the_exit_code_is_the_jobs(reach: LocalCluster, tmp_
 
 def test_a_broken_connection_is_taken_up_where_it_stopped(reach: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     client = connect()
-    job = client.submit_job(entrypoint=_python("print('\\n'.join(f'line {n}.' for n in range(2000)))"))
+    job = hand_over(client, entrypoint=_python("print('\\n'.join(f'line {n}.' for n in range(2000)))"))
     whole = client.tail_job_logs
     calls = []
 
@@ -67,7 +67,7 @@ def test_a_broken_connection_is_taken_up_where_it_stopped(reach: LocalCluster, m
 
 def test_a_command_that_does_not_exist_is_a_failure_with_the_reason(reach: LocalCluster) -> None:
     client = connect()
-    job = client.submit_job(entrypoint="no-such-program-here")
+    job = hand_over(client, entrypoint="no-such-program-here")
     log: list[str] = []
     assert follow(client, job, log.append) == 127
     assert "no-such-program-here" in "".join(log)
@@ -75,7 +75,7 @@ def test_a_command_that_does_not_exist_is_a_failure_with_the_reason(reach: Local
 
 def test_a_killed_job_is_a_failure(reach: LocalCluster) -> None:
     client = connect()
-    job = client.submit_job(entrypoint=_python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
+    job = hand_over(client, entrypoint=_python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
     log: list[str] = []
     assert follow(client, job, log.append) != 0
 

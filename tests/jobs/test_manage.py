@@ -9,7 +9,7 @@ from cluster.local.cluster import LocalCluster
 
 from drivereplay.errors import SpecError
 from drivereplay.jobs import job_logs, list_jobs, stop_job
-from drivereplay.jobs.client import connect
+from drivereplay.jobs.client import connect, hand_over
 from drivereplay.jobs.follow import follow
 from drivereplay.jobs.manage import PREFIX, find_job
 
@@ -17,8 +17,8 @@ from drivereplay.jobs.manage import PREFIX, find_job
 def test_our_jobs_are_listed_and_other_peoples_are_not(reach: LocalCluster) -> None:
     client = connect()
     metadata = {f"{PREFIX}verb": "plan", f"{PREFIX}run": "runs/a", f"{PREFIX}user": "ann@laptop"}
-    ours = client.submit_job(entrypoint="echo hello from ours", submission_id="plan-a-1", metadata=metadata)
-    theirs = client.submit_job(entrypoint="echo hello")
+    ours = hand_over(client, entrypoint="echo hello from ours", submission_id="plan-a-1", metadata=metadata)
+    theirs = hand_over(client, entrypoint="echo hello")
     assert follow(client, ours, lambda text: None) == 0
     follow(client, theirs, lambda text: None)
     rows = {row["id"]: row for row in list_jobs()}
@@ -34,7 +34,7 @@ def test_our_jobs_are_listed_and_other_peoples_are_not(reach: LocalCluster) -> N
 def test_stop_waits_until_the_job_has_ended(reach: LocalCluster) -> None:
     client = connect()
     waiting = f"{sys.executable} -c 'import signal; signal.pause()'"
-    client.submit_job(entrypoint=waiting, submission_id="sweep-b-1", metadata={f"{PREFIX}verb": "sweep"})
+    hand_over(client, entrypoint=waiting, submission_id="sweep-b-1", metadata={f"{PREFIX}verb": "sweep"})
     assert stop_job("sweep-b") == "STOPPED"
     assert not find_job(client, "sweep-b-1").active
     assert stop_job("sweep-b-1") == "STOPPED"

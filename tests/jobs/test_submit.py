@@ -12,7 +12,8 @@ from cluster.local.cluster import LocalCluster
 
 from drivereplay.errors import SpecError
 from drivereplay.jobs import job_logs, list_jobs, stop_job, submit
-from drivereplay.jobs.client import connect
+from drivereplay.jobs.client import connect, hand_over
+from drivereplay.jobs.follow import follow
 from drivereplay.jobs.manage import PREFIX
 from drivereplay.jobs.submit import preview
 from drivereplay.spec import parse_spec
@@ -57,7 +58,8 @@ def test_the_same_sweep_is_followed_not_started_twice_and_later_resumed(reach: L
         encoding="utf-8",
     )
     metadata = {f"{PREFIX}verb": "sweep", f"{PREFIX}run": run, f"{PREFIX}user": "bob@elsewhere"}
-    first = client.submit_job(
+    first = hand_over(
+        client,
         entrypoint=f"{sys.executable} {program}",
         submission_id="sweep-small-first",
         metadata=metadata,
@@ -107,6 +109,28 @@ def test_requirements_and_variables_reach_the_runtime_environment(
     found = preview(["doctor"], tmp_path / "into", requirements=file, env=["TOKEN_OF_MINE"])
     assert found.runtime_env["pip"] == ["ray==2.60.0", "torch==2.13.0"]
     assert found.runtime_env["env_vars"]["TOKEN_OF_MINE"] == "abc"
+
+
+def test_the_jobs_workers_log_json_lines(reach: LocalCluster, tmp_path: Path) -> None:
+    (tmp_path / "into").mkdir()
+    runtime = preview(["doctor"], tmp_path / "into").runtime_env
+    program = tmp_path / "into" / "program.py"
+    program.write_text(
+        "import logging, ray\nray.init()\n"
+        "@ray.remote\ndef work():\n"
+        "    from drivereplay.logs import fields\n"
+        "    with fields(trial='t0001'):\n"
+        "        logging.getLogger('drivereplay.training').info('from a worker')\n"
+        "ray.get(work.remote())\n",
+        encoding="utf-8",
+    )
+    client = connect()
+    job = hand_over(client, entrypoint=f"{sys.executable} program.py", runtime_env=runtime)
+    log: list[str] = []
+    assert follow(client, job, log.append) == 0, "".join(log)
+    line = next(line for line in "".join(log).splitlines() if "from a worker" in line)
+    document = json.loads(line[line.index("{") :].removesuffix("\x1b[0m"))
+    assert (document["trial"], document["logger"]) == ("t0001", "drivereplay.training")
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drivereplay.errors import DriveReplayError, SpecError
 
@@ -21,6 +23,7 @@ OLDEST_RAY = (2, 51)
 """The oldest Ray that runs this package; the same bound stands in pyproject.toml."""
 
 _ADDRESS = "RAY_API_SERVER_ADDRESS"
+_AGENT_S = 90.0
 
 
 def connect(address: str | None = None) -> JobSubmissionClient:
@@ -51,11 +54,35 @@ def connect(address: str | None = None) -> JobSubmissionClient:
     except AuthenticationError as error:
         raise SpecError(_refused(url, bool(token)), _TOKEN_FIX) from error
     except (ConnectionError, requests.RequestException) as error:
-        raise SpecError(f"No Ray cluster answers at {url}: {error}.", _ADDRESS_FIX) from error
+        raise SpecError(f"No Ray cluster answers at {url}.", _ADDRESS_FIX) from error
     except (RuntimeError, ValueError, KeyError) as error:
         raise SpecError(f"What answers at {url} is no Ray Jobs API ({error}).", _ADDRESS_FIX) from error
     _check_version(url, str(client._server_ray_version))
     return client
+
+
+def hand_over(client: JobSubmissionClient, **job: Any) -> str:
+    """Submit a job, also to a cluster that has only just started.
+
+    Args:
+        client: From `connect`.
+        job: As `JobSubmissionClient.submit_job` takes them.
+
+    Returns:
+        The submission id.
+
+    Raises:
+        RuntimeError: The cluster did not take it.
+    """
+    deadline = time.monotonic() + _AGENT_S
+    while True:
+        try:
+            return str(client.submit_job(**job))
+        except RuntimeError as error:
+            # the agent that starts drivers comes up some seconds after the dashboard
+            if "No available agent" not in str(error) or time.monotonic() > deadline:
+                raise
+        threading.Event().wait(1.0)
 
 
 def find_token() -> str | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drivereplay.errors import SpecError
-from drivereplay.jobs.client import connect, raised
+from drivereplay.jobs.client import connect, hand_over, raised
 from drivereplay.jobs.follow import follow
 from drivereplay.jobs.manage import PREFIX, Job, jobs_of
 from drivereplay.jobs.packaging import Package, pack, readable
@@ -103,7 +103,7 @@ def preview(
     missing = [name for name in env if name not in os.environ]
     if missing:
         raise SpecError(f"submit --env {missing[0]}: this variable is not set here.")
-    runtime: dict[str, Any] = {"working_dir": str(into)}
+    runtime: dict[str, Any] = {"working_dir": str(into), "worker_process_setup_hook": "drivereplay.logs.install"}
     variables = {name: os.environ[name] for name in env}
     # the job's own workers print to the same log; unbuffered, so that it is live
     runtime["env_vars"] = {"PYTHONUNBUFFERED": "1", **variables}
@@ -204,13 +204,12 @@ def _identity(submission: Submission, name: str | None, attempts: int) -> str:
 
 def _submitted(client: JobSubmissionClient, submission: Submission, job_id: str) -> str:
     try:
-        return str(
-            client.submit_job(
-                entrypoint=submission.entrypoint,
-                submission_id=job_id,
-                runtime_env=submission.runtime_env,
-                metadata=submission.metadata,
-            )
+        return hand_over(
+            client,
+            entrypoint=submission.entrypoint,
+            submission_id=job_id,
+            runtime_env=submission.runtime_env,
+            metadata=submission.metadata,
         )
     except (RuntimeError, ValueError) as error:
         if any(job.id == job_id for job in jobs_of(client)):
