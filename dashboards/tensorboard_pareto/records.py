@@ -8,7 +8,8 @@ Every record is an ordinary summary whose plugin name is `pareto`, so that Tenso
 | `pareto/setup` | tensor, one string | objectives, directions, units, reference point, protocol as JSON |
 | `pareto/video/CANDIDATE/CLIP` | blob sequence | a description as JSON; the film strip, one PNG of all frames |
 
-Names in the tags of videos are percent-encoded. Each candidate has a tag of its own: TensorBoard keeps only a sample of a tag's steps, but never drops a tag.
+Names in the tags of videos are percent-encoded. Each candidate has a tag of its own: TensorBoard keeps only a sample of
+a tag's steps, but never drops a tag.
 """
 
 from __future__ import annotations

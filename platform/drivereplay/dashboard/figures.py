@@ -117,7 +117,12 @@ def _panel(axis: Axes, front: Front, first: int, second: int) -> Any:
     axis.set_xlabel(_axis_label(x_name, front.directions[first], "x"))
     axis.set_ylabel(_axis_label(y_name, front.directions[second], "y"))
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(fontsize=8, framealpha=0.9, edgecolor="none")
+        # the ideal corner: nothing lies beyond the front, and matplotlib's own search for a free place takes long
+        place = (
+            "upper" if front.directions[second] == "max" else "lower",
+            ("left", "right")[front.directions[first] == "max"],
+        )
+        axis.legend(fontsize=8, framealpha=0.9, edgecolor="none", loc=" ".join(place))
     return shaded
 
 
