@@ -152,13 +152,13 @@ def test_an_object_needs_its_identity(tmp_path: Path) -> None:
 
 
 def test_missing_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="frames.parquet is not there"):
+    with pytest.raises(DataError, match=r"frames\.parquet is not there"):
         read_clip(str(tmp_path / "none"), [0], (100, 60), spec(60, 100))
     write_two(tmp_path)
     path = tmp_path / "objects.parquet"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="objects.parquet cannot be read"):
+    with pytest.raises(DataError, match=r"objects\.parquet cannot be read"):
         read_clip(str(tmp_path), [0], (100, 60), spec(60, 100))
     pq.write_table(pa.table({"frame": [0]}), path)
     with pytest.raises(DataError, match="no column id"):

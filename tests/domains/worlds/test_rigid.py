@@ -12,7 +12,8 @@ def balls(centre: list[list[float]], velocity: list[list[float]], **options: flo
     count = len(centre)
     mass = np.ones(count)
     return RigidBodies(
-        np.array(centre, float), np.array(velocity, float), np.zeros((count, 3)), np.broadcast_to(np.eye(3), (count, 3, 3)).copy(),
+        np.array(centre, float), np.array(velocity, float), np.zeros((count, 3)),
+        np.broadcast_to(np.eye(3), (count, 3, 3)).copy(),
         mass, 0.4 * mass * 0.25, np.zeros((count, 8, 3)), np.full(count, 0.5), **options,
     )  # fmt: skip
 

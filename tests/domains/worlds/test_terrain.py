@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,7 @@ def test_a_hill_is_convex() -> None:
 def test_the_parts_of_a_sculpture_are_stacked_apart() -> None:
     for seed in range(12):
         parts = sculpture(np.random.default_rng(seed))
-        for below, above in zip(parts, parts[1:], strict=False):
+        for below, above in itertools.pairwise(parts):
             assert above.corners[..., 2].min() > below.corners[..., 2].max()
         assert parts[0].corners[..., 2].min() >= -1e-9 or parts[0].corners[..., 2].min() == pytest.approx(0, abs=0.1)
 

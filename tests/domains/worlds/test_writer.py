@@ -170,7 +170,7 @@ def test_a_missing_file_and_a_damaged_manifest_are_named(tmp_path: Path) -> None
     with pytest.raises(DataError, match=r"clip-000001.mp4.*is missing"):
         open_world(tmp_path / "w")
     (tmp_path / "w" / MANIFEST).write_text('{"world": ')
-    with pytest.raises(DataError, match="world.json cannot be read"):
+    with pytest.raises(DataError, match=r"world\.json cannot be read"):
         open_world(tmp_path / "w")
 
 
@@ -218,7 +218,7 @@ def test_an_error_in_a_ray_task_arrives_as_our_own(tmp_path: Path, ray_session: 
     (tmp_path / "w").mkdir()
     write_world(tmp_path / "w", "shapes", clips=1, **SMALL)
     (tmp_path / "w" / "clip-000001.annotations" / "frames.parquet").mkdir(parents=True)
-    with pytest.raises(DataError, match="1 of 6 clips|could not be written"):
+    with pytest.raises(DataError, match="1 of 6 clips"):
         write_world(tmp_path / "w", "shapes", clips=6, **SMALL)
     with pytest.raises(DataError, match="half written"):
         open_world(tmp_path / "w")

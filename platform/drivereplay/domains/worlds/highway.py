@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,8 +85,29 @@ def _traffic(rng: np.random.Generator, seconds: float, rare: bool) -> Traffic:
         Driver(change_s=float(rng.uniform(2.6, 3.6))), changes_lanes=rare,
     )  # fmt: skip
     if rare:
-        traffic.events = _rare(rng, traffic, own_lane, seconds)
+        events = _rare(rng, traffic, own_lane, seconds)
+        kept = _spaced(traffic, [event.vehicle for event in events], own_lane)
+        number = {vehicle: n for n, vehicle in enumerate(kept.tolist())}
+        traffic = Traffic(
+            traffic.along_m[kept], traffic.speed[kept], traffic.wish[kept], traffic.lane[kept],
+            traffic.length_m[kept], LANES_M, traffic.driver, changes_lanes=True,
+            events=tuple(replace(event, vehicle=number[event.vehicle]) for event in events),
+        )  # fmt: skip
     return traffic
+
+
+def _spaced(traffic: Traffic, actors: list[int], own_lane: int) -> NDArray[np.int64]:
+    """Numbers of vehicles that leave each other room, the camera's car and who does something rare first."""
+    count = len(traffic.lane)
+    # who cuts in needs room in our lane as well, and so do we in every lane
+    lanes = {n: {int(traffic.lane[n])} | ({own_lane} if n in actors else set()) for n in range(count)}
+    lanes[0] = {0, 1, 2} if 0 in actors else lanes[0]
+    kept: list[int] = []
+    for n in (0, *actors, *range(count)):
+        near = [m for m in kept if lanes[n] & lanes[m] and abs(traffic.along_m[n] - traffic.along_m[m]) < 15.0]
+        if n not in kept and (n in actors or n == 0 or not near):
+            kept.append(n)
+    return np.array(sorted(kept))
 
 
 def _rare(rng: np.random.Generator, traffic: Traffic, own_lane: int, seconds: float) -> tuple[Push | Change, ...]:

@@ -38,8 +38,10 @@ class Streetcam(World):
         driven = []
         for approach in range(4):
             green = (approach % 2 == 0) == main_is_green
-            for path, along in _approach(rng, shot, approach, green):
-                driven.append((builder.object(*vehicle(rng, heavy=0.15)), path, along))
+            kinds = [vehicle(rng, heavy=0.15) for _ in range(int(rng.integers(2, 4)))]
+            lengths = np.array([body.size_m[0] for _, body in kinds])
+            ways = _approach(rng, shot, approach, green, lengths)
+            driven += [(builder.object(*kind), path, along) for kind, (path, along) in zip(kinds, ways, strict=True)]
         scene = builder.build()
         rotations, translations, present = still(shot.frames, scene)
         for body, (spot, heading) in standing.items():
@@ -55,14 +57,18 @@ class Streetcam(World):
         return Take(scene, rotations, translations, present, (camera,) * shot.frames, daylight(rng))
 
 
-def _approach(rng: np.random.Generator, shot: Shot, approach: int, green: bool) -> list[tuple[Path, np.ndarray]]:
-    """Cars that come from one of four sides: their ways and the distance (T,) each has gone along it."""
+def _approach(
+    rng: np.random.Generator, shot: Shot, approach: int, green: bool, lengths: np.ndarray
+) -> list[tuple[Path, np.ndarray]]:
+    """Cars of given lengths that come from one of four sides: their ways and the distance (T,) each has gone along."""
     heading = approach * np.pi / 2
     forward, right = np.array([np.cos(heading), np.sin(heading)]), np.array([np.sin(heading), -np.cos(heading)])
     middle = np.array([_CROSSING_M, 0.0])
     start = middle - 50.0 * forward + LANE_M * right
     stop = 50.0 - KERB_M - 4.5
-    count = int(rng.integers(2, 4))
+    count = len(lengths)
+    # middle to middle, bumper to bumper
+    closest = (lengths[1:] + lengths[:-1]) / 2
     # right turns and straight on never cross the way of others that have green
     turning = rng.uniform(size=count) < 0.3
     radius = 6.5
@@ -73,17 +79,17 @@ def _approach(rng: np.random.Generator, shot: Shot, approach: int, green: bool) 
         for turns in turning
     ]  # fmt: skip
     if green:
-        along = float(rng.uniform(15, 48)) - np.cumsum(np.concatenate([[0.0], rng.uniform(11, 22, count - 1)]))
+        along = float(rng.uniform(15, 48)) - np.cumsum(np.concatenate([[0.0], closest + rng.uniform(7, 16, count - 1)]))
         speed = np.full(count, float(rng.uniform(6.0, 9.5)))
         speed[turning] = np.minimum(speed[turning], 6.0)
         events: tuple[Halt, ...] = ()
     else:
-        gaps = np.cumsum(np.concatenate([[0.0], rng.uniform(6.5, 8.0, count - 1)]))
-        along = stop - 2.4 - gaps - float(rng.uniform(0, 9))
+        gaps = np.cumsum(np.concatenate([[0.0], closest + rng.uniform(2.2, 3.5, count - 1)]))
+        along = stop - lengths[0] / 2 - 0.2 - gaps - float(rng.uniform(0, 9))
         speed = np.where(np.arange(count) == 0, rng.uniform(0, 5), rng.uniform(0, 4, count))
         events = (Halt(0, 0.0, 1e6, stop),)
     traffic = Traffic(
-        along, speed, np.where(turning, 6.0, 9.0), np.zeros(count, np.int64), np.full(count, 4.6), (0.0,),
+        along, speed, np.where(turning, 6.0, 9.0), np.zeros(count, np.int64), lengths, (0.0,),
         Driver(acceleration=1.8, headway_s=1.0), events=events,
     )  # fmt: skip
     run, *_ = traffic.run(shot.frames, shot.fps)
