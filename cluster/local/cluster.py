@@ -223,6 +223,7 @@ class LocalCluster:
     def _node_environment(self, number: int) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
+        kept["RAY_worker_niceness"] = "0"  # on a shared machine the lowest priority, Ray's choice, starves workers
         kept["RAY_AUTH_MODE"] = "token"
         kept["RAY_AUTH_TOKEN_PATH"] = str(Path(self.directory) / "token")
         kept[MARK] = f"{self.id}/{number}"

@@ -30,21 +30,24 @@ class Run:
         experiment: Its file.
         directory: What it leaves behind.
         environment: Added to each process's own.
+        submitted: Whether it runs as a job on the cluster that the environment names.
     """
 
     experiment: Path
     directory: Path
     environment: dict[str, str] = field(default_factory=dict)
+    submitted: bool = False
     process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *words: str, verb: str = "sweep") -> None:
-        """Begin `drivereplay <verb> <experiment> <words>`."""
+    def start(self, *words: str) -> None:
+        """Begin `drivereplay sweep <experiment> <words>`, or the same by `submit`."""
+        prefix = ["submit", "--", "sweep"] if self.submitted else ["sweep"]
         # Ray gives its workers the lowest priority, on which they would starve beside other work on the machine
         environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"RAY_worker_niceness": "0"}
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "drivereplay", verb, str(self.experiment), *words],
+                [sys.executable, "-m", "drivereplay", *prefix, str(self.experiment), *words],
                 stdout=log, stderr=subprocess.STDOUT, env=environment | self.environment, start_new_session=True,
             )  # fmt: skip
 
