@@ -18,6 +18,9 @@ import pytest
 import yaml
 from cluster.local.cluster import ClusterError, until
 
+from drivereplay.search.candidates import CandidateTable
+from drivereplay.storage import Storage
+
 STEPS = 30
 TRIALS = ("base", "naive", "replay-only", "t0000", "t0001")
 
@@ -123,12 +126,11 @@ class Run:
             return []
 
     def candidates(self) -> dict[str, Any]:
-        """What has to be the same after any disturbance."""
-        rows = pq.read_table(self.directory / "candidates.parquet").to_pylist()
-        keep = ("trial", "step", "seed", "kind", "parameters", "metrics", "status")
+        """By name, all that has to be the same after any disturbance: everything but what it cost."""
+        rows = [row.to_json() for row in CandidateTable.read(Storage.of(self.directory))]
         names = [(row["trial"], row["step"]) for row in rows]
         assert len(set(names)) == len(names), "a trial is there twice"
-        return {f"{row['trial']}@{row['step']}": json.dumps({k: row[k] for k in keep}, default=str) for row in rows}
+        return {f"{row['trial']}@{row['step']}": {k: v for k, v in row.items() if k != "cost"} for row in rows}
 
     def front(self) -> list[str]:
         """Names of the candidates on it, with the hypervolume."""
