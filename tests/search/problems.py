@@ -57,7 +57,8 @@ class Analytic:
     ways: tuple[str, ...] = ("min", "min")
 
     def directions(self, objectives: Sequence[str]) -> tuple[str, ...]:
-        return self.ways
+        named = dict(zip(("loss.looks", "loss.motion"), self.ways, strict=True))
+        return tuple(named[name] for name in objectives)
 
     def prepare(self, spec: Spec) -> None:
         pass

@@ -64,11 +64,11 @@ class SearchSpec(Section):
     objectives: tuple[str, ...] = ("fidelity.psnr", "agents.flow_epe")
     """Two or three metric names; each is minimised or maximised as the metric declares."""
     space: dict[str, Any] = {}
-    """Key of the experiment file → {uniform: [a, b]}, {loguniform: [a, b]}, {int: [a, b]}, {choice: [...]} or `simplex`.
+    """Key of this file → {uniform: [a, b]}, {loguniform: [a, b]}, {int: [a, b]}, {choice: [...]} or `simplex`.
 
     With `when: {key: value}` beside it the value is searched only where the other key has that value."""
     sampler: Literal["tpe", "gp", "nsga2", "nsga3", "random", "qmc", "qlognehvi", "mixture"] = "tpe"
-    """Optuna's TPE, GP, NSGA-II, NSGA-III, random, Sobol or BoTorch sampler; `mixture` is this package's own for domain mixes."""
+    """Optuna's TPE, GP, NSGA-II or -III, random, Sobol, BoTorch; `mixture` is this package's own, for domain mixes."""
     trials: Annotated[int, Field(ge=0)] = 12
     """Searched trials, anchors not counted."""
     concurrent: Positive | None = None
@@ -77,6 +77,8 @@ class SearchSpec(Section):
     """Trials that always run: the base untrained, ρ=0, ρ=1, and equal weights."""
     scheduler: SchedulerSpec | None = None
     """Early stopping; null means every trial runs to its end."""
+    proposals: Annotated[int, Field(ge=0)] = 0
+    """Runs after the trials that the fitted mixing laws propose, to verify their prediction (`predictions.json`)."""
     racing: RacingSpec | None = None
     """Seeds as replicates; null means one seed per setting."""
     reference: tuple[float, ...] | None = None

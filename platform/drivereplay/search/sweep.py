@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.nodes import require_shared
-from drivereplay.search.agenda import Agenda, anchor_requests, lag_of
+from drivereplay.search.agenda import Agenda, Round, anchor_requests, lag_of
 from drivereplay.search.candidates import TABLE
 from drivereplay.search.constraints import BUDGET, limits_of
 from drivereplay.search.environment import environment
@@ -22,6 +22,7 @@ from drivereplay.search.halving import Halving
 from drivereplay.search.journal import FILE as JOURNAL
 from drivereplay.search.journal import Journal
 from drivereplay.search.progress import Lines
+from drivereplay.search.proposals import Proposals
 from drivereplay.search.record import SweepListener, SweepRecord
 from drivereplay.search.resources import TrialResources, cluster_nodes, trial_resources
 from drivereplay.search.samplers import quiet_optuna
@@ -98,7 +99,7 @@ def sweep(
             lag,
             warm=partial(warm_start, spec=spec, protocol=record.protocol) if spec.search.warm_start else None,
             halving=halving,
-            follow=partial(_replicates, spec, directions, record) if spec.search.racing else None,
+            follow=_follow(spec, directions, record, storage),
         )
         _tune(spec, runner, search, resources, storage, halving)
     finally:
@@ -191,16 +192,27 @@ def _begin(storage: Storage, spec: Spec, resources: TrialResources) -> int:
     return lag
 
 
-def _replicates(
-    spec: Spec, directions: Sequence[str], record: SweepRecord, requests: Sequence[TrialRequest]
-) -> Sequence[TrialRequest]:
-    """The next round of seeds, from the results of the given trials only."""
+def _follow(spec: Spec, directions: Sequence[str], record: SweepRecord, storage: Storage) -> Round | None:
+    """What comes after the trials: verification runs of the predictor, then rounds of replicates."""
     racing = spec.search.racing
-    assert racing is not None
-    asked = {request.trial for request in requests}
-    found = eligible([c for c in record.candidates if c.trial in asked], spec.search.objectives)
-    used = sum(request.kind == "replicate" for request in requests)
-    return next_round(found, spec.search.objectives, signs(directions), racing, spec.seed, used)
+    if racing is None and not spec.search.proposals:
+        return None
+    proposals = Proposals(spec, directions, storage) if spec.search.proposals else None
+
+    def follow(requests: Sequence[TrialRequest]) -> Sequence[TrialRequest]:
+        asked = {request.trial for request in requests}
+        found = eligible([c for c in record.candidates if c.trial in asked], spec.search.objectives)
+        kinds = [request.kind for request in requests]
+        if proposals is not None and "replicate" not in kinds:
+            following = proposals.next(found, kinds.count("proposal"))
+            if following:
+                return following
+        if racing is None:
+            return ()
+        used = kinds.count("replicate")
+        return next_round(found, spec.search.objectives, signs(directions), racing, spec.seed, used)
+
+    return follow
 
 
 def _tune(

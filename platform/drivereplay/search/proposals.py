@@ -1,0 +1,90 @@
+"""Verification runs: what the predictor proposes is run, and its error is reported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from drivereplay.search.candidates import Candidate
+from drivereplay.search.front import eligible, hypervolume, non_dominated, signs
+from drivereplay.search.predictor import Predictor
+from drivereplay.search.trial import TrialRequest
+from drivereplay.spec import Spec, with_values
+from drivereplay.storage import Storage
+
+FILE = "predictions.json"
+
+
+class Proposals:
+    """Proposes `search.proposals` runs, one after the other, each from all results before it.
+
+    A proposal is the setting whose predicted figures add most hypervolume to the front found so far; settings that
+    have been run are not proposed again. `predictions.json` holds the laws, each proposal with what was predicted, and,
+    once it has been run, what came and how far off the prediction was.
+
+    Args:
+        spec: The experiment.
+        directions: `min` or `max` of each objective.
+        storage: Directory of the run.
+    """
+
+    def __init__(self, spec: Spec, directions: Sequence[str], storage: Storage) -> None:
+        self._spec = spec
+        self._directions = tuple(directions)
+        self._storage = storage
+        self._told: list[dict[str, Any]] = []
+        if storage.exists(FILE):
+            self._told = json.loads(storage.read(FILE))["proposals"]
+
+    def next(self, candidates: Sequence[Candidate], asked: int) -> list[TrialRequest]:
+        """The next proposal, or none.
+
+        Args:
+            candidates: All that have ended, earlier proposals included.
+            asked: Proposals so far.
+        """
+        self._verify(candidates)
+        if asked >= self._spec.search.proposals:
+            return []
+        if asked == len(self._told):  # else an earlier driver has made it already
+            self._told.append(self._propose(candidates, asked))
+        self._save(candidates)
+        name = f"p{asked:04d}"
+        return [TrialRequest(name, "proposal", self._spec.seed, self._told[asked]["parameters"], name)]
+
+    def _propose(self, candidates: Sequence[Candidate], number: int) -> dict[str, Any]:
+        spec, objectives = self._spec, self._spec.search.objectives
+        predictor = Predictor.of(spec, self._directions, candidates)
+        sign = signs(self._directions)
+        seen = np.array([c.values(objectives) for c in eligible(candidates, objectives)])
+        front = seen[non_dominated(seen * sign)]
+        worst = (seen * sign).max(axis=0) + 0.1 * np.ptp(seen, axis=0) + 1e-12
+        best: tuple[float, dict[str, Any], np.ndarray] | None = None
+        for setting, figures in predictor.predicted_front(spec, seed=spec.seed + number):
+            gain = hypervolume(np.vstack([front, figures]), (worst * sign).tolist(), self._directions)
+            if best is None or gain > best[0]:
+                best = (gain, setting, figures)
+        assert best is not None  # a non-empty set has a non-dominated member
+        predicted = dict(zip(objectives, best[2].tolist(), strict=True))
+        return {"trial": f"p{number:04d}", "parameters": best[1], "predicted": predicted}
+
+    def _verify(self, candidates: Sequence[Candidate]) -> None:
+        """Put what came beside what was predicted."""
+        changed = False
+        for told in self._told:
+            rows = [c for c in candidates if c.trial == told["trial"] and c.status == "finished" and not c.variant]
+            if not rows or "observed" in told:
+                continue
+            last = max(rows, key=lambda c: c.step)
+            told["observed"] = {name: last.metrics[name].mean for name in told["predicted"]}
+            told["error"] = {name: told["predicted"][name] - told["observed"][name] for name in told["predicted"]}
+            changed = True
+        if changed:
+            self._save(candidates)
+
+    def _save(self, candidates: Sequence[Candidate]) -> None:
+        laws = Predictor.of(self._spec, self._directions, candidates).to_json(with_values(self._spec, {}))
+        self._storage.write(FILE, json.dumps({**laws, "proposals": self._told}, indent=1).encode())

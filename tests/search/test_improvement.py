@@ -1,0 +1,37 @@
+"""The expected hypervolume improvement equals the mean of the improvement over many draws."""
+
+from __future__ import annotations
+
+import moocore
+import numpy as np
+import pytest
+
+from drivereplay.search.improvement import expected_improvement
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+@pytest.mark.parametrize("points", [1, 6])
+def test_it_equals_the_mean_over_draws(objectives: int, points: int) -> None:
+    generator = np.random.default_rng(points + objectives)
+    cloud = generator.random((points * 4, objectives))
+    front = cloud[moocore.is_nondominated(cloud)][:points]
+    reference = np.full(objectives, 1.1)
+    means, deviations = generator.random((3, objectives)), generator.uniform(0.05, 0.4, (3, objectives))
+    found = expected_improvement(means, deviations, front, reference)
+    before = moocore.hypervolume(front, ref=reference)
+    for mean, deviation, value in zip(means, deviations, found, strict=True):
+        draws = mean + deviation * generator.standard_normal((4000, objectives))
+        gains = [
+            moocore.hypervolume(np.vstack([front, d]), ref=reference) - before if np.all(d < reference) else 0.0
+            for d in draws
+        ]
+        assert value == pytest.approx(np.mean(gains), abs=4 * np.std(gains) / np.sqrt(len(gains)) + 3e-4)
+
+
+def test_without_doubt_it_is_the_improvement_itself() -> None:
+    front, reference = np.array([[0.2, 0.8], [0.8, 0.2]]), np.array([1.0, 1.0])
+    candidates = np.array([[0.5, 0.5], [0.9, 0.9], [0.1, 0.1], [0.2, 0.8]])
+    found = expected_improvement(candidates, np.full((4, 2), 1e-9), front, reference)
+    before = moocore.hypervolume(front, ref=reference)
+    truth = [moocore.hypervolume(np.vstack([front, c]), ref=reference) - before for c in candidates]
+    assert found == pytest.approx(truth, abs=1e-7)

@@ -1,0 +1,86 @@
+"""Seeds as replicates: pooled figures, probabilities, and who gets one more seed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_1samp
+from tests.search.problems import Analytic, experiment
+
+from drivereplay.evaluation.report import Estimate
+from drivereplay.search.candidates import Candidate
+from drivereplay.search.front import front_of
+from drivereplay.search.seeds import next_round, pooled, probability_non_dominated
+from drivereplay.search.sweep import sweep
+from drivereplay.spec import RacingSpec
+
+NAMES = ("loss.looks", "loss.motion")
+MINIMISED = np.array([1.0, 1.0])
+
+
+def row(trial: str, looks: float, motion: float, half: float = 0.1, setting: str = "", **changes: str) -> Candidate:
+    metrics = {n: Estimate(v, v - half, v + half, 8) for n, v in zip(NAMES, (looks, motion), strict=True)}
+    made = Candidate(trial, 10, 0, "trial", {}, metrics, protocol="p", status="finished", setting=setting or trial)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_figures_are_pooled_over_the_seeds_of_a_setting() -> None:
+    rows = [row("t0", 1.0, 2.0), row("t0-s1", 1.2, 2.0, setting="t0"), row("t1", 5.0, 5.0)]
+    both, alone = pooled(rows)
+    assert (both.candidate.name, both.seeds, alone.seeds) == ("t0@10", 2, 1)
+    looks = both.candidate.metrics["loss.looks"]
+    assert looks.mean == pytest.approx(1.1) and looks.n == 16
+    assert alone.candidate is rows[2]
+    # without noise inside a seed the interval is Student's
+    exact = pooled([row(f"t-s{i}", v, 1.0, 0.0, "t") for i, v in enumerate((1.0, 1.5, 1.3, 1.1))])[0].candidate
+    low, high = ttest_1samp([1.0, 1.5, 1.3, 1.1], 0).confidence_interval()
+    assert (exact.metrics["loss.looks"].low, exact.metrics["loss.looks"].high) == pytest.approx((low, high))
+
+
+def test_a_lucky_seed_alone_does_not_make_the_front() -> None:
+    rows = [row("t0", 1.0, 1.0), row("t1", 0.5, 0.5), row("t1-s1", 2.5, 2.5, setting="t1")]
+    front = front_of(rows, NAMES, ("min", "min"))
+    assert [c.name for c in front.front] == ["t0@10"]
+    assert front.seeds == (1,)
+
+
+def test_probabilities_say_how_sure_a_place_is() -> None:
+    rows = [row("clear", 0.0, 0.0, 0.01), row("twin", 0.0, 0.0, 0.01), row("bad", 5.0, 5.0, 0.01)]
+    chance = probability_non_dominated(rows, NAMES, MINIMISED)
+    assert chance[2] == 0.0
+    # of two equal candidates each is dominated by the other one time in four
+    assert chance[:2] == pytest.approx([0.75, 0.75], abs=0.07)
+    assert probability_non_dominated([], NAMES, MINIMISED).size == 0
+    nan_interval = replace(rows[0], metrics={n: Estimate(0.0, math.nan, math.nan, 1) for n in NAMES})
+    assert probability_non_dominated([nan_interval, rows[2]], NAMES, MINIMISED).tolist() == [1.0, 0.0]
+
+
+def test_the_least_settled_get_the_next_seed() -> None:
+    rows = [
+        row("sure", 0.0, 0.0, 0.01), row("lost", 9.0, 9.0, 0.01),
+        row("edge", -0.3, 0.2, 1.0), row("worse", 0.5, 0.5, 1.5), row("base", 0.0, 0.0, 1.0, kind="base"),
+    ]  # fmt: skip
+    racing = RacingSpec(seeds=3, budget=4)
+    asked = next_round(rows, NAMES, MINIMISED, racing, seed=7, used=0)
+    assert {r.setting for r in asked} == {"sure", "edge", "worse"} - ({"sure"} if len(asked) == 2 else set())
+    assert {(r.trial, r.seed, r.kind) for r in asked} >= {("edge-s1", 8, "replicate"), ("worse-s1", 8, "replicate")}
+    assert len(next_round(rows, NAMES, MINIMISED, racing, seed=7, used=3)) == 1
+    assert next_round(rows, NAMES, MINIMISED, racing, seed=7, used=4) == []
+    full = [*rows, *(row(f"{t}-s{k}", 0.0, 0.0, 1.0, t) for t in ("edge", "worse", "sure") for k in (1, 2))]
+    assert next_round(full, NAMES, MINIMISED, racing, seed=7, used=0) == []
+
+
+def test_replicates_are_run_within_their_budget(ray_session: None, tmp_path: Path) -> None:
+    spec = experiment(tmp_path, trials=3, racing={"seeds": 2, "budget": 2})
+    front = sweep(spec, runner=Analytic(), show_progress=False)
+    replicates = [c for c in front.candidates if c.kind == "replicate"]
+    assert 1 <= len(replicates) <= 2
+    assert {c.seed for c in replicates} == {1}
+    settings = {c.trial: c.parameters for c in front.candidates}
+    assert all(c.parameters == settings[c.setting] for c in replicates)
+    shown = front.to_json()["front"]
+    assert all(0 <= c["probability_non_dominated"] <= 1 and c["seeds"] in (1, 2) for c in shown)
