@@ -27,6 +27,7 @@ def test_other_storage_gets_whole_files(tmp_path: Path) -> None:
     # a filesystem that is not the local one, as an object store is not
     root = Storage(pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem()), "bucket/run", "mock://bucket/run")
     assert root.local is None
+    (tmp_path / "bucket/run/tensorboard/sweep").mkdir(parents=True)
     files = EventFiles(root)
     for step in range(2):
         with files.run("sweep", keep=True) as writer:

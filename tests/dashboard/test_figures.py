@@ -59,7 +59,7 @@ def test_files(suffix: str, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="cannot be written as '.txt'"):
+    with pytest.raises(SpecError, match="cannot be written as"):
         save_front(front(candidates()), tmp_path / "front.txt")
     (tmp_path / "file").write_text("")
     with pytest.raises(SpecError, match="cannot be written"):
