@@ -23,7 +23,7 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 class WorldsEncoder(nn.Module):
     """A 3-D convolutional network from frames to one feature vector; trained on the simulated worlds.
 
-    Frames are resized by area to (height, width). Any number of frames from 2 up goes in: the features are the mean over
+    Frames are resized by area to (height, width). Any number of frames from 2 up goes in: features are the mean over
     space and time. Under 700,000 parameters.
 
     Args:
@@ -43,7 +43,7 @@ class WorldsEncoder(nn.Module):
         before = 3
         for number, (after, stride) in enumerate(zip(channels, strides, strict=True)):
             kernel = (3, 5, 5) if number == 0 else (3, 3, 3)
-            padding = tuple(k // 2 for k in kernel)
+            padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
             stages += [nn.Conv3d(before, after, kernel, stride, padding), nn.GroupNorm(8, after), nn.SiLU()]
             before = after
         self.stages = nn.Sequential(*stages)

@@ -1,6 +1,7 @@
 """Following an object from its box in the last context frame through the future, without weights.
 
-Two movers look at each step. Points on a grid in the box, tracked by Lucas-Kanade with a forward-backward check, are the
+Two movers look at each step. Points on a grid in the box, tracked by Lucas-Kanade with a forward-backward check, are
+the
 more exact one where they hold (median flow). Dense DIS flow inside the box is coarser but does not lose fast or large
 objects. The points are believed unless they fail or lie far from what the dense flow says. Measured against template
 matching, pure point tracks, pure dense flow and anisotropic scaling on the worlds: see the docs of the evaluation.
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.evaluation.boxes import known_at_start
 from drivereplay.evaluation.flow import future_flow
 from drivereplay.evaluation.footage import Footage
 
@@ -19,7 +21,7 @@ SETTINGS = {"follower": "median flow (Lucas-Kanade 9 px, forward-backward), dens
 GRID = 8
 WINDOW_PX = 9
 APART_PX, APART_SHARE = 1.0, 0.1
-"""The points yield to the dense flow where their centres differ by more than 1 px plus a tenth of the box's diagonal."""
+"""The points yield to the dense flow where the centres differ by more than 1 px plus a tenth of the diagonal."""
 LEAST_INSIDE = 0.25
 """An object is lost when less of its box than this is inside the picture."""
 
@@ -29,8 +31,8 @@ Box = NDArray[np.float64]
 def tracks(footage: Footage) -> NDArray[np.float64]:
     """Boxes (T, N, 4) of the clip's annotated objects as followed in this video; NaN where an object is lost.
 
-    The start is each object's annotated box in the last context frame; context frames and objects that are not in the
-    picture there stay NaN. Boxes are cut at the picture's edge, as annotated ones are.
+    The start is each object's annotated box in the last context frame; earlier frames, and objects that are not clear
+    enough there (`boxes.known_at_start`), stay NaN. Boxes are cut at the picture's edge, as annotated ones are.
     """
     return footage.estimate("tracks", lambda: _follow_all(footage))
 
@@ -41,11 +43,9 @@ def _follow_all(footage: Footage) -> NDArray[np.float64]:
     last = footage.context - 1
     start = footage.annotations.boxes_px[last].astype(np.float64)
     boxes = np.full((len(footage.frames), len(start), 4), np.nan)
-    boxes[last] = start
-    for n, first in enumerate(start):
-        if not np.isfinite(first).all():
-            continue
-        box: Box = first
+    boxes[last] = np.where(known_at_start(footage)[:, None], start, np.nan)
+    for n in np.flatnonzero(known_at_start(footage)):
+        box: Box = start[n]
         for t in range(footage.context, len(footage.frames)):
             moved = follow_step(footage.grey[t - 1], footage.grey[t], future_flow(footage)[t - footage.context], box)
             if moved is None:
@@ -93,10 +93,8 @@ def _sampled(dense: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray
     return np.asarray(cv2.remap(dense, points[:, :1], points[:, 1:], cv2.INTER_LINEAR)).reshape(-1, 2)
 
 
-def _by_points(
-    first: NDArray[np.uint8], second: NDArray[np.uint8], grid: NDArray[np.float32], box: Box
-) -> Box | None:
-    """Median flow (Kalal et al., ICPR 2010): the half of the points with the smaller forward-backward error moves it."""
+def _by_points(first: NDArray[np.uint8], second: NDArray[np.uint8], grid: NDArray[np.float32], box: Box) -> Box | None:
+    """Median flow (Kalal et al., ICPR 2010): the points with the smaller forward-backward error move it."""
     moved, found = _lucas_kanade(first, second, grid)
     back, found_back = _lucas_kanade(second, first, moved)
     error = np.linalg.norm(back - grid, axis=1)

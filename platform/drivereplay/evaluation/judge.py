@@ -181,7 +181,7 @@ def available_metrics(asked: Sequence[str] = (), also: Sequence[str] = ()) -> li
         DriveReplayError: One that was asked for cannot be computed here.
     """
     if not asked:
-        light = [n for n in metric_names() if not metric(n).weights and metric(n).unavailable() is None]
+        light = [n for n in metric_names() if metric(n).is_default()]
         return light if not also else available_metrics([*light, *also])
     asked = [*asked, *also]
     for name in asked:

@@ -39,6 +39,8 @@ class Metric(ABC):
     """Names of installed weights it needs (see `drivereplay.evaluation.weights`)."""
     settings: ClassVar[dict[str, Any]] = {}
     """Everything else that fixes the figure's meaning; part of the protocol."""
+    light: ClassVar[bool] = True
+    """Whether it is computed when nothing is asked for by name; False for what takes long."""
     least_clips: ClassVar[int] = 1
     """Below this number of clips the figure is reported with a warning."""
 
@@ -50,6 +52,10 @@ class Metric(ABC):
 
         reasons = [reason for reason in (why_missing(name) for name in self.weights) if reason]
         return "; ".join(reasons) or None
+
+    def is_default(self) -> bool:
+        """Whether it belongs to an evaluation that names no metrics."""
+        return self.light and not self.weights and self.unavailable() is None
 
     def refuses(self, real: Footage) -> str | None:
         """Why clips of this length and size cannot be judged by it, or None if they can."""

@@ -95,7 +95,7 @@ def read_pairs(files: Sequence[tuple[str, Path, Path]], rules: PairRules) -> Ite
         size = rules.size or made.shape[1:3]
         if rules.size is None and not _same_aspect(made.shape, true.shape):
             raise DataError(
-                f"{name}: generated {made.shape[2]}x{made.shape[1]}, real {true.shape[2]}x{true.shape[1]}: unlike shapes.",
+                f"{name}: generated {_shown(made)}, real {_shown(true)}: unlike shapes.",
                 "Bring both to one size with --size HEIGHTxWIDTH.",
             )
         fps = rules.fps or true_fps
@@ -198,6 +198,10 @@ def _length(name: str, made: int, true: int, rules: PairRules) -> int:
 
 def _same_aspect(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     return abs((a[2] / a[1]) / (b[2] / b[1]) - 1) <= 0.02
+
+
+def _shown(frames: NDArray[np.uint8]) -> str:
+    return f"{frames.shape[2]}x{frames.shape[1]}"
 
 
 def _resized(frames: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:

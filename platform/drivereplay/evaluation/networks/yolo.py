@@ -79,7 +79,7 @@ class YoloV4Tiny(nn.Module):
         return coarse, fine
 
     def detect(self, frames: NDArray[np.uint8], threshold: float) -> list[NDArray[np.float32]]:
-        """Boxes of road users in frames (T, H, W, 3) uint8: for each frame (K, 6), x1 y1 x2 y2 in pixels, score, class."""
+        """Boxes of road users in frames (T, H, W, 3) uint8: per frame (K, 6), x1 y1 x2 y2 in pixels, score, class."""
         height, width = frames.shape[1:3]
         found: list[NDArray[np.float32]] = []
         with torch.inference_mode():

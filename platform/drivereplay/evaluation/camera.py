@@ -1,0 +1,289 @@
+"""How the camera moves from frame to frame, estimated from the pictures alone.
+
+Corners are tracked by Lucas-Kanade with a forward-backward check, boxes of moving objects are masked out, an essential
+matrix is fitted by RANSAC (MAGSAC), and rotation and direction are refined on the Sampson distance with a robust loss.
+Lengths of steps follow from depths of corners seen in three frames, up to one factor for the clip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from drivereplay.evaluation.footage import Footage
+
+SETTINGS = {
+    "camera": "Shi-Tomasi, Lucas-Kanade 15 px, essential matrix MAGSAC 0.5 px, Sampson refinement",
+    "fallback": "no rotation, straight ahead",
+    "intrinsics": "annotated, else focal length 0.9 widths",
+}
+CORNERS, WINDOW_PX, BACK_PX, SCALE_PX = 400, 15, 0.3, 0.25
+MOST_POINTS, ITERATIONS = 250, 12
+LEAST_POINTS = 20
+STILL_PX = 0.15
+"""Median displacement beyond the rotation's under which the camera counts as standing still."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CameraMotion:
+    """Motion of the camera over S steps, the last S + 1 frames of a clip.
+
+    Attributes:
+        rotations: (S, 3, 3) and
+        directions: (S, 3), the pose of each next camera in the one before it; directions of unit length, zero where the
+            camera stands still.
+        lengths: (S,) lengths of the steps in units of the first one that moves; 1 where nothing tells them.
+        found: (S,) False where the fallback stands in.
+    """
+
+    rotations: Array
+    directions: Array
+    lengths: Array
+    found: NDArray[np.bool_]
+
+    def packed(self) -> Array:
+        """(S, 14), for the cache."""
+        flat = [self.rotations.reshape(-1, 9), self.directions, self.lengths[:, None], self.found[:, None]]
+        return np.concatenate(flat, axis=1)
+
+    @classmethod
+    def of(cls, packed: Array) -> CameraMotion:
+        """What `packed` gave."""
+        return cls(packed[:, :9].reshape(-1, 3, 3), packed[:, 9:12], packed[:, 12], packed[:, 13] > 0.5)
+
+
+def camera_motion(footage: Footage) -> CameraMotion:
+    """Motion over the steps from the last-but-one context frame (the last, where there is only one) to the end."""
+    return CameraMotion.of(footage.estimate("camera", lambda: _estimated(footage).packed()))
+
+
+def first_step(context: int) -> int:
+    """The frame in which the first step of `camera_motion` starts."""
+    return max(context - 2, 0)
+
+
+def intrinsics(footage: Footage, frame: int) -> Array:
+    """Camera matrix (3, 3) of a frame: the annotated one, or the assumed one."""
+    known = footage.annotations
+    if known is not None and np.isfinite(known.intrinsics_px[frame]).all():
+        return known.intrinsics_px[frame]
+    height, width = footage.frames.shape[1:3]
+    return np.array([[0.9 * width, 0, width / 2], [0, 0.9 * width, height / 2], [0, 0, 1.0]])
+
+
+def _estimated(footage: Footage) -> CameraMotion:
+    steps = range(first_step(footage.context), len(footage.frames) - 1)
+    rotations, directions, found, lengths = [], [], [], []
+    before: tuple[Array, Array, float] | None = None
+    for t in steps:
+        camera = intrinsics(footage, t)
+        corners = _corners(footage.grey[t], _objects(footage, t))
+        here, there = _tracked(footage.grey[t], footage.grey[t + 1], corners, camera)
+        solved = _solve(here, there, 1 / camera[0, 0])
+        rotation, direction = solved if solved is not None else (np.eye(3), np.array([0.0, 0.0, 1.0]))
+        length = 1.0
+        if before is not None and direction.any():
+            length = before[2]
+            if solved is not None and before[1].any():
+                length *= _length_ratio(footage, t, (corners, here, there), (rotation, direction), before[:2])
+        rotations.append(rotation)
+        directions.append(direction)
+        found.append(solved is not None)
+        lengths.append(length if direction.any() else 0.0)
+        if direction.any():
+            before = rotation, direction, length
+    return CameraMotion(np.array(rotations), np.array(directions), np.array(lengths), np.array(found))
+
+
+def _objects(footage: Footage, frame: int) -> NDArray[np.uint8]:
+    """Mask (H, W), 255 where no known object is. In future frames the boxes are those followed in this very video."""
+    from drivereplay.evaluation.follow import tracks
+
+    height, width = footage.frames.shape[1:3]
+    mask = np.full((height, width), 255, dtype=np.uint8)
+    if footage.annotations is None:
+        return mask
+    boxes = footage.annotations.boxes_px[frame] if frame < footage.context else tracks(footage)[frame]
+    for box in boxes[np.isfinite(boxes).all(-1)]:
+        x1, y1, x2, y2 = np.clip(box, 0, (width, height, width, height))
+        mask[int(y1) : int(np.ceil(y2)) + 1, int(x1) : int(np.ceil(x2)) + 1] = 0
+    # a picture that is nothing but objects still has to be judged
+    return mask if (mask > 0).mean() > 0.2 else np.full_like(mask, 255)
+
+
+def _corners(grey: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Corner points (K, 2)."""
+    apart = max(2.0, np.sqrt(grey.size / CORNERS) / 2)
+    points = cv2.goodFeaturesToTrack(grey, CORNERS, 0.003, apart, mask=mask, blockSize=5)
+    return np.empty((0, 2), np.float32) if points is None else np.asarray(points, np.float32).reshape(-1, 2)
+
+
+def _tracked(
+    first: NDArray[np.uint8], second: NDArray[np.uint8], points: NDArray[np.float32], camera: Array
+) -> tuple[Array, Array]:
+    """Corners that can be found again, in normalised coordinates of both frames, (K, 2) each; NaN rows where lost."""
+    if not len(points):
+        return np.empty((0, 2)), np.empty((0, 2))
+    start = points.reshape(-1, 1, 2)
+    options = (WINDOW_PX, WINDOW_PX), 3, (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 0.005)
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(
+        first, second, start, start.copy(), winSize=options[0], maxLevel=options[1], criteria=options[2]
+    )
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(
+        second, first, moved, start.copy(), winSize=options[0], maxLevel=options[1], criteria=options[2]
+    )
+    error = np.linalg.norm(np.asarray(back).reshape(-1, 2) - points, axis=1)
+    kept = (np.asarray(found).ravel() == 1) & (np.asarray(found_back).ravel() == 1) & (error < BACK_PX)
+    here, there = _normalised(points, camera), _normalised(np.asarray(moved).reshape(-1, 2), camera)
+    return here, np.where(kept[:, None], there, np.nan)
+
+
+def _normalised(points: NDArray[np.float32], camera: Array) -> Array:
+    return (points - camera[:2, 2]) / np.array([camera[0, 0], camera[1, 1]])
+
+
+def _solve(here: Array, there: Array, pixel: float) -> tuple[Array, Array] | None:
+    """Rotation and direction of the next camera in this one from matched points, or None where it cannot be told.
+
+    Args:
+        pixel: Size of a pixel in normalised coordinates.
+    """
+    kept = np.isfinite(there).all(-1)
+    here, there = here[kept], there[kept]
+    if len(here) < LEAST_POINTS:
+        return None
+    still = _rotation_only(here, there)
+    if np.median(np.linalg.norm(_rotated(here, still) - there, axis=1)) < STILL_PX * pixel:
+        return still.T, np.zeros(3)
+    # OpenCV gives x_there = R x_here + t; the pose of the next camera in this one is its inverse
+    starts = [(np.eye(3), np.array([0.0, 0.0, -1.0])), (still, np.array([0.0, 0.0, -1.0]))]
+    cv2.setRNGSeed(0)
+    essential, _ = cv2.findEssentialMat(here, there, np.eye(3), cv2.USAC_MAGSAC, 0.9999, 0.5 * pixel)
+    if essential is not None and essential.shape == (3, 3):
+        _, rotation, translation, _ = cv2.recoverPose(essential, here, there, np.eye(3))
+        starts.append((rotation, translation.ravel()))
+    best = min((_refined(here, there, *start, pixel) for start in starts), key=lambda fit: fit[2])
+    rotation, translation = best[:2]
+    if _in_front(here, there, rotation, translation) < _in_front(here, there, rotation, -translation):
+        translation = -translation
+    return rotation.T, -rotation.T @ translation
+
+
+def _rotation_only(here: Array, there: Array) -> Array:
+    """Rotation with there ≈ R here (Kabsch on the viewing rays, twice, the second time without the worse half)."""
+    a, b = _rays(here), _rays(there)
+    rotation = np.eye(3)
+    kept = np.ones(len(a), dtype=bool)
+    for _ in range(2):
+        u, _, vt = np.linalg.svd(b[kept].T @ a[kept])
+        rotation = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+        error = np.linalg.norm(b - a @ rotation.T, axis=1)
+        kept = error <= np.median(error)
+    return rotation
+
+
+def _rays(points: Array) -> Array:
+    rays = np.column_stack([points, np.ones(len(points))])
+    return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+
+
+def _rotated(points: Array, rotation: Array) -> Array:
+    rays = np.column_stack([points, np.ones(len(points))]) @ rotation.T
+    return rays[:, :2] / rays[:, 2:]
+
+
+def _refined(
+    here: Array, there: Array, rotation: Array, translation: Array, pixel: float
+) -> tuple[Array, Array, float]:
+    """The pose with the smallest robust Sampson distance near a start, and that cost.
+
+    Gauss-Newton with the weights of a Cauchy loss on the five parameters: a turn about three axes, and the direction's
+    shift in its tangent plane.
+    """
+    if len(here) > MOST_POINTS:
+        chosen = np.linspace(0, len(here) - 1, MOST_POINTS).astype(int)
+        here, there = here[chosen], there[chosen]
+    x = np.column_stack([here, np.ones(len(here))])
+    y = np.column_stack([there, np.ones(len(there))])
+    cost = _cost(_sampson(x, y, rotation, translation, pixel))
+    for _ in range(ITERATIONS):
+        residual = _sampson(x, y, rotation, translation, pixel)
+        basis = np.linalg.svd(translation[None])[2][1:]
+        columns = []
+        for n in range(5):
+            shift = np.zeros(5)
+            shift[n] = 1e-6
+            columns.append((_sampson(x, y, *_turned(rotation, translation, basis, shift), pixel) - residual) / 1e-6)
+        jacobian = np.column_stack(columns)
+        weighted = jacobian * (1 / (1 + (residual / SCALE_PX) ** 2))[:, None]
+        step = np.linalg.solve(jacobian.T @ weighted + 1e-9 * np.eye(5), -weighted.T @ residual)
+        candidate = _turned(rotation, translation, basis, step)
+        improved = _cost(_sampson(x, y, *candidate, pixel))
+        if not improved < cost:
+            break
+        (rotation, translation), gain, cost = candidate, cost - improved, improved
+        if gain < 1e-4 * cost:
+            break
+    return rotation, translation, cost
+
+
+def _turned(rotation: Array, translation: Array, basis: Array, step: Array) -> tuple[Array, Array]:
+    moved = translation + step[3:] @ basis
+    return np.asarray(cv2.Rodrigues(step[:3])[0]) @ rotation, moved / np.linalg.norm(moved)
+
+
+def _cost(distances: Array) -> float:
+    return float(np.log1p((distances / SCALE_PX) ** 2).mean())
+
+
+def _sampson(x: Array, y: Array, rotation: Array, translation: Array, pixel: float) -> Array:
+    """Signed Sampson distances (K,) in pixels of matched homogeneous points under x_there = R x_here + t."""
+    t = translation
+    essential = np.array([[0, -t[2], t[1]], [t[2], 0, -t[0]], [-t[1], t[0], 0]]) @ rotation
+    line_y, line_x = x @ essential.T, y @ essential
+    scale = np.sqrt((line_y[:, :2] ** 2).sum(1) + (line_x[:, :2] ** 2).sum(1))
+    return np.asarray((y * line_y).sum(1) / np.maximum(scale, 1e-12) / pixel)
+
+
+def _depths(here: Array, there: Array, rotation: Array, translation: Array) -> Array:
+    """Depths (K,) in the first camera of points with y ~ R x + t, in units of |t|."""
+    x = np.column_stack([here, np.ones(len(here))]) @ rotation.T
+    y = np.column_stack([there, np.ones(len(there))])
+    # y × (z R x + t) = 0, solved for z
+    a, b = np.cross(y, x), -np.cross(y, np.broadcast_to(translation, y.shape))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((a * b).sum(1) / (a * a).sum(1))
+
+
+def _in_front(here: Array, there: Array, rotation: Array, translation: Array) -> int:
+    return int((_depths(here, there, rotation, translation) > 0).sum())
+
+
+def _length_ratio(
+    footage: Footage,
+    frame: int,
+    seen: tuple[NDArray[np.float32], Array, Array],
+    step: tuple[Array, Array],
+    before: tuple[Array, Array],
+) -> float:
+    """Length of the step out of `frame` over that of the step into it, from corners seen in the three frames.
+
+    Args:
+        seen: Corners of `frame` in pixels, and normalised there and in the next frame.
+    """
+    corners, here, after = seen
+    camera = intrinsics(footage, frame)
+    _, earlier = _tracked(footage.grey[frame], footage.grey[frame - 1], corners, camera)
+    both = np.isfinite(after).all(-1) & np.isfinite(earlier).all(-1) if len(corners) else np.zeros(0, bool)
+    if both.sum() < LEAST_POINTS:
+        return 1.0
+    # the step's pose (R, t) maps next to here; x_next = Rᵀ x_here − Rᵀ t
+    ahead = _depths(here[both], after[both], step[0].T, -step[0].T @ step[1])
+    behind = _depths(here[both], earlier[both], before[0], before[1])
+    usable = (ahead > 0.5) & (behind > 0.5) & (ahead < 100) & (behind < 100)
+    return float(np.clip(np.median(behind[usable] / ahead[usable]), 0.2, 5.0)) if usable.sum() >= 8 else 1.0

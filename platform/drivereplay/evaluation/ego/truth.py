@@ -1,0 +1,63 @@
+"""The real camera's motion, from annotated poses where there are any, else estimated from the real frames."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivereplay.evaluation.camera import CameraMotion, camera_motion, first_step
+from drivereplay.evaluation.footage import Footage
+
+Array = NDArray[np.float64]
+STILL_M = 0.05
+"""Annotated steps shorter than this have no direction."""
+
+
+def has_poses(real: Footage) -> bool:
+    """Whether every frame's pose is annotated."""
+    return real.annotations is not None and bool(np.isfinite(real.annotations.poses).all())
+
+
+def real_motion(real: Footage) -> CameraMotion:
+    """Motion of the real camera over the steps of `camera_motion`; lengths in metres where poses are annotated."""
+    if not has_poses(real):
+        return camera_motion(real)
+    assert real.annotations is not None
+    poses = real.annotations.poses[first_step(real.context) :]
+    steps = np.linalg.inv(poses[:-1]) @ poses[1:]
+    lengths = np.linalg.norm(steps[:, :3, 3], axis=1)
+    moving = lengths >= STILL_M
+    directions = np.where(moving[:, None], steps[:, :3, 3] / np.maximum(lengths, 1e-12)[:, None], 0.0)
+    return CameraMotion(steps[:, :3, :3], directions, lengths, np.ones(len(steps), dtype=bool))
+
+
+def future_steps(motion: CameraMotion, real: Footage) -> CameraMotion:
+    """The steps that end in a future frame, (F, ...)."""
+    last = slice(len(motion.found) - len(real.future), None)
+    return CameraMotion(motion.rotations[last], motion.directions[last], motion.lengths[last], motion.found[last])
+
+
+def trajectory(motion: CameraMotion, scale: float = 1.0) -> tuple[Array, Array]:
+    """Positions (S + 1, 3) and orientations (S + 1, 3, 3) in the first camera's axes, the first at the origin."""
+    positions, orientations = [np.zeros(3)], [np.eye(3)]
+    for rotation, direction, length in zip(motion.rotations, motion.directions, motion.lengths, strict=True):
+        positions.append(positions[-1] + orientations[-1] @ direction * length * scale)
+        orientations.append(orientations[-1] @ rotation)
+    return np.array(positions), np.array(orientations)
+
+
+def angle_deg(rotations: Array) -> Array:
+    """Rotation angle (...) in degrees of matrices (..., 3, 3)."""
+    # from the skew part too: arccos alone cannot resolve angles under a thousandth of a degree
+    skew = rotations - np.swapaxes(rotations, -1, -2)
+    sine = np.sqrt(skew[..., 2, 1] ** 2 + skew[..., 0, 2] ** 2 + skew[..., 1, 0] ** 2) / 2
+    cosine = (np.trace(rotations, axis1=-2, axis2=-1) - 1) / 2
+    return np.asarray(np.degrees(np.arctan2(sine, cosine)))
+
+
+def between_deg(a: Array, b: Array) -> Array:
+    """Angle (...) in degrees between vectors (..., 3); 90 where the second is zero, NaN where the first is."""
+    length_a, length_b = np.linalg.norm(a, axis=-1), np.linalg.norm(b, axis=-1)
+    dot = (a * b).sum(-1)
+    angle = np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), dot))
+    return np.where(length_a < 1e-9, np.nan, np.where(length_b < 1e-9, 90.0, angle))
