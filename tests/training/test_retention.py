@@ -106,7 +106,9 @@ def test_distillation_compares_with_the_base_on_the_same_noise(on: str, rows: li
 
 
 def test_the_teacher_of_a_lora_run_is_the_same_module_without_adapters() -> None:
-    spec = spec_with(distill=1.0).model_copy(update={"adapter": small_spec(adapter={"kind": "lora", "rank": 2}).adapter})
+    spec = spec_with(distill=1.0).model_copy(
+        update={"adapter": small_spec(adapter={"kind": "lora", "rank": 2}).adapter}
+    )
     model = load_model(spec)
     base = copy.deepcopy(model)
     state = run(spec)
