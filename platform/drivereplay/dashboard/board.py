@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from drivereplay import telemetry
 from drivereplay.dashboard.curves import LAYOUT, add_curve
 from drivereplay.dashboard.events import SWEEP, TRIALS, EventFiles, add_hparams, add_hparams_columns
 from drivereplay.dashboard.films import add_films
@@ -60,6 +61,7 @@ class SweepBoard:
             # an anchor is looked at wherever it lies
             self._write_films(writer, [*front.front, *(c for c in settled if c.kind not in SEARCHED)])
         self._write_trial(candidate, front)
+        self._export(front)
 
     def ended(self, front: Front) -> None:
         """The sweep is over."""
@@ -155,6 +157,24 @@ class SweepBoard:
                     writer.add_scalar(name, estimate.mean, max(candidate.step, 0))
             kind = {"kind": candidate.kind, "seed": candidate.seed}
             add_hparams(writer, {**parameters, **kind}, candidate.trial, failed=candidate.status == "failed")
+
+    def _export(self, front: Front) -> None:
+        """The sweep's figures for Prometheus."""
+        run, counts = self._spec.name, front.counts
+        for status in ("running", "finished", "stopped", "failed"):
+            telemetry.gauge("drivereplay_sweep_candidates", counts.get(status, 0), run=run, status=status)
+        telemetry.gauge("drivereplay_sweep_front_size", len(front.front), run=run)
+        if front.hypervolume is not None:
+            telemetry.gauge("drivereplay_sweep_hypervolume", front.hypervolume, run=run)
+        # a trial's cost is that of its last checkpoint, which counts from the trial's start
+        hours: dict[str, float] = {}
+        for candidate in front.candidates:
+            hours[candidate.trial] = max(hours.get(candidate.trial, 0.0), candidate.cost.get("device_hours", 0.0))
+        total = sum(hours.values())
+        telemetry.gauge("drivereplay_sweep_device_hours", total, run=run)
+        finished = counts.get("finished", 0)
+        if finished:
+            telemetry.gauge("drivereplay_sweep_device_hours_per_candidate", total / finished, run=run)
 
     def _searched(self) -> dict[str, bool]:
         """The HParams columns, and whether each is a number."""

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay import telemetry
 from drivereplay.data.index import ClipIndex
 from drivereplay.domains import local_directory
 from drivereplay.errors import DataError
@@ -63,6 +64,9 @@ class ClipCache:
         for place in np.flatnonzero(found).tolist():
             out[place] = self._data[clips[place]]
             found[place] = _checksum(out[place]) == self._sums[clips[place]]
+        hits = int(found.sum())
+        telemetry.total("drivereplay_cache_clips", hits, result="hit")
+        telemetry.total("drivereplay_cache_clips", len(clips) - hits, result="miss")
         return out, found
 
     def has(self, clips: NDArray[np.int64]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from drivereplay import telemetry
 from drivereplay.data.index import SCHEMA, ClipIndex, IngestReport
 from drivereplay.data.permutation import unit_interval
 from drivereplay.data.probe import Probe, probe
@@ -69,6 +70,10 @@ def run(
     )
     index = ClipIndex(domain, clip, table, report)
     index.save(out)
+    for state, count in (("used", len(rows)), ("set aside", len(set_aside))):
+        telemetry.gauge("drivereplay_ingest_videos", count, domain=domain, state=state)
+    for split, count in clips.items():
+        telemetry.gauge("drivereplay_ingest_clips", count, domain=domain, split=split)
     return index
 
 

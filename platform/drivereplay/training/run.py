@@ -13,6 +13,7 @@ from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 from drivereplay.training.checkpoint import Checkpoint, checkpoints, prune, restore, save_checkpoint
 from drivereplay.training.curve import CurvePoint, read_curve, write_curve
+from drivereplay.training.gauges import TrainingGauges
 from drivereplay.training.group import Group
 from drivereplay.training.ledger import Ledger, Row, rows_of
 from drivereplay.training.loop import Hooks, LoopState, new_state
@@ -95,6 +96,7 @@ class RunHooks(Hooks):
         self.rows: list[Row] = []
         self.first = state.step
         self.names = [domain.name for domain in spec.domains]
+        self.gauges = TrainingGauges(spec)
         self.ledger = Ledger(directory, self.names, self._window)
         self.points: list[CurvePoint] = []
         if group.rank == 0:
@@ -117,6 +119,7 @@ class RunHooks(Hooks):
         if self.group.rank == 0:
             self.points.append(point)
             self.progress.update(point, self.spec.training.batch_size)
+            self.gauges.stepped(point, batch)
 
     def checkpoint(self, state: LoopState) -> None:
         rows = [row for part in self.group.gather(self.rows) for row in part]
