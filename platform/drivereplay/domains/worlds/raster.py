@@ -89,11 +89,13 @@ def draw(scene: Scene, moment: Moment, samples: int) -> Drawing:
 
     index = np.zeros((height * samples, width * samples), np.int32)
     fixed = _fixed(np.ascontiguousarray(flat[:, :, kept].transpose(2, 1, 0)))
-    outlines = []
-    for number, (n, count) in enumerate(zip(kept.tolist(), scene.counts[faces[kept]].tolist(), strict=True)):
-        outline = _fixed(cut[n]) if n in cut else fixed[number, :count]
-        cv2.fillConvexPoly(index, outline, number + 1, cv2.LINE_8, SHIFT)
-        outlines.append(outline)
+    outlines = [row[:count] for row, count in zip(fixed, scene.counts[faces[kept]].tolist(), strict=True)]
+    if cut:
+        for number, n in enumerate(kept.tolist()):
+            if n in cut:
+                outlines[number] = _fixed(cut[n])
+    for number, outline in enumerate(outlines, start=1):
+        cv2.fillConvexPoly(index, outline, number, cv2.LINE_8, SHIFT)
     return Drawing(
         index, samples, faces[kept], outlines, low[:, kept] / samples, high[:, kept] / samples,
         1 / np.maximum(nearest[kept], NEAR_M), 1 / farthest[kept], turn[:, :, kept], normals[:, kept], offsets[kept],
@@ -166,11 +168,16 @@ def _painting_order(boxes: Array) -> Index:
     key = -(near + far)
     flat = boxes[:2] / np.maximum(depth, NEAR_M)
     low, high = flat.min(axis=1), flat.max(axis=1)
-    # a box that reaches behind the camera may be anywhere in the picture
-    behind = near < NEAR_M
-    low[:, behind], high[:, behind] = -np.inf, np.inf
-    overlap = (low[0][:, None] < high[0]) & (low[1][:, None] < high[1])
-    a, b = np.nonzero(np.triu(overlap & overlap.T, 1))
+    # where the near plane cuts a box, it is somewhere between its corners' places on that plane
+    behind = np.flatnonzero(near < NEAR_M)
+    if len(behind):
+        cut = boxes[:2, :, behind] / NEAR_M
+        low[:, behind] = np.minimum(low[:, behind], cut.min(axis=1))
+        high[:, behind] = np.maximum(high[:, behind], cut.max(axis=1))
+    below = (low[0][:, None] < high[0]) & (low[1][:, None] < high[1])
+    a, b = np.nonzero(below & below.T)
+    once = a < b
+    a, b = a[once], b[once]
     # sign > 0: a is nearer than b
     sign = np.where(far[a] <= near[b], 1, np.where(far[b] <= near[a], -1, 0))
     unclear = np.flatnonzero(sign == 0)

@@ -44,20 +44,22 @@ def shade(scene: Scene, moment: Moment, drawing: Drawing, look: Look) -> NDArray
     light[sky], clear[sky] = 1.0, 1.0
     rise = _sky_share(camera.rotation, x, y) * sky if sky.any() else None
 
-    planes = []
-    samples_index = drawing.index.astype(np.intp) if samples > 1 else index
-    for channel in range(3):
-        palette = np.full(len(drawing.faces) + 1, look.haze[channel], np.float32)
-        palette[1:] = scene.colours[drawing.faces, channel] * table[_LIGHT, 1:]
-        plane = _taken(palette, samples_index)
-        if samples > 1:
-            plane = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
+    # four channels are gathered and averaged faster than three
+    palette = np.zeros((len(drawing.faces) + 1, 4), np.float32)
+    palette[0, :3] = look.haze
+    palette[1:, :3] = scene.colours[drawing.faces] * table[_LIGHT, 1:, None]
+    flat = np.take(palette, drawing.index.astype(np.intp) if samples > 1 else index, axis=0, mode="clip")
+    if samples > 1:
+        flat = cv2.resize(flat, (width, height), interpolation=cv2.INTER_AREA)
+    planes = list(cv2.split(flat)[:3])
+    veil = np.float32(1.0) - clear
+    for channel, plane in enumerate(planes):
         plane *= light
-        plane += np.float32(look.haze[channel]) * (np.float32(1.0) - clear)
+        plane += np.float32(look.haze[channel]) * veil
         if rise is not None:
             plane += rise * np.float32(look.sky[channel] - look.haze[channel])
-        planes.append(plane)
-    picture: NDArray[np.uint8] = cv2.convertScaleAbs(np.maximum(cv2.merge(planes), 0.0))
+        np.maximum(plane, np.float32(0.0), out=plane)
+    picture: NDArray[np.uint8] = cv2.convertScaleAbs(cv2.merge(planes))
     return picture
 
 

@@ -91,7 +91,7 @@ def parked(
         at = float(rng.uniform(-10, 0))
         while at < reach - 20:
             pulled = side < 0 and any(at + 5.2 > way.min() - 6 and at - 5.2 < way.max() for way in busy)
-            if rng.uniform() < 0.55 and abs(at - crossing) > KERB_M + 9 and not pulled:
+            if rng.uniform() < 0.45 and abs(at - crossing) > KERB_M + 9 and not pulled:
                 body = van(paint(rng)) if rng.uniform() < 0.2 else car(paint(rng), length=LENGTHS_M[rng.integers(3)])
                 number = builder.object("van" if body.size_m[2] > 2 else "car", body)
                 places[number] = ((at, side * PARKING_M), 0.0 if side < 0 else np.pi)
