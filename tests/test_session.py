@@ -9,6 +9,7 @@ import sys
 import pytest
 from cluster.local.cluster import LocalCluster
 
+from drivereplay.errors import DriveReplayError
 from drivereplay.session import ensure_ray, limit_threads
 
 
@@ -19,6 +20,43 @@ def test_a_running_session_is_used_as_it_is(ray_session: None) -> None:
     ensure_ray(num_cpus=1)
     assert ray.get_runtime_context().get_node_id() == before
     assert ray.cluster_resources()["CPU"] == 4
+
+
+@pytest.mark.parametrize(("failures", "starts"), [(0, 1), (2, 3), (9, 3)])
+def test_a_busy_machine_gets_a_second_chance(failures: int, starts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray gives itself 30 seconds to start; its error has no name of its own."""
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    calls = []
+
+    def start(num_cpus: int | None) -> None:
+        calls.append(num_cpus)
+        if len(calls) <= failures:
+            raise Exception("The current node timed out during startup. This could happen because ...")
+
+    monkeypatch.setattr("drivereplay.session._start", start)
+    if failures >= starts:
+        with pytest.raises(DriveReplayError, match="did not start on this machine, 3 times"):
+            ensure_ray(2)
+    else:
+        ensure_ray(2)
+    assert calls == [2] * starts
+
+
+def test_another_error_of_ray_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def start(num_cpus: int | None) -> None:
+        raise ValueError("no such option")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("drivereplay.session._start", start)
+    with pytest.raises(ValueError, match="no such option"):
+        ensure_ray()
 
 
 def test_threads_are_limited() -> None:

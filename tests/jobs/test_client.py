@@ -17,7 +17,7 @@ import pytest
 from cluster.local.cluster import LocalCluster
 
 from drivereplay.errors import SpecError
-from drivereplay.jobs.client import connect, find_token, raised
+from drivereplay.jobs.client import connect, find_token, hand_over, raised
 
 
 def test_all_forms_of_the_address_lead_to_the_same_place(reach: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +103,31 @@ def test_a_token_file_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "missing"))
     with pytest.raises(SpecError, match="missing cannot be read"):
         find_token()
+
+
+class _Young:
+    """A cluster whose agent comes up at the third call; then one that refuses."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+
+    def submit_job(self, **job: Any) -> str:
+        answer = self.answers.pop(0)
+        if answer.startswith("Request failed"):
+            raise RuntimeError(answer)
+        return answer
+
+
+def test_a_cluster_that_has_only_just_started_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = "Request failed with status code 500: No available agent to submit job, please try again later."
+    young: Any = _Young(late, late, "job-1")
+    assert hand_over(young, entrypoint="true") == "job-1"
+    refused: Any = _Young("Request failed with status code 400: Runtime env is wrong.")
+    with pytest.raises(RuntimeError, match="Runtime env is wrong"):
+        hand_over(refused, entrypoint="true")
+    monkeypatch.setattr("drivereplay.jobs.client._AGENT_S", -1.0)
+    with pytest.raises(RuntimeError, match="No available agent"):
+        hand_over(_Young(late), entrypoint="true")  # type: ignore[arg-type]
 
 
 def test_a_traceback_becomes_its_last_line() -> None:
