@@ -33,7 +33,7 @@ def dense_flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[n
     preset = cv2.DISOPTICAL_FLOW_PRESET_FAST if factor == 1 else cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST
     solver = cv2.DISOpticalFlow_create(preset)  # type: ignore[attr-defined]
     solver.setFinestScale(0)
-    flow = solver.calc(first, second, None)
+    flow = solver.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), None)
     if factor > 1:
         flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) / factor
     return np.asarray(flow, dtype=np.float32)

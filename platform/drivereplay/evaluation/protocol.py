@@ -51,7 +51,7 @@ class Protocol:
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping) and (value or not prefix):
         flat: dict[str, Any] = {}
         for key, inner in value.items():
             # a metric's name holds a dot itself, which reads well enough

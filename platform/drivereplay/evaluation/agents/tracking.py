@@ -29,8 +29,8 @@ def mean_iou(true: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray[n
 def idf1(true: NDArray[np.float64], found: NDArray[np.float64], least: float = 0.5) -> float:
     """IDTP / (IDTP + ½ IDFP + ½ IDFN) (Ristani et al., 2016) of tracks (F, N, 4) and (F, M, 4).
 
-    NaN where a box is absent, and as the result where there are none at all. The identity assignment is the one with the
-    most true positives at IoU ≥ `least`.
+    NaN where a box is absent, and as the result where there are none. The identity assignment is the one with the most
+    true positives at IoU ≥ `least`.
     """
     from scipy.optimize import linear_sum_assignment
 

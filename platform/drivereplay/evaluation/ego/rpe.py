@@ -37,8 +37,8 @@ class RpeRotation(ClipMetric):
 class RpeTranslation(ClipMetric):
     """Angle between the directions of the real and the generated camera's step from each frame to the next.
 
-    The length of a step cannot be told from one camera. Steps in which the real camera stands still (under 5 cm) have no
-    direction and do not count; a generated camera that stands still where the real one moves counts 90°.
+    The length of a step cannot be told from one camera. Steps in which the real camera stands still (under 5 cm)
+    have no direction and do not count; a generated camera that stands still where the real one moves counts 90°.
     """
 
     name = "ego.rpe_translation"

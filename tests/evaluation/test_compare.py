@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.evaluation.clips import make_clip
+
+from drivereplay.errors import ProtocolError
+from drivereplay.evaluation.compare import compare
+from drivereplay.evaluation.judge import evaluate_pairs
+
+METRICS = ("fidelity.psnr", "fidelity.sharpness")
+
+
+def _judged(noise: float, how: dict[str, object] | None = None):  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(1)
+    clips = [make_clip(n) for n in range(6)]
+    pairs = [(c, np.clip(c.frames + rng.normal(0, noise, c.frames.shape), 0, 255).astype(np.uint8)) for c in clips]
+    return evaluate_pairs(pairs, how or {}, metrics=METRICS, resamples=200)
+
+
+def test_the_better_one_is_called_better() -> None:
+    found = compare(_judged(5.0), _judged(20.0))
+    assert found.verdict("fidelity.psnr").startswith("better by") and found.differences["fidelity.psnr"].p < 0.05
+    assert compare(_judged(20.0), _judged(5.0)).verdict("fidelity.psnr").startswith("worse by")
+    assert [row["metric"] for row in found.rows()] == list(METRICS)
+    assert found.to_json()["fidelity.psnr"]["low"] > 0
+
+
+def test_other_protocols_are_refused_with_their_fields() -> None:
+    with pytest.raises(ProtocolError, match="samples: 1 against 2"):
+        compare(_judged(5.0, {"samples": 1}), _judged(5.0, {"samples": 2}))
