@@ -78,6 +78,8 @@ class DatasetSource(Section):
     """Root directory of the dataset."""
     camera: str | None = None
     """Camera channel; null means the dataset's front camera."""
+    fps: Annotated[float, Field(gt=0)] | None = None
+    """Frames per second of image sequences that have no file of times; other datasets say it themselves."""
     evaluation: str | None = None
     """Root of a held-out part; null means a share of the recordings is held out."""
 

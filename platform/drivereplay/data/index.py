@@ -110,6 +110,17 @@ class IngestReport:
     set_aside: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data; what was set aside and noted as rows."""
+        return {
+            "domain": self.domain,
+            "videos": self.videos,
+            "seconds": self.seconds,
+            "clips": dict(self.clips),
+            "set_aside": [{"key": key, "reason": reason} for key, reason in self.set_aside.items()],
+            "notes": [{"key": key, "note": note} for key, note in self.notes.items()],
+        }
+
     def summary(self) -> str:
         """A few lines for people."""
         clips = ", ".join(f"{count} {split}" for split, count in self.clips.items())

@@ -8,7 +8,7 @@ from typing import Any
 from drivereplay.data.buffer import buffered
 from drivereplay.data.index import ClipIndex, ingest
 from drivereplay.domains import recordings
-from drivereplay.errors import DataError
+from drivereplay.errors import SpecError
 from drivereplay.spec import DomainSpec, Spec
 from drivereplay.storage import Storage
 
@@ -20,8 +20,8 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
     what has changed since.
 
     Raises:
-        SpecError: A source does not exist.
-        DataError: A domain has no clip, or the target has nothing to evaluate on.
+        SpecError: A source does not exist or holds no video, or the target has nothing to evaluate on.
+        DataError: A domain has no clip.
     """
     shared = Storage.of(spec.storage).below(".shared")
     indexes = {}
@@ -32,7 +32,7 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
             domain=domain.name,
             clip=spec.clip,
             held_out=spec.evaluation.held_out,
-            seed=spec.seed,
+            seed=spec.evaluation.seed,
             out=shared.below("indexes", _name(spec, domain)).uri,
         )
         replayed = domain is not spec.target
@@ -44,7 +44,8 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
 
 def _name(spec: Spec, domain: DomainSpec) -> str:
     # clips that differ in size alone have the same windows, but an index says which clip it was made for
-    made: Any = (domain.source.model_dump_json(), spec.clip.model_dump_json(), spec.evaluation.held_out, spec.seed)
+    judged = spec.evaluation
+    made: Any = (domain.source.model_dump_json(), spec.clip.model_dump_json(), judged.held_out, judged.seed)
     return f"{domain.name}-{hashlib.sha256(repr(made).encode()).hexdigest()[:16]}"
 
 
@@ -52,8 +53,8 @@ def _check_target(index: ClipIndex, spec: Spec) -> None:
     if index.count("evaluation"):
         if index.count("train"):
             return
-        raise DataError(f"The target '{index.name}' has no training clip: all its recordings are held out.", _ADD)
-    raise DataError(
+        raise SpecError(f"The target '{index.name}' has no training clip: all its recordings are held out.", _ADD)
+    raise SpecError(
         f"The target '{index.name}' has one usable recording, so none can be held out for evaluation. "
         + " ".join(f"{key} {reason}." for key, reason in list(index.report.set_aside.items())[:3]),
         _ADD,

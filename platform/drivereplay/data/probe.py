@@ -24,6 +24,8 @@ _AGREE = 6.0
 """Largest mean difference, in levels of 255, between two readers' pictures of one frame."""
 _CHECKS = 6
 _HASH_EVERY_S = 1.0
+_SLACK_S = 1e-3
+"""Times of a part's ends are rounded."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,17 @@ def probe(recording: Recording) -> Probe:
     if size == 0:
         raise DataError("the file is empty (0 bytes)")
     before = path.stat().st_mtime_ns
-    seen = _decoded(path)
+    seen = _decoded(path, recording.part_s)
     if seen.count < 2:
         raise DataError(f"has {seen.count} frame(s); a clip needs at least two")
-    times, notes = _mended(seen)
+    times, notes = _mended(seen, recording)
     starts = sorted({0, *cuts(np.asarray(seen.changes)), *seen.breaks})
     timeline = Timeline.of(times, [s for s in starts if s < seen.count])
     offset = float(seen.times[0]) if seen.timed else 0.0
-    reader, note = _reader(path, seen)
+    # decord counts from the file's start, a part from its own
+    reader, note = _reader(path, seen) if recording.part_s is None else ("av", "")
+    if recording.part_s is not None and not seen.timed:
+        raise DataError("is a part of a file whose times cannot be trusted")
     return Probe(
         timeline=timeline,
         width=seen.width,
@@ -126,7 +131,7 @@ class _Seen:
         return len(self.times)
 
 
-def _decoded(path: Path) -> _Seen:
+def _decoded(path: Path, part_s: tuple[float, float] | None) -> _Seen:
     import av
 
     seen = _Seen()
@@ -138,7 +143,14 @@ def _decoded(path: Path) -> _Seen:
             stream.codec_context.thread_count = 1
             seen.codec = stream.codec_context.name
             seen.rate = float(stream.average_rate or stream.guessed_rate or 25)
+            if part_s is not None:
+                container.seek(int(part_s[0] / stream.time_base), stream=stream)
             for frame in _frames(container, stream, seen):
+                if part_s is not None and frame.time is not None:
+                    if frame.time < part_s[0] - _SLACK_S:
+                        continue
+                    if frame.time >= part_s[1] - _SLACK_S:
+                        break
                 _take(frame, seen)
     except (av.error.FFmpegError, OSError, EOFError, ValueError) as error:
         if not seen.count:
@@ -211,7 +223,7 @@ def _keep(look: NDArray[np.uint8], number: int, seen: _Seen) -> None:
         seen.kept = {n: kept for n, kept in seen.kept.items() if n % seen.keep_every in near}
 
 
-def _mended(seen: _Seen) -> tuple[NDArray[np.float64], list[str]]:
+def _mended(seen: _Seen, recording: Recording) -> tuple[NDArray[np.float64], list[str]]:
     """Strictly increasing times, and what had to be done for them."""
     times = np.asarray(seen.times, dtype=np.float64)
     notes = []
@@ -219,8 +231,13 @@ def _mended(seen: _Seen) -> tuple[NDArray[np.float64], list[str]]:
         notes.append(f"{seen.damaged} damaged packets or frames were left out")
     if not seen.timed or (np.diff(times) <= 0).any():
         seen.timed = False
-        notes.append("times are missing or not increasing; a constant frame rate is assumed")
-        times = np.arange(len(times)) / (seen.rate if seen.rate > 0 else 25.0)
+        given = np.asarray(recording.timestamps_s, dtype=np.float64)
+        if len(given) == len(times) and (np.diff(given) > 0).all():
+            notes.append("the file has no times; those of the data set are taken")
+            return given, notes
+        rate = recording.fps or seen.rate or 25.0
+        notes.append(f"times are missing or not increasing; a constant {rate:g} frames per second are assumed")
+        times = np.arange(len(times)) / rate
     return times, notes
 
 

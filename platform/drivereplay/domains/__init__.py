@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from drivereplay.domains.recording import Recording
-from drivereplay.errors import DataError, SpecError
+from drivereplay.errors import SpecError
 from drivereplay.spec import ClipSpec, DatasetSource, DomainSpec, VideosSource, WorldSource
 from drivereplay.storage import Storage
 
@@ -26,18 +27,17 @@ def recordings(domain: DomainSpec, clip: ClipSpec, shared: Storage) -> list[Reco
         shared: `<storage>/.shared`; worlds land in `worlds/<hash>/` below it.
 
     Raises:
-        SpecError: The source does not exist or does not have the layout that it says.
-        DataError: There is no video in it.
+        SpecError: The source does not exist, holds no video, or does not have the layout that it says.
     """
     source = domain.source
     if isinstance(source, WorldSource):
         return _world(source, clip, shared)
-    found = _read(source, source.path)
+    found = _read(source, source.path, shared)
     if source.evaluation is not None:
-        held_out = _read(source, source.evaluation)
+        held_out = _read(source, source.evaluation, shared)
         found = [_marked(r, "train", "") for r in found] + [_marked(r, "evaluation", "evaluation/") for r in held_out]
     if not found:
-        raise DataError(
+        raise SpecError(
             f"Domain '{domain.name}': there is no video in {source.path}.",
             "Give a directory, a file or a glob with at least one video.",
         )
@@ -75,12 +75,69 @@ def _world(source: WorldSource, clip: ClipSpec, shared: Storage) -> list[Recordi
     )
 
 
-def _read(source: VideosSource | DatasetSource, path: str) -> list[Recording]:
+def _read(source: VideosSource | DatasetSource, path: str, shared: Storage) -> list[Recording]:
+    out = local_directory(shared) / "annotations"
     if isinstance(source, VideosSource):
         from drivereplay.domains.videos import read_videos
 
-        return read_videos(path)
-    raise SpecError(f"There is no reader for a source of kind '{source.kind}'.", "Use `videos` or `world`.")
+        return read_videos(path, out)
+    return _DATASETS[source.kind](source, path, out)
+
+
+def _kitti(source: DatasetSource, path: str, out: Path) -> list[Recording]:
+    from drivereplay.domains.kitti import read_kitti
+
+    return read_kitti(path, source.camera, out)
+
+
+def _nuscenes(source: DatasetSource, path: str, out: Path) -> list[Recording]:
+    from drivereplay.domains.nuscenes import read_nuscenes
+
+    return read_nuscenes(path, source.camera, out)
+
+
+def _bdd100k(source: DatasetSource, path: str, out: Path) -> list[Recording]:
+    from drivereplay.domains.bdd100k import read_bdd100k
+
+    return read_bdd100k(path, out)
+
+
+def _argoverse2(source: DatasetSource, path: str, out: Path) -> list[Recording]:
+    from drivereplay.domains.argoverse2 import read_argoverse2
+
+    return read_argoverse2(path, source.camera, out)
+
+
+def _comma2k19(source: DatasetSource, path: str, out: Path) -> list[Recording]:
+    from drivereplay.domains.comma2k19 import read_comma2k19
+
+    return read_comma2k19(path, out)
+
+
+def _lerobot(source: DatasetSource, path: str, out: Path) -> list[Recording]:
+    from drivereplay.domains.lerobot import read_lerobot
+
+    del out  # it says nothing about objects or cameras
+    return read_lerobot(path, source.camera)
+
+
+def _images(source: DatasetSource, path: str, out: Path) -> list[Recording]:
+    from drivereplay.domains.images import read_images
+
+    del out  # only our own annotations are looked for beside pictures
+    return read_images(path, source.fps)
+
+
+_DATASETS: dict[str, Callable[[DatasetSource, str, Path], list[Recording]]] = {
+    "kitti": _kitti,
+    "nuscenes": _nuscenes,
+    "bdd100k": _bdd100k,
+    "argoverse2": _argoverse2,
+    "comma2k19": _comma2k19,
+    "lerobot": _lerobot,
+    "images": _images,
+}
+"""A reader imports what it needs only when its kind is asked for."""
 
 
 def _marked(recording: Recording, split: Literal["train", "evaluation"], prefix: str) -> Recording:

@@ -25,6 +25,7 @@ class Recording:
         split: `train` or `evaluation` where the data set or the experiment says so; None leaves it to the index.
         subset: `regular` or `rare-motion` where known; None where not.
         annotations: Path of the Parquet annotations (see `domains.annotations`), or None.
+        part_s: From and to, in seconds of the file's own times, where the recording is a part of a video file.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Recording:
     split: Literal["train", "evaluation"] | None = None
     subset: Literal["regular", "rare-motion"] | None = None
     annotations: str | None = None
+    part_s: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
+from drivereplay.domains.annotations import annotation_directory
 from drivereplay.domains.recording import Recording
+from drivereplay.domains.sidecar import sidecar
 from drivereplay.errors import SpecError
 
 EXTENSIONS = frozenset(
@@ -15,14 +17,15 @@ EXTENSIONS = frozenset(
 """File names that a directory is searched for; a glob or a single file is taken as it is."""
 
 
-def read_videos(path: str) -> list[Recording]:
+def read_videos(path: str, out: Path | None = None) -> list[Recording]:
     """One recording per video file, sorted by name.
 
-    Whether a file can be decoded is for the index to find out. Annotations lie beside a video as
-    `<stem>.annotations/`.
+    Whether a file can be decoded is for the index to find out. Annotations may lie beside a video in any of the forms
+    of `drivereplay.domains.sidecar`.
 
     Args:
         path: A directory (searched recursively, hidden names left out), a file, or a glob (`**` allowed).
+        out: Where annotations of other forms are put; None leaves them aside.
 
     Raises:
         SpecError: There is no such directory or file.
@@ -38,7 +41,7 @@ def read_videos(path: str) -> list[Recording]:
         root = _fixed_part(root)
     else:
         raise SpecError(f"There is no directory or file {path}.", "Correct the source's `path`.")
-    return [_recording(file, root) for file in files]
+    return [_recording(file, root, out) for file in files]
 
 
 def _hidden(path: Path, root: Path) -> bool:
@@ -55,10 +58,10 @@ def _fixed_part(pattern: Path) -> Path:
     return Path(*parts)
 
 
-def _recording(file: Path, root: Path) -> Recording:
-    annotations = file.with_name(f"{file.stem}.annotations")
+def _recording(file: Path, root: Path, out: Path | None) -> Recording:
+    known = annotation_directory(file)
     return Recording(
         key=file.relative_to(root).as_posix(),
         path=str(file.absolute()),
-        annotations=str(annotations.absolute()) if annotations.is_dir() else None,
+        annotations=str(known.absolute()) if known.is_dir() else sidecar(file, out) if out is not None else None,
     )

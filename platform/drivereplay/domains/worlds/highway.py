@@ -87,11 +87,11 @@ def _traffic(rng: np.random.Generator, seconds: float, rare: bool) -> Traffic:
     if rare:
         events = _rare(rng, traffic, own_lane, seconds)
         kept = _spaced(traffic, [event.vehicle for event in events], own_lane)
-        number = {vehicle: n for n, vehicle in enumerate(kept.tolist())}
+        renumbered = {vehicle: n for n, vehicle in enumerate(kept.tolist())}
         traffic = Traffic(
             traffic.along_m[kept], traffic.speed[kept], traffic.wish[kept], traffic.lane[kept],
             traffic.length_m[kept], LANES_M, traffic.driver, changes_lanes=True,
-            events=tuple(replace(event, vehicle=number[event.vehicle]) for event in events),
+            events=tuple(replace(event, vehicle=renumbered[event.vehicle]) for event in events),
         )  # fmt: skip
     return traffic
 

@@ -68,7 +68,7 @@ class RigidBodies:
         outer = np.matmul(self.points, self.turn.transpose(0, 2, 1))
         lowest = outer[..., 2].argmin(axis=1)
         arm = outer[np.arange(len(lowest)), lowest]
-        is_ball = ~self.points.any(axis=(1, 2))
+        is_ball = ~np.any(self.points, axis=(1, 2))
         arm[is_ball] = 0.0
         arm[is_ball, 2] = -self.radius[is_ball]
         depth = -(self.centre[:, 2] + arm[:, 2])

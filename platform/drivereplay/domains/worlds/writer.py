@@ -23,7 +23,7 @@ from drivereplay.domains.worlds.world import Shot
 from drivereplay.errors import DataError, SpecError
 
 MANIFEST = "world.json"
-WORLD_VERSION = 1
+WORLD_VERSION = 2
 """Goes up whenever the same seed would give other pictures, so that old and new clips are never mixed."""
 
 Subset = Literal["regular", "rare-motion"]

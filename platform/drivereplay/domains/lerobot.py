@@ -1,0 +1,77 @@
+"""LeRobot data sets, version 3: many episodes in few mp4 files.
+
+Ray's `read_lerobot` gives rows of decoded frames; an index needs to know where episodes lie: the tables say it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from drivereplay.domains.recording import Recording
+from drivereplay.errors import DataError, SpecError
+
+
+def read_lerobot(path: str, camera: str | None) -> list[Recording]:
+    """One recording per episode: a stretch of one of the data set's video files.
+
+    Args:
+        path: Directory with `meta/info.json`.
+        camera: A video feature such as `observation.images.front`; by default the first one that the data set names.
+
+    Raises:
+        SpecError: It is no LeRobot data set of version 3, or has no such camera.
+        DataError: A table cannot be read.
+    """
+    root = Path(path).expanduser()
+    info = _info(root)
+    version = str(info.get("codebase_version", ""))
+    if not version.startswith("v3"):
+        raise SpecError(f"{path} is a LeRobot data set of version {version or 'unknown'}.", "Convert it to v3.0.")
+    cameras = [name for name, feature in info["features"].items() if feature.get("dtype") == "video"]
+    key = camera or (cameras[0] if cameras else "")
+    if key not in cameras:
+        raise SpecError(f"{path} has no camera '{key}'.", f"It has {', '.join(cameras) or 'none'}.")
+    pattern = info.get("video_path") or "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+    found = []
+    for row in _episodes(root, key):
+        chunk, file, start, end = (row[f"videos/{key}/{name}"] for name in _COLUMNS)
+        video = root / pattern.format(video_key=key, chunk_index=chunk, file_index=file)
+        found.append(
+            Recording(
+                key=f"episode-{row['episode_index']:06d}",
+                path=str(video.absolute()),
+                fps=float(info["fps"]),
+                part_s=(float(start), float(end)),
+            )
+        )
+    return found
+
+
+_COLUMNS = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
+
+
+def _info(root: Path) -> dict[str, Any]:
+    file = root / "meta" / "info.json"
+    try:
+        info: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{file} cannot be read: {error}.", "Give the root of a LeRobot data set.") from error
+    if not {"features", "fps"} <= set(info):
+        raise SpecError(f"{file} names no features or no fps.", "Give the root of a LeRobot data set.")
+    return info
+
+
+def _episodes(root: Path, key: str) -> list[dict[str, Any]]:
+    names = ["episode_index", *(f"videos/{key}/{name}" for name in _COLUMNS)]
+    rows: list[dict[str, Any]] = []
+    for file in sorted((root / "meta" / "episodes").rglob("*.parquet")):
+        try:
+            rows += pq.read_table(file, columns=names, partitioning=None).to_pylist()
+        except (OSError, pa.ArrowException, KeyError) as error:
+            raise DataError(f"{file} cannot be read: {error}.", "Download the data set's `meta` again.") from error
+    return sorted(rows, key=lambda row: int(row["episode_index"]))

@@ -1,0 +1,62 @@
+"""BDD100K videos and tracking labels written from a world."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.domains.miniature import FRAMES, Drive, drive, read_back
+
+from drivereplay.domains.bdd100k import read_bdd100k
+from drivereplay.errors import DataError, SpecError
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Drive:
+    return drive(tmp_path_factory.mktemp("world"))
+
+
+def write(root: Path, truth: Drive) -> Path:
+    """The video has 10 frames a second, labels come five times a second."""
+    frames = []
+    for index, n in enumerate(range(0, FRAMES, 2)):
+        labels = [
+            {"id": str(row["id"]), "category": "car", "attributes": {"occluded": False},
+             "box2d": {"x1": row["x1_px"], "y1": row["y1_px"], "x2": row["x2_px"] - 1, "y2": row["y2_px"] - 1}}
+            for row in truth.objects[n]
+            if row["x1_px"] is not None
+        ]  # fmt: skip
+        frames.append({"videoName": "b1", "frameIndex": index, "name": f"b1-{index:07d}.jpg", "labels": labels})
+    label = root / "labels" / "box_track_20" / "val" / "b1.json"
+    for path in (root / "videos" / "val" / "b1.mp4", root / "videos" / "train" / "a1.mp4"):
+        path.parent.mkdir(parents=True)
+        shutil.copy(truth.video, path)
+    label.parent.mkdir(parents=True)
+    label.write_text(json.dumps(frames))
+    return label
+
+
+def test_exact_boxes_come_back(truth: Drive, tmp_path: Path) -> None:
+    write(tmp_path / "bdd", truth)
+    train, val = read_bdd100k(str(tmp_path / "bdd"), tmp_path / "notes")
+    assert (train.key, train.split, train.annotations) == ("train/a1.mp4", "train", None)
+    assert (val.key, val.split) == ("val/b1.mp4", "evaluation")
+    found = read_back(val)
+    labelled = np.isfinite(truth.known.boxes_px[0::2]).any(axis=(0, 2))
+    assert found.ids.tolist() == truth.known.ids[labelled].tolist()
+    expected = truth.known.boxes_px[0::2][:, labelled]
+    assert np.allclose(found.boxes_px[0::2], expected, atol=1e-3, equal_nan=True)
+    assert np.isnan(found.boxes_px[1::2]).all()
+    assert np.isnan(found.positions_m).all() and np.isnan(found.poses).all() and np.isnan(found.sizes_m).all()
+
+
+def test_damage(truth: Drive, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no directory `videos`"):
+        read_bdd100k(str(tmp_path), tmp_path / "notes")
+    label = write(tmp_path / "bdd", truth)
+    label.write_text('[{"frameIndex": 0, "labels": [{"category": "car", "box2d": {"x1": 1}}]}]')
+    with pytest.raises(DataError, match="no BDD100K tracking label"):
+        read_bdd100k(str(tmp_path / "bdd"), tmp_path / "notes")

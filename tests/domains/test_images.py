@@ -1,0 +1,51 @@
+"""Image sequences as recordings, and as videos once they are indexed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.domains.miniature import write_pictures
+from tests.footage import moving_square
+
+from drivereplay.data.decode import Decoder
+from drivereplay.data.index import ingest
+from drivereplay.domains.images import read_images
+from drivereplay.errors import DataError, SpecError
+from drivereplay.spec import ClipSpec
+
+CLIP = ClipSpec(frames=6, context=2, fps=5, height=36, width=48)
+
+
+def test_each_directory_is_a_recording(tmp_path: Path) -> None:
+    for place in ("a", "b/c"):
+        write_pictures(tmp_path / "i" / place, moving_square(1, 20), [f"{n:03d}.png" for n in range(20)])
+    (tmp_path / "i" / "b" / "lonely.png").write_bytes(b"")
+    (tmp_path / "i" / "a" / "timestamps.txt").write_text("\n".join(str(n / 10) for n in range(20)))
+    first, second = read_images(str(tmp_path / "i"), 5.0)
+    assert (first.key, second.key) == ("a", "b/c")
+    assert len(first.timestamps_s) == 20 and not second.timestamps_s
+    index = ingest([first, second], domain="i", clip=CLIP, held_out=0.4, seed=0, out=tmp_path / "index")
+    windows = {w.key: w for w in (index.window(s, 0) for s in ("train", "evaluation"))}
+    # ten pictures a second against five
+    assert windows["a"].frames == (0, 2, 4, 6, 8, 10)
+    assert windows["b/c"].frames == (0, 1, 2, 3, 4, 5)
+    frames, failed = Decoder(CLIP).decode([windows["a"]])
+    assert not failed
+    truth = moving_square(1, 20)[[0, 2, 4, 6, 8, 10]].reshape(6, 36, 2, 48, 2, 3).mean(axis=(2, 4))
+    assert np.abs(frames[0] - truth).max() <= 1
+
+
+def test_times_are_needed_and_must_fit(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "a", moving_square(1, 4), [f"{n}.png" for n in range(4)])
+    with pytest.raises(SpecError, match="have no times"):
+        read_images(str(tmp_path), None)
+    (tmp_path / "a" / "times.txt").write_text("0 1 2")
+    with pytest.raises(DataError, match="3 times for 4 pictures"):
+        read_images(str(tmp_path), None)
+    (tmp_path / "a" / "times.txt").write_text("0 1 two 3")
+    with pytest.raises(DataError, match="could not convert"):
+        read_images(str(tmp_path), None)
+    with pytest.raises(SpecError, match="no directory"):
+        read_images(str(tmp_path / "nowhere"), None)

@@ -1,0 +1,44 @@
+"""Which files a source of videos means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from drivereplay.domains.videos import read_videos
+from drivereplay.errors import SpecError
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("b.mp4", "a.MKV", "deep/er/c.webm", ".hidden/d.mp4", ".e.mp4", "notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path
+
+
+def keys(path: Path | str) -> list[str]:
+    return [r.key for r in read_videos(str(path))]
+
+
+def test_a_directory_is_searched(tree: Path) -> None:
+    assert keys(tree) == ["a.MKV", "b.mp4", "deep/er/c.webm"]
+
+
+def test_a_file_and_a_glob(tree: Path) -> None:
+    assert keys(tree / "b.mp4") == ["b.mp4"]
+    assert keys(tree / "*.mp4") == ["b.mp4"]
+    assert keys(tree / "**" / "*.webm") == ["deep/er/c.webm"]
+    assert keys(tree / "*.nothing") == []
+
+
+def test_paths_are_absolute(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree)
+    assert all(Path(r.path).is_absolute() for r in read_videos("deep"))
+
+
+def test_what_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no directory or file"):
+        read_videos(str(tmp_path / "nowhere"))
