@@ -8,7 +8,8 @@ import numpy as np
 def moving_square(seed: int, frames: int, height: int = 72, width: int = 96) -> np.ndarray:
     """(T, H, W, 3) uint8: a bright square crossing a textured ground, a different way for every seed."""
     generator = np.random.default_rng(seed)
-    ground = generator.integers(40, 120, (height // 8, width // 8, 3)).repeat(8, 0).repeat(8, 1)
+    tiles = generator.integers(40, 120, (-(-height // 8), -(-width // 8), 3))
+    ground = tiles.repeat(8, 0).repeat(8, 1)[:height, :width]
     video = np.broadcast_to(ground.astype(np.uint8), (frames, height, width, 3)).copy()
     x, y = generator.integers(0, width // 2), generator.integers(0, height - 20)
     step = int(generator.integers(1, 4))

@@ -96,15 +96,23 @@ def _interval(estimate: Any) -> str:
 
 def ingest(index: ClipIndex, out: Path, everything: bool) -> None:
     """What an ingest found, and what it set aside."""
-    report = index.report
-    document = report.to_json()
+    document = index.report.to_json()
     training, evaluation = index.count("train"), index.count("evaluation")
     typer.echo(f"{index.name}: {training} training and {evaluation} evaluation clips, written to {out}")
-    aside = document.get("set_aside", [])
-    if aside:
-        table(f"set aside: {len(aside)}", aside)
-    if everything and document.get("videos"):
-        table("videos", document["videos"])
+    for part in ("set_aside", "notes"):
+        if document[part]:
+            table(part.replace("_", " "), document[part])
+    if everything:
+        table("videos", videos(index))
+
+
+def videos(index: ClipIndex) -> list[dict[str, Any]]:
+    """What is known about each usable recording: the scalar columns of the index."""
+    import pyarrow as pa
+
+    simple = [f.name for f in index.table.schema if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)]
+    rows: list[dict[str, Any]] = index.table.select(simple).to_pylist()
+    return rows
 
 
 def plan(printed: Mapping[str, Any]) -> None:

@@ -134,7 +134,8 @@ def ingest(
     index = api.ingest(
         directory, domain=domain, out=out, kind=kind, frames=frames, context=context, fps=fps, held_out=held_out
     )
-    present.show(index.report.to_json(), json, lambda: present.ingest(index, out, report))
+    document = {**index.report.to_json(), "index": str(out), "recordings": present.videos(index)}
+    present.show(document, json, lambda: present.ingest(index, out, report))
 
 
 @app.command()

@@ -57,12 +57,11 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def experiment(footage: Path, tmp_path: Path) -> Path:
-    """A small experiment file on `footage`."""
+def write_experiment(footage: Path, directory: Path) -> Path:
+    """A small experiment file on `footage`, its runs below `directory`."""
     data: dict[str, Any] = {
         "name": "small",
-        "storage": str(tmp_path / "runs"),
+        "storage": str(directory / "runs"),
         "clip": {"frames": 6, "context": 2, "fps": 8, "height": 16, "width": 24},
         "target": {"name": "driving", "source": {"kind": "videos", "path": str(footage / "driving")}},
         "replay": {
@@ -80,6 +79,22 @@ def experiment(footage: Path, tmp_path: Path) -> Path:
             "trials": 2,
         },
     }
-    path = tmp_path / "small.yaml"
+    path = directory / "small.yaml"
     path.write_text(yaml.safe_dump(data))
     return path
+
+
+@pytest.fixture
+def experiment(footage: Path, tmp_path: Path) -> Path:
+    """A small experiment file of the test's own."""
+    return write_experiment(footage, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def swept(ray_session: None, footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a finished small sweep; its experiment file is `../../small.yaml`."""
+    import drivereplay
+
+    path = write_experiment(footage, tmp_path_factory.mktemp("swept"))
+    drivereplay.sweep(drivereplay.load_spec(path))
+    return path.parent / "runs" / "small"

@@ -54,7 +54,7 @@ def test_ingest_sets_bad_files_aside_with_the_reason(cli: Any, bad_directory: Pa
     aside = {Path(row["key"]).name: row["reason"] for row in report["set_aside"]}
     assert set(aside) == {"one-frame.mp4", "short.mp4", "empty.mp4", "text.mp4", "truncated.mp4", "audio.mp4"}
     assert all(aside.values())
-    assert {Path(row["key"]).name for row in report["videos"]} == {"good.mp4", "odd.mp4"}
+    assert {Path(row["key"]).name for row in report["recordings"]} == {"good.mp4", "odd.mp4"}
 
 
 def test_empty_and_missing_directories(cli: Any, tmp_path: Path) -> None:

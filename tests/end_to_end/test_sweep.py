@@ -8,14 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import pytest
-
-
-@pytest.fixture
-def swept(cli: Any, experiment: Path) -> Path:
-    done = cli("sweep", experiment, "--json")
-    assert done.code == 0, done.err
-    return experiment.parent / "runs" / "small"
 
 
 def test_a_sweep_leaves_what_the_design_says_and_its_front_is_non_dominated(cli: Any, swept: Path) -> None:
@@ -53,8 +45,8 @@ def test_a_sweep_leaves_what_the_design_says_and_its_front_is_non_dominated(cli:
     assert {row["domain"] for row in ledger} == {"driving"}
 
 
-def test_the_same_seed_gives_the_same_candidates(cli: Any, swept: Path, experiment: Path) -> None:
-    again = cli("sweep", experiment, "--json", "--set", "name=again")
+def test_the_same_seed_gives_the_same_candidates(cli: Any, swept: Path) -> None:
+    again = cli("sweep", swept.parent.parent / "small.yaml", "--json", "--set", "name=again")
     assert again.code == 0, again.err
     first = json.loads(cli("front", swept, "--json").out)
     second = json.loads(cli("front", swept.parent / "again", "--json").out)
@@ -68,7 +60,8 @@ def test_the_same_seed_gives_the_same_candidates(cli: Any, swept: Path, experime
     assert essence(first) == essence(second)
 
 
-def test_a_finished_sweep_is_not_overwritten_by_a_second_call(cli: Any, swept: Path, experiment: Path) -> None:
+def test_a_finished_sweep_is_not_overwritten_by_a_second_call(cli: Any, swept: Path) -> None:
+    experiment = swept.parent.parent / "small.yaml"
     before = (swept / "candidates.parquet").read_bytes()
     refused = cli("sweep", experiment)
     assert refused.code == 2

@@ -139,6 +139,7 @@ class FineTuning:
         """Write worlds and indexes once, so that trials find them; refuse objectives that are not evaluated."""
         from drivereplay.data.prepare import prepare
 
+        self.check(spec)
         judged = spec.evaluation.metrics
         missing = [name for name in spec.search.objectives if judged and name not in judged]
         if missing:
@@ -147,6 +148,15 @@ class FineTuning:
                 "Add it to evaluation.metrics, or leave that list empty for all metrics.",
             )
         prepare(spec)
+
+    def check(self, spec: Spec) -> None:
+        """Refuse metrics and models that every trial would fail on, before anything is started."""
+        from drivereplay.evaluation.metric import metric
+        from drivereplay.models import load_model
+
+        for name in spec.evaluation.metrics:
+            metric(name)
+        load_model(spec)
 
     def run(
         self,
@@ -306,6 +316,8 @@ def run_single(spec: Spec, *, resume: bool = False, show_progress: bool = True) 
             "Go on with it by --resume, or choose another name by --set name=NAME.",
         )
     root.check_writable()
+    runner = FineTuning(show_progress=show_progress)
+    runner.check(spec)
     for place in (root, directory):
         place.write("spec.yaml", spec.to_yaml().encode())
     root.write("environment.json", json.dumps(environment(spec), indent=1).encode())
@@ -316,7 +328,7 @@ def run_single(spec: Spec, *, resume: bool = False, show_progress: bool = True) 
         last.append(outcome)
         return True
 
-    FineTuning(show_progress=show_progress).run(spec, request, directory, {}, emit)
+    runner.run(spec, request, directory, {}, emit)
     report = last[-1].report if last else None
     return TrialOutcome("finished", spec.training.steps, time.monotonic() - started, directory.uri, report)
 
