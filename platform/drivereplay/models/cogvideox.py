@@ -29,6 +29,16 @@ TINY: dict[str, Any] = {
     "use_rotary_positional_embeddings": True,
 }
 """Configuration of `base: random`."""
+TINY_VAE: dict[str, Any] = {
+    "down_block_types": ("CogVideoXDownBlock3D",) * 4,
+    "up_block_types": ("CogVideoXUpBlock3D",) * 4,
+    "block_out_channels": (8, 8, 8, 8),
+    "latent_channels": 4,
+    "layers_per_block": 1,
+    "norm_num_groups": 2,
+    "temporal_compression_ratio": 4,
+}
+"""Its autoencoder, unless `model.config` says `vae: {...}` (`{}` is the published architecture)."""
 
 
 class CogVideoX(StockModel):
@@ -57,15 +67,14 @@ class CogVideoX(StockModel):
 
         clip = spec.clip
         size = {"sample_height": clip.height // 8, "sample_width": clip.width // 8, "sample_frames": clip.frames}
+        options = dict(spec.model.config)
+        vae = options.pop("vae", TINY_VAE)
+        config = {**TINY, **size, **options}
         with layout.seeded(spec.seed):
             pipeline = cls.stock()(
-                transformer=layout.built(CogVideoXTransformer3DModel, {**TINY, **size, **spec.model.config}),
-                vae=AutoencoderKLCogVideoX(
-                    down_block_types=("CogVideoXDownBlock3D",) * 4, up_block_types=("CogVideoXUpBlock3D",) * 4,
-                    block_out_channels=(8, 8, 8, 8), latent_channels=4, layers_per_block=1, norm_num_groups=2,
-                    temporal_compression_ratio=4,
-                ),
-                text_encoder=tiny_encoder(T5EncoderModel, 32),
+                transformer=layout.built(CogVideoXTransformer3DModel, config),
+                vae=layout.built(AutoencoderKLCogVideoX, vae),
+                text_encoder=tiny_encoder(T5EncoderModel, config["text_embed_dim"]),
                 tokenizer=tiny_tokenizer(226),
                 scheduler=CogVideoXDDIMScheduler(
                     beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction",

@@ -140,7 +140,7 @@ def built(cls: Any, config: Mapping[str, Any]) -> Any:
     if unknown:
         raise ModelError(f"model.config: {cls.__name__} has no {', '.join(unknown)}.", f"It has {', '.join(known)}.")
     try:
-        with torch.device("meta") if _weightless.get() else contextlib.nullcontext():
+        with placed():
             return cls(**config)
     except (TypeError, ValueError, RuntimeError, ZeroDivisionError, AssertionError) as error:
         raise ModelError(f"model.config does not fit {cls.__name__}: {error}.", "Correct the named value.") from error
@@ -157,6 +157,11 @@ def without_weights() -> Iterator[None]:
         yield
     finally:
         _weightless.reset(token)
+
+
+def placed() -> contextlib.AbstractContextManager[Any]:
+    """Where modules are made: as torch has it, or on the meta device inside `without_weights`."""
+    return torch.device("meta") if _weightless.get() else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

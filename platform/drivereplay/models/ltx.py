@@ -27,6 +27,21 @@ TINY: dict[str, Any] = {
     "caption_channels": 32,
 }
 """Configuration of `base: random`."""
+TINY_VAE: dict[str, Any] = {
+    "latent_channels": 8,
+    "block_out_channels": (8, 8, 8, 8),
+    "decoder_block_out_channels": (8, 8, 8, 8),
+    "layers_per_block": (1, 1, 1, 1, 1),
+    "decoder_layers_per_block": (1, 1, 1, 1, 1),
+    "spatio_temporal_scaling": (True, True, False, False),
+    "decoder_spatio_temporal_scaling": (True, True, False, False),
+    "decoder_inject_noise": (False,) * 5,
+    "upsample_residual": (False,) * 4,
+    "upsample_factor": (1,) * 4,
+    "patch_size": 1,
+    "patch_size_t": 1,
+}
+"""Its autoencoder, unless `model.config` says `vae: {...}` (`{}` is the published architecture)."""
 
 
 class Ltx(StockModel):
@@ -57,19 +72,14 @@ class Ltx(StockModel):
         from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXVideoTransformer3DModel
         from transformers import T5EncoderModel
 
+        options = dict(spec.model.config)
+        vae = options.pop("vae", TINY_VAE)
+        config = {**TINY, **options}
         with layout.seeded(spec.seed):
-            vae = AutoencoderKLLTXVideo(
-                latent_channels=8, block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 8, 8, 8),
-                layers_per_block=(1, 1, 1, 1, 1), decoder_layers_per_block=(1, 1, 1, 1, 1),
-                spatio_temporal_scaling=(True, True, False, False),
-                decoder_spatio_temporal_scaling=(True, True, False, False),
-                decoder_inject_noise=(False,) * 5, upsample_residual=(False,) * 4, upsample_factor=(1,) * 4,
-                timestep_conditioning=False, patch_size=1, patch_size_t=1, encoder_causal=True, decoder_causal=False,
-            )  # fmt: skip
             pipeline = cls.stock()(
-                transformer=layout.built(LTXVideoTransformer3DModel, {**TINY, **spec.model.config}),
-                vae=vae,
-                text_encoder=tiny_encoder(T5EncoderModel, 32),
+                transformer=layout.built(LTXVideoTransformer3DModel, config),
+                vae=layout.built(AutoencoderKLLTXVideo, vae),
+                text_encoder=tiny_encoder(T5EncoderModel, config["caption_channels"]),
                 tokenizer=tiny_tokenizer(128),
                 scheduler=FlowMatchEulerDiscreteScheduler(),
             )

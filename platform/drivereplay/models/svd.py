@@ -34,6 +34,12 @@ TINY: dict[str, Any] = {
     "projection_class_embeddings_input_dim": 96,
 }
 """Configuration of `base: random`."""
+TINY_VAE: dict[str, Any] = {
+    "block_out_channels": (32, 64),
+    "down_block_types": ("DownEncoderBlock2D",) * 2,
+    "layers_per_block": 1,
+}
+"""Its autoencoder, unless `model.config` says `vae: {...}`."""
 
 
 class Svd(StockModel):
@@ -63,17 +69,22 @@ class Svd(StockModel):
         from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
         from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-        config = {**TINY, "sample_size": spec.clip.height // 2, "num_frames": spec.clip.frames, **spec.model.config}
+        options = dict(spec.model.config)
+        vae = options.pop("vae", TINY_VAE)
+        config = {**TINY, "sample_size": spec.clip.height // 2, "num_frames": spec.clip.frames, **options}
         with layout.seeded(spec.seed):
             vision = CLIPVisionConfig(
-                hidden_size=32, projection_dim=32, num_hidden_layers=1, num_attention_heads=2, image_size=224,
-                intermediate_size=32, patch_size=56,
-            )  # fmt: skip
+                hidden_size=32,
+                projection_dim=config["cross_attention_dim"],
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                image_size=224,
+                intermediate_size=32,
+                patch_size=56,
+            )
             pipeline = cls.stock()(
                 unet=layout.built(UNetSpatioTemporalConditionModel, config),
-                vae=AutoencoderKLTemporalDecoder(
-                    block_out_channels=(32, 64), down_block_types=("DownEncoderBlock2D",) * 2, layers_per_block=1
-                ),
+                vae=layout.built(AutoencoderKLTemporalDecoder, vae),
                 image_encoder=CLIPVisionModelWithProjection(vision).eval(),
                 feature_extractor=CLIPImageProcessor(),
                 scheduler=EulerDiscreteScheduler(

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from drivereplay.models import layout
+
 
 class PromptCache:
     """Embeds each prompt the first time it is asked for.
@@ -47,4 +49,5 @@ def tiny_encoder(cls: Any, width: int) -> Any:
     """A T5 encoder of class `cls` with random weights and embeddings of `width`."""
     size = len(tiny_tokenizer())
     config = cls.config_class(vocab_size=size, d_model=width, d_kv=8, d_ff=2 * width, num_layers=1, num_heads=2)
-    return cls(config).eval()
+    with layout.placed():
+        return cls(config).eval()

@@ -37,7 +37,11 @@ TINY: dict[str, Any] = {
     "num_layers": 4,
     "rope_max_seq_len": 1024,
 }
-"""Configuration of `base: random`: 1.3 million parameters, for tests and first steps on a laptop."""
+"""Configuration of `base: random`: 1.3 million parameters, for tests and first steps on a laptop.
+
+`model.config` may also say `pixel_patch: p`, the block of the pixel codec, or `vae: {...}`, an `AutoencoderKLWan` with
+random weights in its place (`{}` is the published architecture).
+"""
 
 SCHEDULER: dict[str, Any] = {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 3.0}
 
@@ -83,12 +87,16 @@ class Wan(VideoModel):
     # ---------------------------------------------------------------- made and kept
     @classmethod
     def random(cls, spec: Spec) -> Wan:
-        from diffusers import UniPCMultistepScheduler, WanTransformer3DModel
+        from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanTransformer3DModel
 
         options = dict(spec.model.config)
-        codec = PixelCodec(patch=int(options.pop("pixel_patch", 4)))
-        config = {**TINY, "in_channels": 2 * codec.channels + 1, "out_channels": codec.channels, **options}
+        vae = options.pop("vae", None)
+        codec: Codec = PixelCodec(patch=int(options.pop("pixel_patch", 4)))
         with layout.seeded(spec.seed):
+            if vae is not None:
+                codec = WanCodec(layout.built(AutoencoderKLWan, vae))
+            channels = {"in_channels": 2 * codec.channels + codec.temporal, "out_channels": codec.channels}
+            config = {**TINY, **channels, **options}
             module = layout.built(WanTransformer3DModel, config)
         scheduler = UniPCMultistepScheduler(**SCHEDULER)
         model = cls(module, codec, scheduler, context=spec.clip.context, origin=layout.Origin(cls.pipelines[0]))
