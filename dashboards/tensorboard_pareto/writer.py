@@ -204,7 +204,7 @@ def _emit(writer: Any, event: event_pb2.Event) -> None:
             "a tensorboard.summary.Writer or an EventFileWriter"
         )
     if type(target).__module__.startswith("tensorboardX."):
-        from tensorboardX.proto import event_pb2 as tensorboardx_pb2
+        from tensorboardX.proto import event_pb2 as tensorboardx_pb2  # type: ignore[import-untyped]
 
         # it takes only events of its own copy of the schema; fields that the copy lacks are kept as they are
         event = tensorboardx_pb2.Event.FromString(event.SerializeToString())

@@ -153,7 +153,12 @@ function figures(candidate, other, view) {
   const names = [...new Set([...Object.keys(candidate.metrics), ...Object.keys(other?.metrics ?? {})])];
   const first = [view.axes.x, view.axes.y, view.axes.third].filter(Boolean).map((axis) => split(axis.id)[1]);
   names.sort((a, b) => Number(first.includes(b)) - Number(first.includes(a)) || (a < b ? -1 : 1));
-  const show = (one, name) => (one.metrics[name] ? formatInterval(one.metrics[name]) : "–");
+  // beside another candidate's figures there is no room for intervals; they are in the tip
+  const show = (one, name) => {
+    const figure = one.metrics[name];
+    if (!figure) return "–";
+    return other ? el("span", { title: formatInterval(figure) }, format(figure.mean)) : formatInterval(figure);
+  };
   return table(names.map((name) => [name, show(candidate, name), other ? show(other, name) : null]));
 }
 

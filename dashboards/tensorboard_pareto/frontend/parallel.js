@@ -102,7 +102,7 @@ export class Parallel {
 
   paintAxis(pen, axis, height, colours) {
     pen.line([[axis.x, 26], [axis.x, height - 20]], { stroke: colours.axis, width: 1.2 });
-    pen.text(shorten(axis.column.label, 20), axis.x, 13, { fill: colours.ink, size: 11, align: "middle", weight: 500 });
+    pen.text(shorten(axis.column.label, 18), axis.x, 13, { fill: colours.ink, size: 11, align: "middle", weight: 500 });
     const label = (text, y) => pen.text(text, axis.x + 5, y, { fill: colours.soft, size: 10.5, halo: colours.halo });
     if (axis.at) {
       for (const [value, y] of [...axis.at].slice(0, 12)) label(shorten(value, 14), y + 4);

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from drivereplay.search.front import Front
 
 WEIGHTS = "replay.weights"
+MOST_FILM_BYTES = 512_000_000
+"""Beyond this total only candidates on the front, and anchors, bring their videos: TensorBoard holds them in memory."""
 SEARCHED = ("trial", "replicate", "proposal")
 ALWAYS_DRAWN = 200
 """Up to this many candidates each gets its figure; beyond, only those that change the front (drawing takes 0.3 s)."""
@@ -39,6 +41,7 @@ class SweepBoard:
         self._files = EventFiles(directory)
         self._curves: dict[str, int] = {}
         self._filmed: set[str] = set()
+        self._animated: set[str] = set()
         self._real_clips: set[str] = set()
         self._on_front: tuple[str, ...] = ()
         self._setup: dict[str, Any] = {}
@@ -60,6 +63,8 @@ class SweepBoard:
             self._write_front(writer, front, step, draw=candidate.status != "running")
             # an anchor is looked at wherever it lies
             self._write_films(writer, [*front.front, *(c for c in settled if c.kind not in SEARCHED)])
+            if len(self._filmed) * self._film_bytes() < MOST_FILM_BYTES:
+                self._write_films(writer, settled, animate=False)
         self._write_trial(candidate, front)
         self._export(front)
 
@@ -133,13 +138,21 @@ class SweepBoard:
         writer.add_image("front", pixels, step, dataformats="HWC")
         writer.add_text("front", front_table(front, self._spec), step)
 
-    def _write_films(self, writer: Any, candidates: Iterable[Candidate]) -> None:
+    def _film_bytes(self) -> int:
+        """Size of one candidate's videos, before compression."""
+        clip = self._spec.clip
+        return clip.frames * clip.height * clip.width * 3 * self._spec.evaluation.videos
+
+    def _write_films(self, writer: Any, candidates: Iterable[Candidate], *, animate: bool = True) -> None:
+        done = self._animated if animate else self._filmed
         for candidate in candidates:
-            if candidate.name in self._filmed or candidate.status != "finished":
+            if candidate.name in done or candidate.status != "finished":
                 continue
             self._filmed.add(candidate.name)
+            if animate:
+                self._animated.add(candidate.name)
             trial = self._directory.below(TRIALS, candidate.trial)
-            self._real_clips |= add_films(writer, candidate, trial, self._spec, known=self._real_clips)
+            self._real_clips |= add_films(writer, candidate, trial, self._spec, known=self._real_clips, animate=animate)
 
     def _write_trial(self, candidate: Candidate, front: Front) -> None:
         parameters = flat_parameters(candidate.parameters, self._spec)

@@ -19,7 +19,7 @@ _REAL = re.compile(r"(?P<clip>.+)-real\.mp4")
 
 
 def add_films(
-    writer: Any, candidate: Candidate, trial: Storage, spec: Spec, *, known: Collection[str] = ()
+    writer: Any, candidate: Candidate, trial: Storage, spec: Spec, *, known: Collection[str] = (), animate: bool = True
 ) -> set[str]:
     """Write the candidate's generated videos beside the real ones.
 
@@ -28,6 +28,7 @@ def add_films(
         candidate: Whose videos they are.
         trial: The trial's directory; videos are pairs `NN-real.mp4`, `NN-generated.mp4` in its `videos/`.
         spec: For frame rate, size and the number of context frames.
+        animate: Also as moving pictures for the image tab.
         known: Clips whose real video has been written before; all candidates of a protocol share them.
 
     Returns:
@@ -51,9 +52,10 @@ def add_films(
                 path.write_bytes(storage.read(f"{clip}-{kind}.mp4"))
                 frames.append(read_video(path))
         real, generated = (video[:, : spec.clip.height, : spec.clip.width] for video in frames)
-        add_animation(
-            writer, f"videos/{candidate.name}/{clip}", side_by_side(real, generated), spec.clip.fps, shared["step"]
-        )
+        if animate:
+            add_animation(
+                writer, f"videos/{candidate.name}/{clip}", side_by_side(real, generated), spec.clip.fps, shared["step"]
+            )
         if clip not in known:
             add_video(writer, None, clip, real, **shared)
         add_video(writer, candidate.name, clip, generated, **shared)
