@@ -103,7 +103,8 @@ def ingest(index: ClipIndex, out: Path, everything: bool) -> None:
         if document[part]:
             table(part.replace("_", " "), document[part])
     if everything:
-        table("videos", videos(index))
+        shown = ("key", "split", "windows", "frames", "fps", "width", "height", "codec", "gop", "reader")
+        table("videos", [{name: row[name] for name in shown if name in row} for row in videos(index)])
 
 
 def videos(index: ClipIndex) -> list[dict[str, Any]]:
