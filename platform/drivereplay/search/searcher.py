@@ -109,7 +109,9 @@ class SweepSearch(OptunaSearch):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A trial has ended by itself, by the scheduler, or because its process died."""
-        request = self._requests.pop(trial_id)
+        request = self._requests.pop(trial_id, None)
+        if request is None:
+            return  # when taking a result raised, Tune ends the trial once more while it shuts down
         if result is not None:
             self._take(result)
         stopped = request.trial in self._stopped
