@@ -25,7 +25,8 @@ class MixingLaw:
     """L(q, s) = c + σ·(s/S)^(−β)·exp(Σ_j t_j·q_j): the exponential data mixing law with a power of the steps.
 
     The law over mixes is that of arXiv 2403.16952. q = (1 − ρ, ρ·w_1, ..., ρ·w_K) are the shares of the target and of
-    the replay domains, s the optimiser steps, S those of a whole run. The factor before the exponential is part of t, because the shares sum to 1.
+    the replay domains, s the optimiser steps, S those of a whole run. The factor before the exponential is part of t,
+    because the shares sum to 1.
 
     Attributes:
         sign: σ, +1 where more of a domain's pull raises the figure.

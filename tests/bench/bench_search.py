@@ -1,0 +1,421 @@
+"""The search against others, on problems whose fronts are known.
+
+    python tests/bench/bench_search.py [regmix|analytic|fidelities|parallel|suggestion|trial|cluster ...] [--seeds N]
+
+Without names the parts that take a few minutes run: regmix, fidelities, parallel, suggestion. Each part prints one
+markdown table. Regret is 1 − hypervolume / hypervolume of the true front, with objectives scaled to [0, 1] over the
+problem's own range and the reference point at 1.1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import moocore
+import numpy as np
+import optuna
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+from drivereplay.evaluation.report import Estimate  # noqa: E402
+from drivereplay.search.agenda import Agenda, Ended, lag_of  # noqa: E402
+from drivereplay.search.candidates import Candidate  # noqa: E402
+from drivereplay.search.halving import Halving  # noqa: E402
+from drivereplay.search.samplers import quiet_optuna  # noqa: E402
+from drivereplay.search.space import Space  # noqa: E402
+from drivereplay.search.suggestions import Suggestions  # noqa: E402
+from drivereplay.search.trial import TrialRequest  # noqa: E402
+from drivereplay.spec import Spec, parse_spec  # noqa: E402
+
+TABLES = ROOT.parent / "shared" / "bench" / "regmix"
+REFERENCE = 1.1
+PARTS = ("regmix", "analytic", "fidelities", "parallel", "suggestion", "trial", "cluster")
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Objectives, all minimised and scaled, of the values that a space suggests."""
+
+    spec: Spec
+    costs: Callable[[Values], np.ndarray]
+    volume: float
+    cheap: Callable[[Values], np.ndarray] | None = None
+
+
+def experiment(space: dict[str, Any], domains: int, sampler: str, trials: int, seed: int) -> Spec:
+    source = {"kind": "videos", "path": "/nowhere"}
+    return parse_spec(
+        {
+            "name": "bench",
+            "seed": seed,
+            "target": {"name": "target", "source": source},
+            "replay": {"frequency": 1.0, "domains": [{"name": f"d{i}", "source": source} for i in range(domains)]},
+            "training": {"steps": 100},
+            "search": {
+                "objectives": ["a.a", "b.b"],
+                "space": space,
+                "sampler": sampler,
+                "trials": trials,
+                "anchors": [],
+            },
+        }
+    )
+
+
+def volume_of(costs: np.ndarray) -> float:
+    inside = costs[np.all(costs < REFERENCE, axis=1)]
+    return float(moocore.hypervolume(inside, ref=[REFERENCE] * costs.shape[1])) if len(inside) else 0.0
+
+
+def regmix(sampler: str, trials: int, seed: int, table: str = "test") -> Problem:
+    """The 256 mixtures of 17 domains with losses at 60 M (and, as the cheap fidelity, 1 M) parameters, or the 512 at 1 M.
+
+    A mix stands for its nearest row (Euclidean); the objectives are the losses on github and pile-cc.
+    """
+
+    def read(name: str) -> np.ndarray:
+        return np.genfromtxt(TABLES / name, delimiter=",", skip_header=1)[:, 1:]
+
+    size = "60m" if table == "test" else "1m"
+    mixes, losses = read(f"{table}_mixture_{size}.csv"), read(f"{table}_pile_loss_{size}.csv")
+    header = (TABLES / f"{table}_pile_loss_{size}.csv").read_text().split("\n", 1)[0].split(",")[1:]
+    columns = [next(i for i, name in enumerate(header) if key in name) for key in ("github", "pile_cc")]
+
+    def scaled(values: np.ndarray) -> np.ndarray:
+        found = values[:, columns]
+        return (found - found.min(axis=0)) / np.ptp(found, axis=0)
+
+    costs = scaled(losses)
+    cheap = scaled(read("test_pile_loss_1m.csv")) if table == "test" else None
+    mixes = mixes / mixes.sum(axis=1, keepdims=True)
+
+    def row(values: Values) -> int:
+        return int(np.argmin(((mixes - np.asarray(values["replay.weights"])) ** 2).sum(axis=1)))
+
+    spec = experiment({"replay.weights": "simplex"}, mixes.shape[1], sampler, trials, seed)
+    return Problem(
+        spec, lambda v: costs[row(v)], volume_of(costs), None if cheap is None else (lambda v: cheap[row(v)])
+    )
+
+
+def analytic(name: str, sampler: str, trials: int, seed: int) -> Problem:
+    """ZDT or DTLZ of pymoo, scaled by the ranges of its true front, in the learning rate, λ and six more keys."""
+    from pymoo.problems import get_problem
+
+    problem = get_problem(name, n_var=8) if name.startswith("zdt") else get_problem(name, n_var=8, n_obj=2)
+    front = problem.pareto_front()
+    low, span = front.min(axis=0), np.ptp(front, axis=0)
+    keys = [
+        "replay.frequency", "training.ema", "augment", "training.weight_decay", "training.retention.l2sp",
+        "training.retention.ewc", "training.retention.distill", "replay.loss_weight", "training.learning_rate",
+    ]  # fmt: skip
+    keys = [key for key in keys if key not in ("augment", "training.ema")] + ["training.bad_clips"]
+    bounds = {key: [1e-9, 1.0] for key in keys}
+    spec = experiment({key: {"uniform": bounds[key]} for key in keys}, 1, sampler, trials, seed)
+
+    def costs(values: Values) -> np.ndarray:
+        return (problem.evaluate(np.array([values[key] for key in keys])) - low) / span
+
+    return Problem(spec, costs, volume_of((front - low) / span))
+
+
+def search(problem: Problem, concurrent: int = 1) -> np.ndarray:
+    """(trials, m) costs in the order of trials, as the sweep would suggest them with that many at a time."""
+    space = Space.of(problem.spec)
+    study = optuna.create_study(directions=["minimize"] * 2)
+    agenda = Agenda(
+        problem.spec, space, Suggestions(study, space, problem.spec),
+        concurrent=concurrent, lag=lag_of(concurrent), ended={},
+    )  # fmt: skip
+    live: list[TrialRequest] = []
+    seen: list[np.ndarray] = []
+    while (following := agenda.next()) != "finished":
+        if isinstance(following, TrialRequest):
+            live.append(following)
+            seen.append(problem.costs(dict(following.parameters)))
+            continue
+        first = live.pop(0)
+        values = tuple(problem.costs(dict(first.parameters)).tolist())
+        agenda.end(first.trial, Ended(values, parameters=first.parameters))
+    return np.array(seen)
+
+
+def plain(problem: Problem, sampler: optuna.samplers.BaseSampler) -> np.ndarray:
+    """Stock use: Optuna's own study over normalised exponentials, without this package's parametrisation."""
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
+    (dimension,) = Space.of(problem.spec).dimensions
+    assert dimension.simplex is not None
+    seen = []
+    for _ in range(problem.spec.search.trials):
+        trial = study.ask()
+        raw = [-np.log(max(trial.suggest_float(f"x{k}", 0, 1), 1e-12)) for k in range(dimension.simplex.size)]
+        seen.append(problem.costs({"replay.weights": (np.array(raw) / sum(raw)).tolist()}))
+        study.tell(trial, seen[-1].tolist())
+    return np.array(seen)
+
+
+def bench_regmix(seeds: int) -> None:
+    print(f"\n### RegMix: regret after 64 evaluations, median of {seeds} seeds (and quartiles)\n")
+    print("| search | 60 M, 256 mixes | of random's | 1 M, 512 mixes | of random's |")
+    print("| --- | --- | --- | --- | --- |")
+    rows: dict[str, list[np.ndarray]] = {}
+    for table in ("test", "train"):
+
+        def ours(name: str, seed: int, table: str = table) -> np.ndarray:
+            return search(regmix(name, 64, seed, table))
+
+        def stock(sampler: Any, seed: int, table: str = table) -> np.ndarray:
+            return plain(regmix("tpe", 64, seed, table), sampler(seed=seed))
+
+        runs: dict[str, Callable[[int], np.ndarray]] = {
+            "random, uniform on the simplex": lambda s: ours("random", s),
+            "Sobol": lambda s: ours("qmc", s),
+            "NSGA-II": lambda s: ours("nsga2", s),
+            "TPE (default)": lambda s: ours("tpe", s),
+            "`mixture`": lambda s: ours("mixture", s),
+            "stock Optuna TPE, normalised exponentials": lambda s: stock(optuna.samplers.TPESampler, s),
+        }
+        whole = regmix("random", 1, 0, table).volume
+        for name, run in runs.items():
+            rows.setdefault(name, []).append(np.array([1 - volume_of(run(s)) / whole for s in range(seeds)]))
+    base = rows["random, uniform on the simplex"]
+    for name, found in rows.items():
+        cells = []
+        for regrets, random in zip(found, base, strict=True):
+            low, middle, high = np.quantile(regrets, [0.25, 0.5, 0.75])
+            cells += [f"{middle:.3f} ({low:.3f} to {high:.3f})", f"{middle / np.median(random):.2f}"]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def bench_analytic(seeds: int) -> None:
+    print(f"\n### Analytic problems, 8 variables: regret after 64 evaluations, median of {seeds} seeds\n")
+    samplers = ("random", "qmc", "nsga2", "tpe", "gp", "mixture")
+    print("| problem | " + " | ".join(samplers) + " |\n| --- |" + " --- |" * len(samplers))
+    for name in ("zdt1", "zdt2", "zdt3", "dtlz2"):
+        cells = []
+        for sampler in samplers:
+            found = []
+            for seed in range(seeds):
+                problem = analytic(name, sampler, 64, seed)
+                found.append(1 - volume_of(search(problem)) / problem.volume)
+            cells.append(f"{np.median(found):.3f}")
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def with_halving(problem: Problem, rate: float, grace_cost: float) -> tuple[np.ndarray, np.ndarray]:
+    """Costs of whole runs and the budget spent when each came; a trial is judged once on the way, at the cheap fidelity."""
+    assert problem.cheap is not None
+    space = Space.of(problem.spec)
+    study = optuna.create_study(directions=["minimize"] * 2)
+    halving = Halving(1, rate, problem.spec.search.objectives, ("min", "min"), every=50, steps=100)
+    agenda = Agenda(
+        problem.spec, space, Suggestions(study, space, problem.spec), concurrent=1, lag=1, ended={}, halving=halving
+    )
+    spent, budgets, seen = 0.0, [], []
+    while isinstance(following := agenda.next(), TrialRequest):
+        values = dict(following.parameters)
+        low = problem.cheap(values)
+        metrics = {n: Estimate(v, v, v, 1) for n, v in zip(problem.spec.search.objectives, low.tolist(), strict=True)}
+        go_on = halving.arrive(Candidate(following.trial, 50, 0, "trial", following.parameters, metrics))
+        if not following.again:
+            spent += grace_cost
+        curve = [(0.5, *low.tolist())]
+        if not go_on:
+            agenda.end(following.trial, Ended(None, parameters=values, curve=tuple(curve), stopped=True))
+            continue
+        spent += 1.0 - grace_cost
+        high = problem.costs(values)
+        budgets.append(spent)
+        seen.append(high)
+        agenda.end(
+            following.trial,
+            Ended(tuple(high.tolist()), parameters=values, curve=(*curve, (1.0, *high.tolist()))),
+        )
+    return np.array(seen), np.array(budgets)
+
+
+def bench_fidelities(seeds: int) -> None:
+    """1 M parameters as the cheap fidelity; it is charged a sixth of a whole run, though it costs a sixtieth."""
+    print(f"\n### RegMix: budget (whole runs) to 95 % of the pooled front's hypervolume, median of {seeds} seeds\n")
+    print("| sampler | without | with MO-ASHA, η = 3, first rung at 1/60 | ratio | first rung at 1/6 | ratio |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    most = 256
+    for sampler in ("random", "mixture"):
+        without, sixtieth, sixth = [], [], []
+        for seed in range(seeds):
+            problem = regmix(sampler, most, seed)
+            goal = 0.95 * problem.volume
+            without.append(_reached(search(regmix(sampler, 128 if sampler == "mixture" else most, seed)), None, goal))
+            sixtieth.append(_reached(*with_halving(problem, 3.0, 1 / 60), goal))
+            sixth.append(_reached(*with_halving(problem, 3.0, 1 / 6), goal))
+        a, b, c = (float(np.median(x)) for x in (without, sixtieth, sixth))
+        print(f"| {sampler} | {a:.1f} | {b:.1f} | {b / a:.2f} | {c:.1f} | {c / a:.2f} |", flush=True)
+
+
+def _reached(costs: np.ndarray, budgets: np.ndarray | None, goal: float) -> float:
+    """Budget at which the goal is first reached; infinity if never."""
+    for n in range(1, len(costs) + 1):
+        if volume_of(costs[:n]) >= goal:
+            return float(n if budgets is None else budgets[n - 1])
+    return float("inf")
+
+
+def bench_parallel(seeds: int) -> None:
+    print(f"\n### 8 trials at a time against one: hypervolume at 64 trials, median of {seeds} seeds\n")
+    print("| problem | sampler | one | eight | ratio |\n| --- | --- | --- | --- | --- |")
+    for sampler in ("tpe", "mixture"):
+        one, eight = [], []
+        for seed in range(seeds):
+            problem = regmix(sampler, 64, seed)
+            one.append(volume_of(search(problem)) / problem.volume)
+            eight.append(volume_of(search(problem, 8)) / problem.volume)
+        a, b = float(np.median(one)), float(np.median(eight))
+        print(f"| RegMix 60 M | {sampler} | {a:.3f} | {b:.3f} | {b / a:.2f} |", flush=True)
+
+
+def bench_suggestion(seeds: int) -> None:
+    print("\n### Seconds for one suggestion at 1,000 finished trials (ρ and the mix of 3 domains; of 17 domains)\n")
+    print("| sampler | 3 domains | 17 domains |\n| --- | --- | --- |")
+    for sampler in ("tpe", "nsga2", "nsga3", "random", "qmc", "mixture", "gp"):
+        cells = []
+        for domains in (3, 17):
+            space_form: dict[str, Any] = {"replay.frequency": {"uniform": [0.0, 0.6]}, "replay.weights": "simplex"}
+            spec = experiment(space_form, domains, sampler, 1200, 0)
+            space = Space.of(spec)
+            study = optuna.create_study(directions=["minimize"] * 2)
+            filler = experiment(space_form, domains, "random", 1200, 0)
+            feeding = Suggestions(study, space, filler)
+            generator = np.random.default_rng(0)
+            for number in range(1000):
+                values = feeding.suggest(number, f"t{number}")
+                w = np.asarray(values["replay.weights"])
+                noise = generator.normal(0, 0.01, 2)
+                costs = (float(w[0] - values["replay.frequency"] + noise[0]), float((w**2).sum() + noise[1]))
+                feeding.tell(f"t{number}", costs, values)
+            asking = Suggestions(study, space, spec)
+            times = []
+            for number in range(1000, 1003):
+                started = time.perf_counter()
+                asking.suggest(number, f"t{number}")
+                times.append(time.perf_counter() - started)
+            cells.append(f"{np.median(times):.3f}")
+        print(f"| {sampler} | {' | '.join(cells)} |", flush=True)
+
+
+def bench_trial(seeds: int) -> None:
+    """Fixed cost: the time from one trial's end to the next one's begin in a real Ray Tune, trials that do nothing."""
+    from tests.search.problems import Analytic
+    from tests.search.problems import experiment as probe
+
+    from drivereplay.search.sweep import sweep
+    from drivereplay.session import ensure_ray
+
+    ensure_ray()
+    with tempfile.TemporaryDirectory() as folder:
+        stamps = Stamps()
+        spec = probe(Path(folder), trials=30, concurrent=1, sampler="tpe")
+        sweep(spec, runner=Analytic(), listeners=[stamps], show_progress=False)
+    gaps = np.diff(stamps.at)[1:]
+    print("\n### Fixed cost of a trial in Ray Tune (journal, table, front included), one at a time\n")
+    print("| trials | median s | 95th percentile s |\n| --- | --- | --- |")
+    print(f"| {len(gaps)} | {np.median(gaps):.3f} | {np.quantile(gaps, 0.95):.3f} |", flush=True)
+
+
+class Stamps:
+    """A listener that notes when each candidate came."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+
+    def started(self, spec: Spec, directory: Any) -> None:
+        pass
+
+    def candidate_finished(self, candidate: Any, front: Any, report: Any) -> None:
+        self.at.append(time.perf_counter())
+
+    def ended(self, front: Any) -> None:
+        pass
+
+
+def bench_cluster(seeds: int, trials: int = 10_000, slots: int = 16, seconds: float = 1.0) -> None:
+    """A cluster in simulated time: trials take a second, and the driver's own work is really done and really timed.
+
+    The driver decides, tells, suggests and books as in a sweep; while it works no trial starts. What Ray itself needs
+    to start a trial is not in it (see the part `trial`).
+    """
+    import heapq
+
+    from tests.search.problems import Analytic
+    from tests.search.problems import experiment as probe
+
+    from drivereplay.search.front import Reference
+    from drivereplay.search.journal import Journal
+    from drivereplay.search.record import SweepRecord
+    from drivereplay.search.worker import TrialRecord
+    from drivereplay.storage import Storage
+
+    with tempfile.TemporaryDirectory() as folder:
+        spec = probe(Path(folder), trials=trials, concurrent=slots, sampler="random", anchors=[], reference=[2.0, 2.0])
+        storage = Storage.of(folder).below(spec.name)
+        journal = Journal(storage)
+        study = optuna.create_study(storage=journal.storage(), study_name="x", directions=["minimize"] * 2)
+        space = Space.of(spec)
+        record = SweepRecord(spec, ("min", "min"), storage, [], [])
+        record.start()
+        assert isinstance(record.reference, Reference)
+        agenda = Agenda(
+            spec, space, Suggestions(study, space, spec, journal), concurrent=slots, lag=lag_of(slots), ended={}
+        )
+        runner = Analytic()
+        clock, working, running = 0.0, 0.0, list[tuple[float, int, TrialRequest]]()
+        number = 0
+        while True:
+            started = time.perf_counter()
+            following = agenda.next()
+            clock += time.perf_counter() - started
+            if isinstance(following, TrialRequest):
+                # the worker's own record; it is written by the worker's machine, so that its time is not the driver's
+                place = storage.below("trials", following.trial)
+                TrialRecord(spec, runner, following, place, lambda candidate: True).run()
+                heapq.heappush(running, (clock + seconds, number, following))
+                number += 1
+                continue
+            if following == "finished":
+                break
+            end, _, request = heapq.heappop(running)
+            clock = max(clock, end)
+            working += seconds
+            started = time.perf_counter()
+            agenda.end(request.trial, record.trial_ended(request))
+            clock += time.perf_counter() - started
+        record.end()
+    print(f"\n### Simulated cluster: {trials:,} trials of {seconds:g} s on {slots} slots\n")
+    print("| busy | driver's work for one trial, ms |\n| --- | --- |")
+    own = (clock - working / slots) / trials * 1000
+    print(f"| {working / slots / clock:.1%} | {max(own, 0.0):.2f} |", flush=True)
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    parser.add_argument("--seeds", type=int, default=20)
+    given = parser.parse_args(arguments)
+    warnings.simplefilter("ignore")
+    quiet_optuna()
+    parts = given.parts or ["regmix", "fidelities", "parallel", "suggestion"]
+    for part in parts:
+        globals()[f"bench_{part}"](given.seeds)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,188 @@
+"""Whole sweeps without Ray (see `tests.search.local`): what is booked, what a resume does, what never happens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+from tests.search.local import sweep_locally
+from tests.search.problems import Analytic, Told, experiment
+from tests.search.test_sweep import essence, states
+
+from drivereplay.errors import DriveReplayError, SpecError
+from drivereplay.search.front import load_front
+from drivereplay.search.journal import FILE as JOURNAL
+from drivereplay.spec import with_values
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def test_the_order_in_which_trials_end_changes_nothing(tmp_path: Path) -> None:
+    spec = experiment(tmp_path, trials=10, every=10, concurrent=4)
+    fronts = [sweep_locally(with_values(spec, {"name": f"n{seed}"}), seed=seed, runner=Analytic()) for seed in range(3)]
+    assert essence(fronts[0]) == essence(fronts[1]) == essence(fronts[2])
+
+
+def test_listeners_hear_of_each_candidate_once_with_its_final_status(tmp_path: Path) -> None:
+    told = Told()
+    front = sweep_locally(experiment(tmp_path, every=10), runner=Analytic({"t0001": "nan"}), listeners=[told])
+    assert sorted(told.names) == sorted(c.name for c in front.candidates)
+    assert "running" not in {c.status for c in front.candidates}
+    assert [c.status for c in front.candidates if c.trial == "t0001"] == ["failed"]
+
+
+class Killed(Exception):
+    """Stands for the end of the driver."""
+
+
+@pytest.mark.parametrize("moment", range(0, 26, 4))
+def test_a_sweep_interrupted_anywhere_is_completed_as_if_nothing_had_happened(tmp_path: Path, moment: int) -> None:
+    spec = experiment(tmp_path, trials=6, every=10, concurrent=3)
+    whole = sweep_locally(with_values(spec, {"name": "whole"}), runner=Analytic())
+    left = moment
+
+    def dies(candidate: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed
+
+    log = tmp_path / "log"
+    log.mkdir()
+    with pytest.raises(Killed):
+        sweep_locally(spec, seed=moment, runner=Analytic(log=log), listeners=[Told(after=dies)])
+    content = (tmp_path / "probe" / JOURNAL).read_bytes()
+    (tmp_path / "probe" / JOURNAL).write_bytes(content[: len(content) - random.Random(moment).randrange(60)])
+    finished = {c.name for c in load_front(tmp_path / "probe").candidates if c.status == "finished"}
+    resumed = sweep_locally(spec, resume=True, seed=1, runner=Analytic(log=log))
+    assert essence(resumed) == essence(whole)
+    assert finished <= {c.name for c in resumed.candidates}
+    assert TrialState.RUNNING not in states(tmp_path / "probe").values()
+
+
+def test_a_driver_that_is_killed_at_random_moments_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
+    whole = sweep_locally(experiment(tmp_path, trials=8, every=10, concurrent=3, name="whole"), runner=Analytic())
+    kill_and_resume(tmp_path, random.Random(0), kills=3)
+    assert essence(load_front(tmp_path / "probe")) == essence(whole)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("seed", range(20))
+def test_many_random_moments(tmp_path: Path, seed: int) -> None:
+    whole = sweep_locally(experiment(tmp_path, trials=8, every=10, concurrent=3, name="whole"), runner=Analytic())
+    kill_and_resume(tmp_path, random.Random(seed), kills=4)
+    assert essence(load_front(tmp_path / "probe")) == essence(whole)
+
+
+def kill_and_resume(folder: Path, order: random.Random, kills: int) -> None:
+    """Start the driver, SIGKILL it once it has begun some more trials, and in the end let it finish."""
+    log = folder / "log"
+    log.mkdir()
+    for number in range(kills + 1):
+        before = len(list(log.iterdir()))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.search.local", str(folder), str(log), "0.02"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        more = order.randrange(1, 4)
+        while number < kills and process.poll() is None and len(list(log.iterdir())) < before + more:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.02)
+        if number < kills:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        else:
+            assert process.wait() == 0
+    attempts: dict[str, int] = {}
+    for path in log.iterdir():
+        attempts[path.name.rpartition(".")[0]] = attempts.get(path.name.rpartition(".")[0], 0) + 1
+    # with one trial running at a time, a kill makes at most one trial begin again
+    assert sum(attempts.values()) - len(attempts) <= kills
+
+
+def test_a_run_of_trials_that_all_fail_ends_early_with_the_first_cause(tmp_path: Path) -> None:
+    spec = experiment(tmp_path, trials=50, concurrent=1)
+    faults = dict.fromkeys(["base", "naive", "replay-only", "equal", *(f"t{i:04d}" for i in range(50))], "error")
+    with pytest.raises(DriveReplayError, match=r"base first: The clip a/b is broken\. Remove it\."):
+        sweep_locally(spec, runner=Analytic(faults))
+    assert len(load_front(tmp_path / "probe").candidates) == 4
+
+
+def test_early_stopping_rescues_and_replicates_work_together(tmp_path: Path) -> None:
+    spec = experiment(
+        tmp_path, trials=12, every=5, steps=30, concurrent=2, scheduler={"grace": 1, "reduction": 2.0},
+        racing={"seeds": 2, "budget": 3}, sampler="mixture",
+    )  # fmt: skip
+    front = sweep_locally(spec, runner=Analytic())
+    status = {c.trial: c.status for c in front.candidates}
+    assert {"finished", "stopped"} <= set(status.values())
+    assert 1 <= sum(c.kind == "replicate" for c in front.candidates if c.step == 30) <= 3
+    assert not {c.trial for c in front.front} & {t for t, s in status.items() if s != "finished"}
+    again = sweep_locally(spec, resume=True, runner=Analytic())
+    assert essence(again) == essence(front)
+
+
+def test_a_proposal_is_verified_and_its_error_reported(tmp_path: Path) -> None:
+    import json
+
+    spec = experiment(tmp_path, trials=8, proposals=2)
+    front = sweep_locally(spec, runner=Analytic())
+    assert [c.trial for c in front.candidates if c.kind == "proposal"] == ["p0000", "p0001"]
+    told = json.loads((tmp_path / "probe" / "predictions.json").read_text())["proposals"]
+    assert len(told) == 2
+    for one in told:
+        for name, error in one["error"].items():
+            assert error == pytest.approx(one["predicted"][name] - one["observed"][name])
+
+
+def test_limits_keep_candidates_off_the_front(tmp_path: Path) -> None:
+    spec = experiment(tmp_path, constraints={"loss.motion": 0.0})
+    front = sweep_locally(spec, runner=Analytic())
+    base = next(c for c in front.candidates if c.kind == "base")
+    assert all(c.metrics["loss.motion"].mean <= base.metrics["loss.motion"].mean for c in front.front)
+    assert any(c.metrics["loss.motion"].mean > base.metrics["loss.motion"].mean for c in front.candidates)
+    assert [c.name for c in load_front(tmp_path / "probe").front] == [c.name for c in front.front]
+
+
+def test_a_changed_space_begins_a_new_study_that_knows_the_old_trials(tmp_path: Path) -> None:
+    spec = experiment(tmp_path, trials=4)
+    sweep_locally(spec, runner=Analytic())
+    space = {"replay.frequency": {"uniform": [0.0, 0.9]}, "replay.weights": "simplex"}
+    wider = with_values(spec, {"search.space": space, "search.trials": 6})
+    front = sweep_locally(wider, resume=True, runner=Analytic())
+    assert sum(c.kind == "trial" for c in front.candidates) == 6
+
+
+def test_sweeps_on_one_storage_never_mix(tmp_path: Path) -> None:
+    spec = experiment(tmp_path, trials=2)
+    one = sweep_locally(spec, runner=Analytic())
+    two = sweep_locally(with_values(spec, {"name": "two", "seed": 5}), runner=Analytic())
+    assert essence(load_front(tmp_path / "probe")) == essence(one)
+    assert essence(load_front(tmp_path / "two")) == essence(two)
+    with pytest.raises(SpecError, match="already holds a sweep"):
+        sweep_locally(spec, runner=Analytic())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scheduler": {"grace": 1}}, "no trial could be stopped"),
+        ({"constraints": {"loss.motion": -1.0}}, "below 0"),
+        ({"space": {"replay.frequency": {"uniform": [0.5, 0.1]}}}, "reversed or equal"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_written(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        sweep_locally(experiment(tmp_path, **changes), runner=Analytic())
+    assert not any(tmp_path.iterdir())
