@@ -51,6 +51,11 @@ def test_a_storage_that_cannot_be_written_is_found(tmp_path: Path) -> None:
     assert not check.ok and "cannot be written" in check.detail and check.fix
 
 
+def test_an_examination_leaves_nothing_behind(tmp_path: Path) -> None:
+    assert doctor_module._writable(str(tmp_path / "runs")).ok
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_package_is_found() -> None:
     check = doctor_module._package("no_such_package_anywhere", required=True)
     assert not check.ok and "No module named" in check.detail

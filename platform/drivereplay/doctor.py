@@ -174,7 +174,10 @@ def _read_av(path: Path) -> Any:
 def _writable(storage: str) -> Check:
     def write() -> str:
         place = Storage.of(storage)
+        fresh = place.local is not None and not place.local.exists()
         place.check_writable()
+        if fresh and place.local is not None:
+            place.local.rmdir()  # an examination leaves nothing behind
         return f"{place.uri} can be written"
 
     return _tried("storage", write, "Give a place that can be written: doctor --storage DIR.")

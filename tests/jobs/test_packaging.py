@@ -63,6 +63,14 @@ def test_what_a_verb_writes_becomes_absolute(
     assert str(tmp_path / "new") in package.arguments
 
 
+def test_the_demo_is_kept_where_it_was_called_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert pack(["demo"], _empty(tmp_path)).arguments == ("demo", "--storage", f"{tmp_path}/runs")
+    (tmp_path / "again").mkdir()
+    package = pack(["demo", "--storage=s3://bucket/runs"], tmp_path / "again")
+    assert package.arguments == ("demo", "--storage=s3://bucket/runs")
+
+
 def test_included_files_travel_without_what_nobody_needs(tmp_path: Path) -> None:
     tree = tmp_path / "mine"
     for name in (".git/objects/x", "__pycache__/m.pyc", ".venv/lib", "runs/old/spec.yaml", "readers/fleet.py"):

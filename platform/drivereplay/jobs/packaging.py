@@ -20,6 +20,7 @@ _PACKAGES = ("drivereplay", "tensorboard_pareto")
 _LEFT_OUT = (".git", ".hg", ".venv", "venv", "runs", "__pycache__", "node_modules", ".*_cache", "*.pyc", "*.egg-info")
 _OUTPUT_OPTIONS = ("--out", "--plot", "--storage")
 _WRITES_TO_FIRST = ("worlds",)
+_KEEPS_IN_RUNS = ("demo", "doctor")
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,9 @@ def _rewritten(arguments: list[str], into: Path) -> tuple[list[str], Spec | None
     rest, sets = _without_sets(arguments)
     place = next((n for n, text in enumerate(rest) if n and text.endswith((".yaml", ".yml"))), None)
     if place is None:
+        if arguments[0] in _KEEPS_IN_RUNS and not any(text.startswith("--storage") for text in arguments):
+            # their `runs` is below the directory in which they are called, and a job's own is thrown away
+            arguments = [*arguments, "--storage", "runs"]
         return [_anchored(arguments, n) for n in range(len(arguments))], None
     experiment = load_spec(rest[place], sets)
     experiment = experiment.model_copy(update={"storage": _absolute(experiment.storage)})
