@@ -75,7 +75,7 @@ def test_a_resume_goes_on_at_its_step(make_spec: Callable[..., Spec]) -> None:
 def test_a_second_trial_decodes_nothing(make_spec: Callable[..., Spec], monkeypatch: pytest.MonkeyPatch) -> None:
     spec = make_spec()
     first = streamed(spec)
-    monkeypatch.setattr("drivereplay.data.stream._dataset", None)
+    monkeypatch.setattr("drivereplay.data.stream.decoded_dataset", None)
     second = streamed(spec)
     for a, b in zip(first, second, strict=True):
         assert np.array_equal(a.frames, b.frames)

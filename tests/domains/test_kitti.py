@@ -6,7 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.domains.miniature import FRAMES, HEIGHT, WIDTH, Drive, assert_same_things, drive, read_back, relative, write_pictures
+from tests.domains.miniature import (
+    FRAMES,
+    HEIGHT,
+    WIDTH,
+    Drive,
+    assert_same_things,
+    drive,
+    read_back,
+    relative,
+    write_pictures,
+)
 
 from drivereplay.domains.conversion import FORWARD_LEFT_UP, rigid
 from drivereplay.domains.kitti import read_kitti
@@ -45,7 +55,9 @@ def oxts(truth: Drive, to_camera: np.ndarray) -> list[str]:
         latitude = np.rad2deg(2 * np.arctan(np.exp(north)) - np.pi / 2)
         pitch = -np.arcsin(pose[2, 0])
         roll, yaw = np.arctan2(pose[2, 1], pose[2, 2]), np.arctan2(pose[1, 0], pose[0, 0])
-        lines.append(f"{latitude:.15f} {longitude:.15f} {pose[2, 3]:.9f} {roll:.12f} {pitch:.12f} {yaw:.12f}" + " 0" * 24)
+        lines.append(
+            f"{latitude:.15f} {longitude:.15f} {pose[2, 3]:.9f} {roll:.12f} {pitch:.12f} {yaw:.12f}" + " 0" * 24
+        )
     return lines
 
 
@@ -95,7 +107,11 @@ def test_raw(truth: Drive, tmp_path: Path) -> None:
     (sync / "oxts" / "data").mkdir(parents=True)
     for n, line in enumerate(oxts(truth, vehicle_to_camera2())):
         (sync / "oxts" / "data" / f"{n:010d}.txt").write_text(line)
-    lines = ["calib_time: 09-Jan-2012 13:57:47", f"R_rect_00: {numbers(np.eye(3))}", f"P_rect_02: {numbers(projection(truth))}"]
+    lines = [
+        "calib_time: 09-Jan-2012 13:57:47",
+        f"R_rect_00: {numbers(np.eye(3))}",
+        f"P_rect_02: {numbers(projection(truth))}",
+    ]
     (date / "calib_cam_to_cam.txt").write_text("\n".join(lines))
     for name, matrix in (("imu_to_velo", VELO), ("velo_to_cam", CAM)):
         text = f"calib_time: 25-May-2012\nR: {numbers(matrix[:3, :3])}\nT: {numbers(matrix[:3, 3])}\n"
@@ -128,7 +144,8 @@ def test_tracking(truth: Drive, tmp_path: Path) -> None:
     (root / "oxts").mkdir()
     (root / "oxts" / "0000.txt").write_text("\n".join(oxts(truth, vehicle_to_camera2())))
     (root / "calib").mkdir()
-    text = f"P2: {numbers(projection(truth))}\nR_rect {numbers(np.eye(3))}\nTr_velo_cam {numbers(CAM[:3])}\nTr_imu_velo {numbers(VELO[:3])}\n"
+    rows = {"P2:": projection(truth), "R_rect": np.eye(3), "Tr_velo_cam": CAM[:3], "Tr_imu_velo": VELO[:3]}
+    text = "\n".join(f"{key} {numbers(matrix)}" for key, matrix in rows.items())
     (root / "calib" / "0000.txt").write_text(text)
     (recording,) = read_kitti(str(tmp_path / "k"), None, tmp_path / "notes")
     found = read_back(recording)
@@ -155,7 +172,9 @@ def test_labels_without_calibration_leave_places_null(truth: Drive, tmp_path: Pa
 def test_what_is_not_kitti(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="none of KITTI's layouts"):
         read_kitti(str(tmp_path), None, tmp_path / "notes")
-    write_pictures(tmp_path / "training" / "image_02" / "0000", np.zeros((2, HEIGHT, WIDTH, 3), np.uint8), ["0.png", "1.png"])
+    write_pictures(
+        tmp_path / "training" / "image_02" / "0000", np.zeros((2, HEIGHT, WIDTH, 3), np.uint8), ["0.png", "1.png"]
+    )
     (tmp_path / "training" / "label_02").mkdir()
     (tmp_path / "training" / "label_02" / "0000.txt").write_text("0 1 Car nonsense")
     with pytest.raises(DataError, match="no tracking label"):

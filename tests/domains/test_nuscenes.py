@@ -61,7 +61,7 @@ def tables(truth: Drive) -> dict[str, list[dict[str, Any]]]:
             for n in range(FRAMES)
         ],
         "sample_data": [
-            {"token": f"d{n}", "sample_token": f"s{n - n % 2}", "ego_pose_token": f"e{n}", "calibrated_sensor_token": "c",
+            {"token": f"d{n}", "calibrated_sensor_token": "c", "sample_token": f"s{n - n % 2}", "ego_pose_token": f"e{n}",
              "timestamp": stamp[n], "fileformat": "jpg", "is_key_frame": n % 2 == 0, "height": HEIGHT, "width": WIDTH,
              "filename": names[n], "prev": "", "next": ""}
             for n in reversed(range(FRAMES))
@@ -84,7 +84,7 @@ def write(root: Path, content: dict[str, list[dict[str, Any]]], truth: Drive) ->
     (root / "v1.0-mini").mkdir(parents=True)
     for name, rows in content.items():
         (root / "v1.0-mini" / f"{name}.json").write_text(json.dumps(rows, indent=0))
-    names = [row["filename"] for row in sorted(content["sample_data"], key=lambda row: row["timestamp"])]
+    names = sorted({row["filename"] for row in content["sample_data"]}, key=lambda name: name[-8:])
     write_pictures(root, truth.frames, names)
 
 

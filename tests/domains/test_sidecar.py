@@ -96,7 +96,11 @@ def test_fewer_frames_than_the_video_and_boxes_of_nan(video: Path, tmp_path: Pat
     [
         ("a.json", "{", "no annotation file"),
         ("a.json", '{"width": 4}', "no annotation file"),
-        ("a.json", '{"width": 4, "height": 4, "objects": [{"frame": 0, "id": 1, "colour": 3}]}', "unknown columns colour"),
+        (
+            "a.json",
+            '{"width": 4, "height": 4, "objects": [{"frame": 0, "id": 1, "colour": 3}]}',
+            "columns colour",
+        ),
         ("a.mot.txt", "1,2,3\n", "line 1"),
         ("a.mot.txt", "1,1,1,1,2,2,1,1,1\n1,x,1,1,2,2,1,1,1\n", "line 2"),
     ],

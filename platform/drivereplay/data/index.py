@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +183,25 @@ class ClipIndex:
         index = ClipIndex(self.name, self.clip, self.table, self.report, self.path)
         index._chosen = np.asarray(clips, dtype=np.int64)
         return index
+
+    def footage(self, split: str) -> dict[str, tuple[list[int], str]]:
+        """Picture hashes and content hash of each video of a split, by key."""
+        _, rows = self._cumulative(split, "all")
+        part = self.table.select(["key", "look", "digest"]).take(pa.array(rows)).to_pylist()
+        return {row["key"]: (row["look"], row["digest"]) for row in part}
+
+    def without(self, dropped: Mapping[str, str]) -> ClipIndex:
+        """The index without some videos, which the report names with the reasons given."""
+        mask = pc.invert(pc.is_in(self.table["key"], pa.array(list(dropped), pa.string())))
+        table = self.table.filter(mask)
+        clips = {
+            split: int(pc.sum(table.filter(pc.equal(table["split"], split))["windows"]).as_py() or 0)
+            for split in ("train", "evaluation")
+        }
+        seconds = float(np.dot(table["frames"].to_numpy(), table["interval_s"].to_numpy()))
+        set_aside = {**self.report.set_aside, **dropped}
+        report = replace(self.report, videos=table.num_rows, clips=clips, seconds=seconds, set_aside=set_aside)
+        return ClipIndex(self.name, self.clip, table, report, self.path)
 
     @property
     def total(self) -> int:

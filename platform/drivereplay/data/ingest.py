@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from drivereplay import telemetry
+from drivereplay.data.duplicates import duplicates
 from drivereplay.data.index import SCHEMA, ClipIndex, IngestReport
 from drivereplay.data.permutation import unit_interval
 from drivereplay.data.probe import Probe, probe
@@ -57,6 +58,7 @@ def run(
     rows = sorted((row for row in rows if row["windows"]), key=lambda row: str(row["key"]))
     if not rows:
         raise DataError(f"Domain '{domain}': no clip in {len(recordings)} videos. {_reasons(set_aside)}", _FIX)
+    mark_duplicates(rows)
     divide(rows, held_out, seed)
     table = pa.Table.from_pylist([{name: row.get(name) for name in SCHEMA.names} for row in rows], schema=SCHEMA)
     clips = {s: sum(int(r["windows"]) for r in rows if r["split"] == s) for s in ("train", "evaluation")}
@@ -66,7 +68,7 @@ def run(
         clips=clips,
         seconds=float(sum(row["frames"] * row["interval_s"] for row in rows)),
         set_aside=dict(sorted(set_aside.items())),
-        notes={row["key"]: row["note"] for row in rows if row["note"]},
+        notes={row["key"]: note for row in rows if (note := _note(row))},
     )
     index = ClipIndex(domain, clip, table, report)
     index.save(out)
@@ -123,6 +125,17 @@ def _probed(recording: Recording) -> Probe | str:
         return error.what
 
 
+def mark_duplicates(rows: Sequence[Row]) -> None:
+    """Note near duplicates, and put them into the group of the one they repeat, so that no split divides them."""
+    looks = {row["key"]: row["look"] for row in rows}
+    found = duplicates(looks, {row["key"]: row["digest"] for row in rows})
+    groups = {row["key"]: row["group"] for row in rows}
+    for row in rows:
+        row["duplicate_of"] = found.get(row["key"])
+        if row["duplicate_of"] is not None:
+            row["group"] = groups[row["duplicate_of"]]
+
+
 def divide(rows: Sequence[Row], held_out: float, seed: int) -> None:
     """Set `split` of every row: whole groups, chosen by a keyed hash, that come to about `held_out` of the clips.
 
@@ -154,6 +167,11 @@ def _held_out(clips: Mapping[str, int], share: float, seed: int, *, train_elsewh
             chosen.add(group)
             taken += clips[group]
     return chosen or {min(order, key=lambda group: clips[group])}
+
+
+def _note(row: Row) -> str:
+    twice = f"shows the same as {row['duplicate_of']}" if row["duplicate_of"] else None
+    return "; ".join(filter(None, (row["note"], twice)))
 
 
 def _row(found: Probe) -> Row:

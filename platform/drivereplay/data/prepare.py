@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from drivereplay.data.buffer import buffered
+from drivereplay.data.duplicates import shared_footage
 from drivereplay.data.index import ClipIndex, ingest
 from drivereplay.domains import recordings
 from drivereplay.errors import SpecError
@@ -35,11 +36,22 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
             seed=spec.evaluation.seed,
             out=shared.below("indexes", _name(spec, domain)).uri,
         )
-        replayed = domain is not spec.target
-        kept = shared.below("indexes", "buffers")
-        indexes[domain.name] = buffered(index, spec.replay.buffer, spec.seed, kept) if replayed else index
+        if domain is not spec.target:
+            index = _apart(index, indexes[spec.target.name])
+            index = buffered(index, spec.replay.buffer, spec.seed, shared.below("indexes", "buffers"))
+        indexes[domain.name] = index
     _check_target(indexes[spec.target.name], spec)
     return indexes
+
+
+def _apart(index: ClipIndex, target: ClipIndex) -> ClipIndex:
+    """A replay domain without what is held out of the target: nothing may be trained on and judged by."""
+    shared = shared_footage(index.footage("train"), target.footage("evaluation"))
+    if not shared:
+        return index
+    return index.without(
+        {key: f"shows the same as {other}, held out of '{target.name}'" for key, other in shared.items()}
+    )
 
 
 def _name(spec: Spec, domain: DomainSpec) -> str:

@@ -65,11 +65,23 @@ def batches(
             first_step = batch.step + 1
         if first_step == last_step:
             return
-    blocks = _dataset(spec, indexes, plan, range(first_step, last_step), rank, world_size)
+    steps = range(first_step, last_step)
+    decoded = decoded_dataset(spec, indexes, plan, steps, rank, world_size)
+    yield from rebatched(decoded.iterator(), spec, indexes, count, steps)
+
+
+def rebatched(
+    decoded: ray.data.DataIterator, spec: Spec, indexes: Sequence[ClipIndex], count: int, steps: range
+) -> Iterator[Batch]:
+    """Decoded blocks cut into batches of `count` rows, one for each step.
+
+    Raises:
+        DataError: More clips than `training.bad_clips` allows could not be read, or the blocks end too early.
+    """
     watch = _BadClips(spec, indexes)
     pieces = _Pieces()
-    step = first_step
-    for block in blocks.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1):
+    step = steps.start
+    for block in decoded.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1):
         watch.seen(block)
         pieces.put(block)
         while pieces.rows >= count:
@@ -82,8 +94,8 @@ def batches(
                 replaced=columns["replaced"],
             )
             step += 1
-    if step != last_step:
-        raise DataError(f"The stream ended at step {step} of {last_step}.", "This is a defect; please report it.")
+    if step != steps.stop:
+        raise DataError(f"The stream ended at step {step} of {steps.stop}.", "This is a defect; please report it.")
 
 
 def _cached(
@@ -126,7 +138,7 @@ def _from_cache(
     return frames, found
 
 
-def _dataset(
+def decoded_dataset(
     spec: Spec, indexes: Sequence[ClipIndex], plan: SamplingPlan, steps: range, rank: int, world_size: int
 ) -> ray.data.Dataset:
     """Plan rows → decoded blocks, as a lazy dataset in plan order."""
@@ -287,7 +299,7 @@ def _filled(
     missing = np.flatnonzero(~found)
     if not len(missing):
         return frames, {}
-    frames[missing], errors = decoder.decode([windows[n] for n in missing])
+    frames[missing], errors = decoder.decode([windows[n] for n in missing.tolist()])
     good = np.delete(missing, list(errors))
     for d in np.unique(rows.domain[good]).tolist():
         mine = good[rows.domain[good] == d]

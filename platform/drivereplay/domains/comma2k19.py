@@ -67,7 +67,7 @@ def _rows(directory: Path) -> tuple[Rows, tuple[int, int]]:
         raise DataError(f"{directory} has {lengths}.", "Unpack the segment again.")
     camera = np.asarray([[_FOCAL_PX, 0, _SIZE[0] / 2], [0, _FOCAL_PX, _SIZE[1] / 2], [0, 0, 1]])
     rows = Rows()
-    known = np.isfinite(positions).all(axis=1) & np.isfinite(orientations).all(axis=1)
+    known = np.isfinite(np.concatenate([positions, orientations], axis=1)).all(axis=1)
     origin = positions[known][0] if known.any() else np.zeros(3)
     local = east_north_up(origin) if known.any() else np.eye(3)
     for number in range(len(times)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +93,8 @@ class Rows:
 
     def write(self, directory: Path, size: tuple[int, int]) -> None:
         """Write both tables; `size` is (width, height) in pixels of what the boxes refer to."""
-        frames = self.frames or {"frame": np.zeros(0, np.int32)}
-        objects = self.objects or {"frame": np.zeros(0, np.int32), "id": np.zeros(0, np.int64)}
+        frames: Mapping[str, list[Any]] = self.frames or {"frame": []}
+        objects: Mapping[str, list[Any]] = self.objects or {"frame": [], "id": []}
         write_annotations(directory, frames=frames, objects=objects, size=size)
 
 
@@ -134,7 +134,7 @@ def rotation(w: float, x: float, y: float, z: float) -> NDArray[np.float64]:
     )
 
 
-def rigid(matrix: NDArray[np.float64], translation: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+def rigid(matrix: NDArray[np.floating], translation: Sequence[float] | NDArray[np.floating]) -> NDArray[np.float64]:
     """(4, 4) from a rotation and a translation."""
     result = np.eye(4)
     result[:3, :3] = matrix

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 from drivereplay.domains.annotations import FRAME_SCHEMA, OBJECT_SCHEMA, annotation_directory
@@ -32,7 +33,7 @@ def sidecar(video: Path, out: Path) -> str | None:
     for suffix, read in ((".json", _json), (".mot.txt", _mot)):
         file = video.with_name(video.stem + suffix)
         if file.is_file():
-            return converted(out, str(file.absolute()), [file, video], lambda file=file, read=read: read(file, video))
+            return converted(out, str(file.absolute()), [file, video], partial(read, file, video))
     return None
 
 
