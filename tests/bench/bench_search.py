@@ -78,7 +78,7 @@ def volume_of(costs: np.ndarray) -> float:
 
 
 def regmix(sampler: str, trials: int, seed: int, table: str = "test") -> Problem:
-    """The 256 mixtures of 17 domains with losses at 60 M (and, as the cheap fidelity, 1 M) parameters, or the 512 at 1 M.
+    """The 256 mixtures of 17 domains at 60 M (cheap: 1 M) parameters, or the 512 at 1 M.
 
     A mix stands for its nearest row (Euclidean); the objectives are the losses on github and pile-cc.
     """
@@ -213,7 +213,7 @@ def bench_analytic(seeds: int) -> None:
 
 
 def with_halving(problem: Problem, rate: float, grace_cost: float) -> tuple[np.ndarray, np.ndarray]:
-    """Costs of whole runs and the budget spent when each came; a trial is judged once on the way, at the cheap fidelity."""
+    """Costs of whole runs, and the budget spent when each came; the one rung on the way is the cheap fidelity."""
     assert problem.cheap is not None
     space = Space.of(problem.spec)
     study = optuna.create_study(directions=["minimize"] * 2)

@@ -136,7 +136,12 @@ class Predictor:
         used = [
             c
             for c in candidates
-            if c.status == "finished" and c.step > 0 and not c.variant and _finite(c.values(objectives))
+            if c.status == "finished"
+            and c.step > 0
+            and not c.variant
+            and _finite(c.values(objectives))
+            # a mix from before domains were added says nothing about which of them its weights were for
+            and len(c.parameters.get(WEIGHTS, spec.replay.mix)) == len(spec.replay.domains)
         ]
         shares = np.array([shares_of(with_values(spec, c.parameters)) for c in used])
         progress = np.array([c.step / whole for c in used])

@@ -133,7 +133,10 @@ def startup_trials(search: SearchSpec) -> int:
 
 def _botorch(seed: int, start: int, constraints: Constraints | None) -> BaseSampler:
     try:
-        from optuna_integration.botorch import BoTorchSampler, qnehvi_candidates_func
+        from optuna_integration.botorch import (  # type: ignore[import-not-found, unused-ignore]
+            BoTorchSampler,
+            qnehvi_candidates_func,
+        )
     except ImportError as error:
         raise SpecError(
             f"search.sampler: qlognehvi needs BoTorch ({error}).", "Install it: pip install 'drivereplay[botorch]'."

@@ -1,0 +1,97 @@
+"""What a running sweep books: the reference point once, the table always, the front as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.search.problems import Analytic, Told, experiment
+
+from drivereplay.errors import ProtocolError
+from drivereplay.search.candidates import CandidateTable
+from drivereplay.search.front import load_front
+from drivereplay.search.record import SweepRecord
+from drivereplay.search.trial import TrialRequest
+from drivereplay.search.worker import TrialRecord
+from drivereplay.spec import Spec
+from drivereplay.storage import Storage
+
+WAYS = ("min", "min")
+
+
+def request(trial: str, kind: str = "trial", frequency: float = 0.5) -> TrialRequest:
+    return TrialRequest(trial, kind, 0, {} if kind == "base" else {"replay.frequency": frequency}, trial)
+
+
+def finish(spec: Spec, record: SweepRecord, asked: TrialRequest, runner: Analytic | None = None) -> None:
+    directory = Storage.of(spec.storage).below(spec.name, "trials", asked.trial)
+    TrialRecord(spec, runner or Analytic(), asked, directory, lambda candidate: True).run()
+    record.trial_ended(asked)
+
+
+def opened(spec: Spec, told: Told | None = None) -> SweepRecord:
+    storage = Storage.of(spec.storage).below(spec.name)
+    return SweepRecord(spec, WAYS, storage, ["base", "naive"], [told] if told else [])
+
+
+def test_the_reference_is_fixed_once_base_and_naive_have_ended_and_never_moves(tmp_path: Path) -> None:
+    spec, told = experiment(tmp_path), Told()
+    record = opened(spec, told)
+    record.start()
+    finish(spec, record, request("t0000"))
+    finish(spec, record, request("base", "base"))
+    assert record.reference is None and told.volumes == [None, None]
+    finish(spec, record, request("naive", "naive", 0.0))
+    fixed = record.reference
+    assert fixed is not None and told.volumes[-1] is not None
+    finish(spec, record, request("t0001", frequency=0.1))
+    record.end()
+    assert opened(spec).reference == record.reference == fixed
+    assert load_front(tmp_path / "probe").reference == fixed.point
+    assert told.names == ["t0000@30", "base@0", "naive@30", "t0001@30"]
+
+
+def test_without_base_the_other_anchor_serves_and_without_both_the_trials(tmp_path: Path) -> None:
+    spec = experiment(tmp_path)
+    record = opened(spec)
+    finish(spec, record, request("base", "base"), Analytic({"base": "nan"}))
+    finish(spec, record, request("naive", "naive", 0.0))
+    assert record.reference is not None and "worse of naive" in record.reference.rule
+
+
+def test_a_given_reference_holds_from_the_start(tmp_path: Path) -> None:
+    spec = experiment(tmp_path, reference=[3.0, 4.0])
+    record = opened(spec)
+    record.start()
+    assert record.reference is not None and record.reference.point == (3.0, 4.0)
+
+
+def test_what_ended_under_an_earlier_driver_is_known(tmp_path: Path) -> None:
+    spec = experiment(tmp_path, every=10)
+    record = opened(spec)
+    finish(spec, record, request("t0000"))
+    finish(spec, record, request("t0001"), Analytic({"t0001": "nan"}))
+    ended = opened(spec).already_ended()
+    assert ended["t0000"].values == pytest.approx(Analytic().values(request("t0000").spec(spec), 30))
+    assert [share for share, *_ in ended["t0000"].curve] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert ended["t0001"].values is None and ended["t0001"].curve == ()
+
+
+def test_a_trial_that_left_nothing_is_recorded_as_failed(tmp_path: Path) -> None:
+    record = opened(experiment(tmp_path))
+    ended = record.trial_ended(request("t0000"), lost="its process died")
+    assert ended.values is None
+    row = record.first_failure()
+    assert row is not None and (row.trial, row.step, row.reason) == ("t0000", -1, "its process died")
+
+
+def test_candidates_of_two_protocols_are_not_continued(tmp_path: Path) -> None:
+    spec = experiment(tmp_path)
+    record = opened(spec)
+    finish(spec, record, request("t0000"))
+    rows = CandidateTable(Storage.of(tmp_path / "probe"))
+    from dataclasses import replace
+
+    rows.append([replace(rows.candidates[0], trial="t0009", protocol="another")])
+    with pytest.raises(ProtocolError):
+        opened(spec)
