@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.models.helpers import spec_of
 
 from drivereplay.errors import ModelError
 from drivereplay.models import families, load_checkpoint, load_model, shipped
 from drivereplay.models.base import Conditions, VideoModel
-from tests.models.helpers import spec_of
 
 
 def test_conditions_are_cut_together() -> None:

@@ -35,7 +35,8 @@ def small_vae():
     from diffusers import AutoencoderKLWan
 
     torch.manual_seed(0)
-    return AutoencoderKLWan(base_dim=8, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1, latents_mean=[0.1] * 4, latents_std=[2.0] * 4)  # fmt: skip
+    statistics = {"latents_mean": [0.1] * 4, "latents_std": [2.0] * 4}
+    return AutoencoderKLWan(base_dim=8, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1, **statistics)
 
 
 def test_the_autoencoder_is_scaled_as_its_pipeline_scales_it() -> None:

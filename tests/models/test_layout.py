@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.models.helpers import spec_of
 
 from drivereplay.errors import ModelError
 from drivereplay.models import layout, load_model
-from tests.models.helpers import spec_of
 
 
 @pytest.fixture

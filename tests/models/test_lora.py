@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from diffusers import WanImageToVideoPipeline
 from PIL import Image
+from tests.models.helpers import frames_like, spec_of, wan_pipeline
 
 from drivereplay.models import load_checkpoint, load_model, lora
 from drivereplay.models.base import Conditions
-from tests.models.helpers import frames_like, spec_of, wan_pipeline
 
 
 def test_the_stock_pipeline_loads_our_factors(tmp_path: Path) -> None:

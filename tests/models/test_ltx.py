@@ -8,11 +8,11 @@ import pytest
 import torch
 from diffusers import LTXConditionPipeline
 from PIL import Image
+from tests.models.helpers import frames_like, spec_of
 
 from drivereplay.errors import ModelError
 from drivereplay.models import load_checkpoint, load_model
 from drivereplay.models.base import Conditions
-from tests.models.helpers import frames_like, spec_of
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.models.helpers import spec_of
 
 from drivereplay.errors import ModelError
 from drivereplay.models import load_model
 from drivereplay.models.stock import check_frames, check_grid, one_frame, picture
-from tests.models.helpers import spec_of
 
 
 def test_sizes_are_refused_with_the_nearest_that_work() -> None:

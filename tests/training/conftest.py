@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.footage import moving_square
+from tests.training.helpers import small_spec
 
 from drivereplay.data.video import write_video
 from drivereplay.spec import Spec
-from tests.footage import moving_square
-from tests.training.helpers import small_spec
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.training.helpers import memory_batches, small_spec
 
 from drivereplay.errors import ModelError
 from drivereplay.models import load_checkpoint, load_model, lora
 from drivereplay.training.adapters import prepare_parameters
 from drivereplay.training.loop import fine_tune, new_state
-from tests.training.helpers import memory_batches, small_spec
 
 
 def test_frozen_parameters_do_not_move() -> None:

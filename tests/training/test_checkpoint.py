@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.training.helpers import memory_batches, small_spec
 
 from drivereplay.errors import TrainingError
 from drivereplay.models import load_checkpoint, load_model
 from drivereplay.storage import Storage
 from drivereplay.training.checkpoint import checkpoints, read_extra, restore, save_checkpoint
 from drivereplay.training.loop import fine_tune, new_state
-
-from tests.training.helpers import memory_batches, small_spec
 
 
 @pytest.mark.parametrize("ema", [None, 0.9])

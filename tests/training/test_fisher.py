@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.training.helpers import memory_batches, small_spec
 
 from drivereplay.errors import SpecError
 from drivereplay.models import load_model
@@ -13,7 +14,6 @@ from drivereplay.storage import Storage
 from drivereplay.training.checkpoint import restore, save_checkpoint
 from drivereplay.training.fisher import estimate_fisher, replay_batches
 from drivereplay.training.loop import new_state
-from tests.training.helpers import memory_batches, small_spec
 
 TRAINING = {"steps": 2, "batch_size": 4, "retention": {"ewc": 1.0, "ewc_samples": 4}}
 

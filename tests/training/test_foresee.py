@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.training.helpers import memory_batches, small_spec
 
 from drivereplay.models import load_model
 from drivereplay.training.foresee import foresee
-from tests.training.helpers import memory_batches, small_spec
 
 
 def test_parameters_and_kept_tensors_are_those_of_the_real_model() -> None:

@@ -46,10 +46,11 @@ def test_alone_everything_is_its_own_sum() -> None:
 
 def test_two_processes_train_as_one(tmp_path: Path, project_root: Path) -> None:
     """The same curve as alone, up to the order of float sums: 1e-5 relative."""
+    from tests.training.helpers import memory_batches, small_spec
+
     from drivereplay.models import load_model
     from drivereplay.training.curve import CurvePoint
     from drivereplay.training.loop import Hooks, fine_tune
-    from tests.training.helpers import memory_batches, small_spec
 
     command = [sys.executable, "-c", WORKER]
     arguments = [str(tmp_path / "rendezvous"), str(tmp_path)]

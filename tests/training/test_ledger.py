@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.training.helpers import memory_batches, small_spec
 
 from drivereplay.storage import Storage
 from drivereplay.training.ledger import LEDGER, SCHEMA, Ledger, read_ledger, rows_of
-
-from tests.training.helpers import memory_batches, small_spec
 
 
 def write(directory: Storage, first: int, parts: list[int], workers: int = 1) -> Ledger:

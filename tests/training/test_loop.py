@@ -8,13 +8,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.training.helpers import memory_batches, small_spec
 
 from drivereplay.errors import TrainingError
 from drivereplay.models import load_model
 from drivereplay.training.curve import CurvePoint
 from drivereplay.training.loop import Hooks, LoopState, fine_tune, learning_rate, new_state
-
-from tests.training.helpers import memory_batches, small_spec
 
 
 class Recorder(Hooks):

@@ -6,13 +6,13 @@ import copy
 
 import pytest
 import torch
+from tests.training.helpers import memory_batches, small_spec
 
 from drivereplay.models import load_model
 from drivereplay.training.fisher import estimate_fisher
 from drivereplay.training.loop import fine_tune, new_state
 from drivereplay.training.objective import fresh_numbers, sample_noise
 from drivereplay.training.retention import interpolated, retentions
-from tests.training.helpers import memory_batches, small_spec
 
 
 def spec_with(**retention):

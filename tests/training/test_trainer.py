@@ -49,7 +49,8 @@ def test_a_run_leaves_checkpoints_ledger_and_curve_and_tells_of_them(filmed_spec
     assert set(result.metrics) >= {"loss", "loss/driving", "loss/street", "samples_per_second", "seconds"}
     assert sorted(directory.names()) == ["checkpoints", "curve.parquet", "ledger.parquet"]
     ledger = read_ledger(directory).to_pylist()
-    assert [row["sample"] for row in ledger] == list(range(48))
+    assert sorted(row["sample"] for row in ledger) == list(range(48))
+    assert [(row["step"], row["slot"]) for row in ledger] == [(step, slot) for step in range(6) for slot in range(8)]
     assert {row["domain"]: row["key"].endswith(".mp4") for row in ledger} == {"driving": True, "street": True}
     for step in range(6):
         assert sum(row["domain"] == "street" for row in ledger if row["step"] == step) == 4

@@ -60,7 +60,7 @@ def grouped(
     values = losses.detach().double().cpu()
     level = (uniforms * LEVEL_BINS).long().clamp(max=LEVEL_BINS - 1).cpu()
     sums = torch.zeros(len(names) + LEVEL_BINS, 2, dtype=torch.float64)
-    for place in (torch.from_numpy(np.asarray(domains)).long(), len(names) + level):
+    for place in (torch.tensor(domains.tolist()), len(names) + level):
         sums[:, 0].index_add_(0, place, values)
         sums[:, 1].index_add_(0, place, torch.ones_like(values))
     total = group.sum(sums).tolist()

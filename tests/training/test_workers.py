@@ -1,0 +1,100 @@
+"""Several workers of a real Ray Train: the same curve and ledger as alone, whoever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from drivereplay.errors import TrainingError
+from drivereplay.spec import Spec
+from drivereplay.storage import Storage
+from drivereplay.training.curve import read_curve
+from drivereplay.training.ledger import read_ledger
+from drivereplay.training.trainer import CheckpointEvent, StopTraining, train
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+Make = Callable[..., Spec]
+
+
+def losses(directory: Storage) -> list[float]:
+    return [p.loss for p in read_curve(directory)]
+
+
+def test_two_workers_have_the_curve_and_ledger_of_one(filmed_spec: Make, tmp_path: Path) -> None:
+    """Losses agree to 1e-5 relative: only the order of float sums differs."""
+    one, two = Storage.of(tmp_path / "1"), Storage.of(tmp_path / "2")
+    train(filmed_spec(steps=4), one, show_progress=False)
+    events: list[CheckpointEvent] = []
+    result = train(filmed_spec(steps=4, workers=2), two, on_checkpoint=events.append, show_progress=False)
+    assert [e.step for e in events] == [c.step for c in result.checkpoints] == [2, 4]
+    assert losses(two) == pytest.approx(losses(one), rel=1e-5)
+    alone, together = read_ledger(one), read_ledger(two)
+    assert together.drop(["rank"]).equals(alone.drop(["rank"]))
+    assert sorted(set(together["rank"].to_pylist())) == [0, 1]
+    assert two.names() == ["checkpoints", "curve.parquet", "ledger.parquet"]
+
+
+@pytest.mark.slow
+def test_four_workers_and_an_elastic_group_have_the_curve_of_one(filmed_spec: Make, tmp_path: Path) -> None:
+    one = Storage.of(tmp_path / "1")
+    train(filmed_spec(steps=4), one, show_progress=False)
+    for name, workers in (("4", 4), ("elastic", (1, 2))):
+        other = Storage.of(tmp_path / name)
+        train(filmed_spec(steps=4, workers=workers), other, show_progress=False)
+        assert losses(other) == pytest.approx(losses(one), rel=1e-5)
+        assert read_ledger(other).drop(["rank"]).equals(read_ledger(one).drop(["rank"]))
+
+
+@pytest.mark.slow
+def test_stopping_early_and_errors_of_the_caller_reach_the_caller(filmed_spec: Make, tmp_path: Path) -> None:
+    def stop(event: CheckpointEvent) -> None:
+        raise StopTraining
+
+    def fail(event: CheckpointEvent) -> None:
+        raise ZeroDivisionError("of the caller's own making")
+
+    result = train(filmed_spec(workers=2), Storage.of(tmp_path / "a"), on_checkpoint=stop, show_progress=False)
+    assert result.stopped and result.step == 2
+    with pytest.raises(ZeroDivisionError, match="own making"):
+        train(filmed_spec(workers=2), Storage.of(tmp_path / "b"), on_checkpoint=fail, show_progress=False)
+
+
+@pytest.mark.chaos
+def test_a_killed_worker_costs_steps_and_no_sample(filmed_spec: Make, tmp_path: Path) -> None:
+    """SIGKILL to a worker's process at a checkpoint: the group restarts, and the ledger shows nothing of it."""
+    import psutil
+
+    whole, hurt = Storage.of(tmp_path / "whole"), Storage.of(tmp_path / "hurt")
+    train(filmed_spec(workers=2), whole, show_progress=False)
+    killed: list[int] = []
+
+    def kill(event: CheckpointEvent) -> None:
+        if event.step == 2 and not killed:
+            for process in psutil.Process().children(recursive=True):
+                if "RayTrainWorker" in " ".join(process.cmdline()):
+                    killed.append(process.pid)
+                    os.kill(process.pid, signal.SIGKILL)
+                    return
+
+    result = train(filmed_spec(workers=2), hurt, on_checkpoint=kill, show_progress=False)
+    assert killed and result.step == 6
+    assert read_ledger(hurt).equals(read_ledger(whole))
+    assert losses(hurt) == pytest.approx(losses(whole), rel=1e-6)
+
+
+@pytest.mark.chaos
+def test_workers_that_keep_dying_end_the_run_clearly(filmed_spec: Make, tmp_path: Path) -> None:
+    import psutil
+
+    def kill(event: CheckpointEvent) -> None:
+        for process in psutil.Process().children(recursive=True):
+            if "RayTrainWorker" in " ".join(process.cmdline()):
+                os.kill(process.pid, signal.SIGKILL)
+
+    with pytest.raises(TrainingError, match="workers failed more than 1 times") as caught:
+        train(filmed_spec(workers=2, max_failures=1), Storage.of(tmp_path), on_checkpoint=kill, show_progress=False)
+    assert "--resume" in caught.value.fix
