@@ -259,8 +259,8 @@ def evaluate_videos(
 
 def compare(report: Report, against: Path, *, sets: Iterable[str] = ()) -> Comparison:
     """Paired comparison of a report with another one (an evaluation.json, or a checkpoint evaluated now)."""
-    from drivereplay.evaluation.report import Report as ReportClass
     from drivereplay.evaluation.compare import compare as compare_reports
+    from drivereplay.evaluation.report import Report as ReportClass
 
     file = against if against.is_file() else against / "evaluation.json"
     other = ReportClass.load(file) if file.is_file() else evaluate(against, sets=sets)

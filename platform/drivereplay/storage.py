@@ -73,7 +73,9 @@ class Storage:
         except (ValueError, OSError, TypeError) as error:
             raise SpecError(f"storage {text}: {error}.", "Give a directory or a pyarrow filesystem URI.") from error
         if not root.rstrip("/"):
-            raise SpecError(f"storage {text} names no directory.", "Give a directory below it, such as s3://bucket/runs.")
+            raise SpecError(
+                f"storage {text} names no directory.", "Give a directory below it, such as s3://bucket/runs."
+            )
         return cls(filesystem, root.rstrip("/"), text)
 
     def below(self, *parts: str) -> Storage:

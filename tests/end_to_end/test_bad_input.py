@@ -25,6 +25,7 @@ def one_message(outcome: Any, code: int, *words: str) -> None:
 def bad_directory(tmp_path: Path) -> Path:
     """Every kind of file that is no good, and two that are."""
     import av
+
     from drivereplay.data.video import write_video
 
     root = tmp_path / "mixed"

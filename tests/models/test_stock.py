@@ -21,7 +21,7 @@ def test_sizes_are_refused_with_the_nearest_that_work() -> None:
         check_grid(60, 96, 32)
     with pytest.raises(ModelError, match=r"clip\.frames = 8 .* nearest number is 9"):
         check_frames(8, 8)
-    with pytest.raises(ModelError, match="Set clip.context to 1"):
+    with pytest.raises(ModelError, match=r"Set clip\.context to 1"):
         one_frame("svd", 3)
 
 

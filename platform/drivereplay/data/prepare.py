@@ -25,7 +25,7 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
         DataError: A domain has no clip.
     """
     shared = Storage.of(spec.storage).below(".shared")
-    indexes = {}
+    indexes: dict[str, ClipIndex] = {}
     for domain in spec.domains:
         found = recordings(domain, spec.clip, shared)
         index = ingest(
