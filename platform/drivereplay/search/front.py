@@ -131,7 +131,11 @@ class Front:
         }
         if whole:
             data["candidates"] = [_shown(candidate) for candidate in self.candidates]
+            from drivereplay.search.importance import given_up, importance
+
             data["history"] = [list(item) for item in self.history()]
+            data["given_up"] = given_up(self)
+            data["importance"] = importance(self)
             for shown, probability in zip(data["front"], self.probabilities(), strict=True):
                 shown["probability_non_dominated"] = probability
         return data

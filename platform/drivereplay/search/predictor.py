@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,8 +67,8 @@ def fit_law(shares: Floats, progress: Floats, figures: Floats) -> MixingLaw:
     errors = np.empty(len(figures))
     for fold in np.unique(folds):
         rest = folds != fold
-        other_sign, other = _fit(shares[rest], progress[rest], figures[rest])
-        errors[~rest] = _value(other_sign, other, shares[~rest], progress[~rest]) - figures[~rest]
+        _, other = _refined(sign, theta, shares[rest], progress[rest], figures[rest])
+        errors[~rest] = _value(sign, other, shares[~rest], progress[~rest]) - figures[~rest]
     error = float(np.sqrt(np.mean(errors**2)))
     return MixingLaw(sign, float(theta[0]), float(theta[1]), theta[2:], error, float(figures.std()))
 
@@ -149,10 +149,9 @@ class Predictor:
         laws = {name: fit_law(shares, progress, figures[:, m]) for m, name in enumerate(objectives)}
         return cls(laws, objectives, tuple(directions), len(used))
 
-    def predict(self, specs: Sequence[Spec]) -> Floats:
-        """(n, m) figures of whole runs of n experiments."""
-        shares = np.array([shares_of(spec) for spec in specs])
-        return np.column_stack([self.laws[n].predict(shares, np.ones(len(specs))) for n in self.objectives])
+    def predict(self, shares: Floats) -> Floats:
+        """(n, m) figures of whole runs at (n, K + 1) shares."""
+        return np.column_stack([self.laws[n].predict(shares, np.ones(len(shares))) for n in self.objectives])
 
     def predicted_front(self, spec: Spec, points: int = 512, seed: int = 0) -> list[tuple[dict[str, Any], Floats]]:
         """Non-dominated settings of ρ and w by the laws alone, with their predicted figures.
@@ -168,7 +167,7 @@ class Predictor:
         for number in range(points):
             mix = generator.dirichlet(np.full(count, (1.0, 0.3, 0.1)[number % 3]))
             settings.append({FREQUENCY: float(generator.random()), WEIGHTS: mix.tolist()})
-        found = self.predict([with_values(spec, setting) for setting in settings])
+        found = self.predict(np.array([[1 - s[FREQUENCY], *(s[FREQUENCY] * np.array(s[WEIGHTS]))] for s in settings]))
         kept = np.flatnonzero(non_dominated(found * signs(self.directions)))
         return [(settings[i], found[i]) for i in kept]
 
@@ -203,24 +202,37 @@ def _value(sign: float, theta: Floats, shares: Floats, progress: Floats) -> Floa
 
 
 def _fit(shares: Floats, progress: Floats, figures: Floats) -> tuple[float, Floats]:
-    """Best of both signs and a few starts; a weak ridge keeps domains that were hardly seen at the common pull."""
+    """Best of both signs and a few starts."""
     scale = float(figures.std()) or 1.0
-
-    def residuals(sign: float) -> Callable[[Floats], Floats]:
-        def one(theta: Floats) -> Floats:
-            misfit = (_value(sign, theta, shares, progress) - figures) / scale
-            return np.concatenate([misfit, _RIDGE * (theta[2:] - theta[2:].mean()), [_RIDGE * theta[1]]])
-
-        return one
-
     best: tuple[float, float, Floats] | None = None
     for sign in (1.0, -1.0):
         for reach in (0.5, 2.0, 8.0):
             offset = figures.min() - reach * scale if sign > 0 else figures.max() + reach * scale
             pull = math.log(max(abs(float(figures.mean()) - offset), 1e-9))
             start = np.array([offset, 0.0, *np.full(shares.shape[1], pull)])
-            found = least_squares(residuals(sign), start, max_nfev=300)
-            if best is None or found.cost < best[0]:
-                best = (float(found.cost), sign, np.asarray(found.x))
+            cost, theta = _refined(sign, start, shares, progress, figures)
+            if best is None or cost < best[0]:
+                best = (cost, sign, theta)
     assert best is not None
     return best[1], best[2]
+
+
+def _refined(sign: float, start: Floats, shares: Floats, progress: Floats, figures: Floats) -> tuple[float, Floats]:
+    """Least squares from one start; a weak ridge keeps domains that were hardly seen at the common pull."""
+    scale = float(figures.std()) or 1.0
+
+    def residuals(theta: Floats) -> Floats:
+        misfit = (_value(sign, theta, shares, progress) - figures) / scale
+        return np.concatenate([misfit, _RIDGE * (theta[2:] - theta[2:].mean()), [_RIDGE * theta[1]]])
+
+    size = shares.shape[1]
+    centring = _RIDGE * (np.eye(size) - 1.0 / size)
+
+    def jacobian(theta: Floats) -> Floats:
+        grown = sign * np.exp(np.clip(shares @ theta[2:] - theta[1] * np.log(progress), -50.0, 50.0))[:, None] / scale
+        misfit = np.hstack([np.full((len(shares), 1), 1.0 / scale), -grown * np.log(progress)[:, None], grown * shares])
+        ridge = np.block([[np.zeros((size, 2)), centring], [np.array([[0.0, _RIDGE]]), np.zeros((1, size))]])
+        return np.vstack([misfit, ridge])
+
+    found = least_squares(residuals, start, jac=jacobian, max_nfev=100)
+    return float(found.cost), np.asarray(found.x)

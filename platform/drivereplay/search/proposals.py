@@ -12,7 +12,7 @@ from drivereplay.search.candidates import Candidate
 from drivereplay.search.front import eligible, hypervolume, non_dominated, signs
 from drivereplay.search.predictor import Predictor
 from drivereplay.search.trial import TrialRequest
-from drivereplay.spec import Spec, with_values
+from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 
 FILE = "predictions.json"
@@ -36,6 +36,7 @@ class Proposals:
         self._directions = tuple(directions)
         self._storage = storage
         self._told: list[dict[str, Any]] = []
+        self._fitted: tuple[tuple[str, ...], Predictor] | None = None
         if storage.exists(FILE):
             self._told = json.loads(storage.read(FILE))["proposals"]
 
@@ -57,7 +58,7 @@ class Proposals:
 
     def _propose(self, candidates: Sequence[Candidate], number: int) -> dict[str, Any]:
         spec, objectives = self._spec, self._spec.search.objectives
-        predictor = Predictor.of(spec, self._directions, candidates)
+        predictor = self._predictor(candidates)
         sign = signs(self._directions)
         seen = np.array([c.values(objectives) for c in eligible(candidates, objectives)])
         front = seen[non_dominated(seen * sign)]
@@ -70,6 +71,13 @@ class Proposals:
         assert best is not None  # a non-empty set has a non-dominated member
         predicted = dict(zip(objectives, best[2].tolist(), strict=True))
         return {"trial": f"p{number:04d}", "parameters": best[1], "predicted": predicted}
+
+    def _predictor(self, candidates: Sequence[Candidate]) -> Predictor:
+        """Fitted once for the same candidates."""
+        names = tuple(candidate.name for candidate in candidates)
+        if self._fitted is None or self._fitted[0] != names:
+            self._fitted = (names, Predictor.of(self._spec, self._directions, candidates))
+        return self._fitted[1]
 
     def _verify(self, candidates: Sequence[Candidate]) -> None:
         """Put what came beside what was predicted."""
@@ -86,5 +94,5 @@ class Proposals:
             self._save(candidates)
 
     def _save(self, candidates: Sequence[Candidate]) -> None:
-        laws = Predictor.of(self._spec, self._directions, candidates).to_json(with_values(self._spec, {}))
+        laws = self._predictor(candidates).to_json(self._spec)
         self._storage.write(FILE, json.dumps({**laws, "proposals": self._told}, indent=1).encode())

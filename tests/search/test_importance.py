@@ -1,0 +1,55 @@
+"""What matters, what is given up, and what most seeds reach."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from drivereplay.evaluation.report import Estimate
+from drivereplay.search.candidates import Candidate
+from drivereplay.search.front import Front, front_of
+from drivereplay.search.importance import attainment, given_up, importance
+
+NAMES = ("loss.looks", "loss.motion")
+
+
+def row(trial: str, looks: float, motion: float, **parameters: object) -> Candidate:
+    metrics = {n: Estimate(v, v, v, 1) for n, v in zip(NAMES, (looks, motion), strict=True)}
+    return Candidate(trial, 10, 0, "trial", parameters, metrics, protocol="p", status="finished", setting=trial)
+
+
+def front(rows: list[Candidate], ways: tuple[str, str] = ("min", "min")) -> Front:
+    return front_of(rows, NAMES, ways)
+
+
+def test_the_value_that_matters_is_found_for_each_objective() -> None:
+    generator = np.random.default_rng(0)
+    rows = []
+    for i in range(80):
+        rho, first = generator.random(2)
+        setting = {"replay.frequency": float(rho), "replay.weights": [float(first), float(1 - first)],
+                   "replay.layout": ["periodic", "burst"][i % 2], "training.steps": 10}  # fmt: skip
+        rows.append(row(f"t{i}", rho, 0.05 * rho - first, **setting))
+    found = importance(front(rows))
+    assert max(found["loss.looks"], key=found["loss.looks"].__getitem__) == "replay.frequency"
+    assert max(found["loss.motion"], key=found["loss.motion"].__getitem__).startswith("replay.weights.")
+    assert sum(found["loss.looks"].values()) == pytest.approx(1.0)
+    assert "training.steps" not in found["loss.looks"]  # it never varied
+    assert importance(front(rows[:5])) == {}
+
+
+def test_what_is_given_up_is_counted_from_the_best_in_the_own_unit() -> None:
+    rows = [row("a", 20.0, 0.3), row("b", 22.0, 0.5), row("c", 19.0, 0.9)]
+    found = {g["name"]: g for g in given_up(front(rows, ("max", "min")))}
+    assert found == {
+        "a@10": {"name": "a@10", "loss.looks": 2.0, "loss.motion": 0.0},
+        "b@10": {"name": "b@10", "loss.looks": 0.0, "loss.motion": pytest.approx(0.2)},
+    }
+    assert given_up(front([])) == []
+
+
+def test_the_median_attainment_surface_lies_between_the_fronts() -> None:
+    fronts = [front([row("a", 1.0 + s, 3.0 + s), row("b", 3.0 + s, 1.0 + s)]) for s in (0.0, 0.5, 1.0)]
+    surface = attainment(fronts)
+    assert sorted(map(tuple, surface.tolist())) == [(1.5, 3.5), (3.5, 1.5)]
+    assert sorted(map(tuple, attainment(fronts, 1.0).tolist())) == [(2.0, 4.0), (4.0, 2.0)]
