@@ -65,7 +65,7 @@ def test_a_copy_stays_on_one_side_of_the_split(tmp_path: Path, change: str) -> N
         index = ingest(
             read_videos(str(videos)), domain="d", clip=CLIP, held_out=0.4, seed=seed, out=tmp_path / f"index{seed}"
         )
-        assert index.report.notes["z.mp4"] == "shows the same as 2.mp4"
+        assert index.report.notes["z.mp4"].endswith("shows the same as 2.mp4")
         assert ("2.mp4" in index.videos("train")) == ("z.mp4" in index.videos("train"))
 
 

@@ -19,7 +19,7 @@ def test_read_tasks_are_the_blocks(make_spec: Callable[..., Spec]) -> None:
     spec = make_spec()
     indexes = list(prepare(spec).values())
     plan = SamplingPlan.of(spec, [index.count("train") for index in indexes])
-    work = Work(spec, tuple(indexes), plan, range(0, 4), 0, 1)
+    work = Work(spec, tuple(indexes), plan, range(4), 0, 1)
     source = PlanSource(work)
     tasks = source.get_read_tasks(1)
     assert len(tasks) == work.blocks

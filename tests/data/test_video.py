@@ -34,7 +34,7 @@ def test_rate_and_size_are_those_of_the_index(tmp_path: Path, source: float, tar
     clip = ClipSpec(frames=4, context=1, fps=target, height=36, width=40)
     index = ingest(read_videos(str(tmp_path / "v")), domain="d", clip=clip, held_out=0.2, seed=0, out=tmp_path / "i")
     expected = Decoder(clip).decode([index.window("train", 0)])[0][0]
-    assert frames_differ(read_video(tmp_path / "v" / "a.mp4", clip)[:4], expected) < 0.6
+    assert frames_differ(read_video(tmp_path / "v" / "a.mp4", clip)[:4], expected) < 2
 
 
 def test_what_is_no_video(tmp_path: Path) -> None:

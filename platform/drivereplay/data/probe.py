@@ -293,4 +293,4 @@ def _alike(picture: NDArray[np.uint8], kept: Mapping[int, NDArray[np.uint8]], n:
         return float(np.abs(picture.astype(np.int16) - kept[m]).mean())
 
     nearest = min(distance(m) for m in range(n - 2, n + 3) if m in kept)
-    return distance(n) <= min(_AGREE, nearest + 0.25)
+    return distance(n) <= min(_AGREE, 1.25 * nearest + 0.25)

@@ -341,7 +341,7 @@ class _Pieces:
 class _BadClips:
     """Counts clips that were replaced, and ends the run when they are too many."""
 
-    _LEAST = 20
+    _LEAST = 100
 
     def __init__(self, spec: Spec, indexes: Sequence[ClipIndex]) -> None:
         self._share = spec.training.bad_clips
@@ -367,8 +367,9 @@ class _BadClips:
             name, _, reason = str(error).partition(": ")
             self._bad[name] = reason
             self._replaced += 1
-        # one bad clip among the first few is no share of anything yet
-        if self._replaced > self._share * max(self._rows, self._LEAST / max(self._share, 1e-9) if self._share else 0):
+        # a share of the first few says nothing yet, and one bad clip never ends a run unless none is accepted
+        accepted = max(1.0, self._share * max(self._rows, self._LEAST)) if self._share else 0.0
+        if self._replaced > accepted:
             listed = "; ".join(f"{name} {reason}" for name, reason in list(self._bad.items())[:10])
             raise DataError(
                 f"{self._replaced} of {self._rows} clips could not be read, more than training.bad_clips "

@@ -1,0 +1,87 @@
+"""Peak memory of decoding clips out of a long file, against a short one.
+
+    python tests/bench/bench_memory.py [--minutes 10] [--height 1080]
+
+Each file is decoded in a process of its own: 40 clips spread over the file, at training size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+FPS = 10
+
+
+def write(path: Path, seconds: float, height: int) -> None:
+    """A slowly changing picture: what counts is the number of frames, not what they show."""
+    import av
+
+    width = height * 16 // 9 // 2 * 2
+    ground = np.random.default_rng(0).integers(0, 255, (height // 8, width // 8, 3), dtype=np.uint8)
+    ground = np.ascontiguousarray(ground.repeat(8, 0).repeat(8, 1))
+    with av.open(str(path), "w") as container:
+        options = {"g": "50", "preset": "ultrafast", "crf": "35"}
+        stream = container.add_stream("libx264", rate=FPS, options=options)
+        stream.width, stream.height, stream.pix_fmt = ground.shape[1], ground.shape[0], "yuv420p"
+        for n in range(int(seconds * FPS)):
+            ground[:64, :64] = n % 256
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(ground, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+CHILD = """
+import json, resource, sys
+import numpy as np
+from drivereplay.data.decode import Decoder
+from drivereplay.data.index import ingest
+from drivereplay.domains.recording import Recording
+from drivereplay.spec import ClipSpec
+clip = ClipSpec(frames=16, context=4, fps=5, height=96, width=160)
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+index = ingest([Recording("a", sys.argv[1], split="train")], domain="d", clip=clip, held_out=.2, seed=0, out=sys.argv[2])
+ingested = peak()
+count = index.count("train")
+decoder = Decoder(clip)
+for n in np.linspace(0, count - 1, 40).round().astype(int):
+    frames, failed = decoder.decode([index.window("train", int(n))])
+    assert not failed, failed
+print(json.dumps({"clips": count, "ingest": ingested, "decode": peak()}))
+"""
+
+
+def measured(path: Path, scratch: Path) -> dict[str, float]:
+    """Peak resident megabytes of a process that ingests a file and decodes clips of it."""
+    command = [sys.executable, "-c", CHILD, str(path), str(scratch / f"{path.stem}-index")]
+    return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--height", type=int, default=320)
+    arguments = parser.parse_args()
+    root = Path(tempfile.mkdtemp(prefix="bench-memory-"))
+    try:
+        print("| file | clips | peak MB, ingest | peak MB, ingest and decode |\n| --- | --- | --- | --- |")
+        for name, seconds in (("10 s", 10.0), (f"{arguments.minutes:g} min", arguments.minutes * 60)):
+            path = root / f"{int(seconds)}.mp4"
+            write(path, seconds, arguments.height)
+            found = measured(path, root)
+            print(
+                f"| {name}, {arguments.height} lines | {found['clips']} | {found['ingest']:.0f} | {found['decode']:.0f} |"
+            )
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""The stream against what one would use instead: a pool of decord readers, a DataLoader, Ray's own reader and mix.
+
+    python tests/bench/bench_stream.py [--quick]
+
+Prints ratios of rates measured in one run, on windows of 16 frames at 160×96 from three one-minute files (512×320, GOP
+30) and from as many short files as there are windows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drivereplay.data.index import ClipIndex, Window
+from drivereplay.data.plan import SamplingPlan
+from drivereplay.data.prepare import prepare
+from drivereplay.data.stream import batches
+from drivereplay.session import ensure_ray
+from drivereplay.spec import Spec, parse_spec
+
+CORES = 2
+BATCH = 32
+
+
+def write(path: Path, frames: int, seed: int, fps: int = 30) -> None:
+    """Moving blobs over a drifting texture, 512×320, a key frame every 30."""
+    import av
+
+    generator = np.random.default_rng(seed)
+    ground = generator.integers(0, 255, (40, 128, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        options = {"g": "30", "preset": "veryfast", "crf": "23"}
+        stream = container.add_stream("libx264", rate=fps, options=options)
+        stream.width, stream.height, stream.pix_fmt = 512, 320, "yuv420p"
+        for n in range(frames):
+            picture = np.ascontiguousarray(np.roll(ground, 2 * n, axis=1)[:, :512])
+            x = (7 * n + 31 * seed) % 440
+            picture[100:160, x : x + 60] = (250, 240, n % 200)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def experiment(videos: Path, storage: Path, steps: int, cache: bool) -> Spec:
+    return parse_spec(
+        {
+            "name": "bench",
+            "storage": str(storage),
+            "clip": {"frames": 16, "context": 4, "fps": 30, "height": 96, "width": 160, "resize": "stretch"},
+            "target": {"name": "footage", "source": {"kind": "videos", "path": str(videos)}},
+            "evaluation": {"held_out": 0.25},
+            "training": {"steps": steps, "batch_size": BATCH, "cache": cache},
+        }
+    )
+
+
+def planned(spec: Spec, index: ClipIndex) -> list[Window]:
+    plan = SamplingPlan.of(spec, [index.count("train")])
+    return [index.window("train", int(c)) for c in plan.rows(0, spec.training.steps).clip]
+
+
+def in_pool(windows: Sequence[Window]) -> float:
+    """Windows per second of two threads, each with its own decord readers that stay open."""
+    import threading
+
+    import decord
+
+    own = threading.local()
+
+    def read(window: Window) -> int:
+        readers = own.__dict__.setdefault("readers", {})
+        if window.path not in readers:
+            if len(readers) >= 16:
+                readers.pop(next(iter(readers)))
+            readers[window.path] = decord.VideoReader(window.path, width=160, height=96, num_threads=1)
+        return len(readers[window.path].get_batch(list(window.frames)).asnumpy())
+
+    with ThreadPoolExecutor(CORES) as pool:
+        begin = time.perf_counter()
+        for _ in pool.map(read, windows):
+            pass
+        return len(windows) / (time.perf_counter() - begin)
+
+
+def sorted_within(windows: Sequence[Window], size: int = 192) -> list[Window]:
+    parts = (windows[n : n + size] for n in range(0, len(windows), size))
+    return [w for part in parts for w in sorted(part, key=lambda w: (w.path, w.frames))]
+
+
+class _Windows:
+    """A map-style data set; not defined inside a function, so that worker processes can load it."""
+
+    def __init__(self, windows: Sequence[Window]) -> None:
+        self.windows = windows
+        self.readers: dict[str, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, n: int) -> np.ndarray:
+        import decord
+
+        window = self.windows[n]
+        if window.path not in self.readers:
+            if len(self.readers) >= 16:
+                self.readers.pop(next(iter(self.readers)))
+            self.readers[window.path] = decord.VideoReader(window.path, width=160, height=96, num_threads=1)
+        frames: np.ndarray = self.readers[window.path].get_batch(list(window.frames)).asnumpy()
+        return frames
+
+
+def in_loader(windows: Sequence[Window]) -> float:
+    """Windows per second of torch's DataLoader with two worker processes; its start is not counted."""
+    from torch.utils.data import DataLoader
+
+    loader = DataLoader(_Windows(windows), batch_size=BATCH, num_workers=CORES)
+    return rate(iter(loader), len(windows))
+
+
+def rate(produced: Iterator[Any], windows: int) -> float:
+    """Windows per second from the first batch on."""
+    next(produced)
+    begin, count = time.perf_counter(), 0
+    for _ in produced:
+        count += 1
+    return (windows - BATCH) / (time.perf_counter() - begin) if count else float("nan")
+
+
+def in_ray(videos: Path, windows: int) -> float:
+    """Windows per second of `read_videos` and `Dataset.mix`: a row per frame, cut into the same batches.
+
+    Frames come in the order of the files, so it does not even do the same: it has no random windows.
+    """
+    import ray.data
+
+    parts = [
+        ray.data.read_videos(str(path)).map_batches(_resized, batch_size=16, batch_format="numpy")
+        for path in sorted(videos.glob("*.mp4"))[:2]
+    ]
+    mixed = ray.data.Dataset.mix(*parts, weights=[0.5, 0.5]) if hasattr(ray.data.Dataset, "mix") else parts[0]
+    begin, frames, most = time.perf_counter(), 0, windows * 16
+    for batch in mixed.iter_batches(batch_size=BATCH * 16, batch_format="numpy"):
+        if not frames:
+            begin = time.perf_counter()
+        frames += len(batch["frame"])
+        if frames >= most:
+            break
+    return (frames / 16 - BATCH) / (time.perf_counter() - begin)
+
+
+def _resized(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    import cv2
+
+    return {"frame": np.stack([cv2.resize(frame, (160, 96)) for frame in batch["frame"]])}
+
+
+def streamed(spec: Spec, index: ClipIndex) -> tuple[float, float]:
+    """Windows per second after the first batch, and seconds to the first batch."""
+    plan = SamplingPlan.of(spec, [index.count("train")])
+    begin = time.perf_counter()
+    produced = batches(spec, [index], plan, first_step=0, last_step=spec.training.steps)
+    next(produced)
+    first = time.perf_counter() - begin
+    begin = time.perf_counter()
+    count = sum(len(batch) for batch in produced)
+    return count / (time.perf_counter() - begin), first
+
+
+def case(name: str, videos: Path, storage: Path, steps: int, with_ray: bool) -> list[tuple[str, str, str]]:
+    spec = experiment(videos, storage, steps, cache=False)
+    index = prepare(spec)["footage"]
+    windows = planned(spec, index)
+    streamed(spec.model_copy(update={"training": spec.training.model_copy(update={"steps": 4})}), index)
+    pool, ahead = in_pool(windows), in_pool(sorted_within(windows))
+    loader = in_loader(windows)
+    ours, first = streamed(spec, index)
+    rows = [
+        (f"{name}: stream / pool in plan order", f"{ours / pool:.2f}", f"{ours:.0f} / {pool:.0f} windows/s"),
+        (f"{name}: stream / pool of sorted windows", f"{ours / ahead:.2f}", f"{ours:.0f} / {ahead:.0f}"),
+        (f"{name}: stream / DataLoader", f"{ours / loader:.2f}", f"{ours:.0f} / {loader:.0f}"),
+        (f"{name}: first batch, warm", f"{first:.2f} s", ""),
+    ]
+    if with_ray:
+        theirs = in_ray(videos, min(len(windows), 200))
+        rows.append((f"{name}: stream / read_videos + mix", f"{ours / theirs:.2f}", f"{ours:.0f} / {theirs:.1f}"))
+        cached = experiment(videos, storage, steps, cache=True)
+        streamed(cached, index)
+        again, first = streamed(cached, index)
+        rows.append((f"{name}: cached epoch / decoded epoch", f"{again / ours:.1f}", f"{again:.0f} / {ours:.0f}"))
+        rows.append((f"{name}: first batch, cached", f"{first:.3f} s", ""))
+    return rows
+
+
+def plan_cost() -> tuple[str, str, str]:
+    """10⁹ clips, 100 domains, 1,024 ranks."""
+    import tracemalloc
+
+    domains = [{"name": f"d{n}", "weight": n + 1.0, "source": {"kind": "world", "world": "shapes"}} for n in range(99)]
+    spec = parse_spec(
+        {
+            "name": "plan",
+            "target": {"name": "t", "source": {"kind": "world", "world": "highway"}},
+            "replay": {"frequency": 0.37, "domains": domains},
+            "training": {"batch_size": 1024, "steps": 10**6},
+        }
+    )
+    tracemalloc.start()
+    plan = SamplingPlan.of(spec, [10**7] * 100)
+    plan.rows(0, 4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    begin = time.perf_counter()
+    for step in range(4, 300):
+        plan.step(step)
+    each = (time.perf_counter() - begin) / (296 * 1024) * 1e6
+    return "plan: 10⁹ clips, 100 domains, 1,024 ranks", f"{each:.1f} µs/sample", f"{peak / 1e6:.1f} MB"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="a quarter of the windows")
+    quick = parser.parse_args().quick
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    root = Path(tempfile.mkdtemp(prefix="bench-stream-"))
+    steps = 15 if quick else 60
+    try:
+        for n in range(4):
+            write(root / "long" / f"{n}.mp4", 1800 if n < 3 else 600, n)
+        count = 64 if quick else 192
+        for n in range(count * 4 // 3 + 1):
+            write(root / "short" / f"{n:03d}.mp4", 17, n)
+        ensure_ray(num_cpus=CORES)
+        rows = case("three one-minute files", root / "long", root / "runs", steps, with_ray=True)
+        rows += case(f"{count} short files", root / "short", root / "runs", max(2, count // BATCH), with_ray=False)
+        rows.append(plan_cost())
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    print("| what | measured | rates |\n| --- | --- | --- |")
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
