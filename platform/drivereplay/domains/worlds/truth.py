@@ -65,8 +65,8 @@ def measure(scene: Scene, moment: Moment, drawing: Drawing) -> tuple[Array, Arra
     seen_of = np.bincount(owner[mine], weights=seen[mine], minlength=count)
     first_painted = np.full(count, len(owner))
     np.minimum.at(first_painted, owner[mine], mine)
-    # (n, F): faces of others that are painted later and may therefore stand in front
-    hiding = (np.arange(len(owner)) > first_painted[there, None]) & (owner != there[:, None])
+    # (n, F): faces of others that are painted later and seen, which may therefore stand in front
+    hiding = (np.arange(len(owner)) > first_painted[there, None]) & (owner != there[:, None]) & (seen > 0)
     for axis in range(2):
         hiding &= drawing.low[axis] < right_bottom[axis, there, None]
         hiding &= drawing.high[axis] > left_top[axis, there, None]
