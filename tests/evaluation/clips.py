@@ -52,7 +52,7 @@ def make_clip(
     rng = np.random.default_rng(number)
     side = 14
     background = texture(rng, height, width + pan * frames, 2.0)
-    square = texture(rng, side, side, 1.0)
+    square = texture(rng, side, side, 2.0)
     pictures, boxes = [], []
     for t in range(frames):
         x, y = 8 + round(velocity[0] * t), 10 + round(velocity[1] * t)

@@ -112,6 +112,7 @@ def evaluate_pairs(
     iterator = iter(pairs)
     while chunk := list(itertools.islice(iterator, batch_size)):
         batch = [clip for clip, _ in chunk]
+        session.check(batch)
         session.add(batch, np.stack([frames for _, frames in chunk])[None])
         if progress is not None:
             progress(session.count)
@@ -214,7 +215,7 @@ class _Session:
 
     def add(self, batch: Sequence[Clip], made: NDArray[np.uint8], model: VideoModel | None = None) -> None:
         """Score a batch: B real clips and k videos of each, (k, B, T, H, W, 3)."""
-        self._check(batch)
+        self.check(batch)
         if not self.count:
             self._refuse(batch[0])
         digests = [scoring.clip_digest(clip) for clip in batch]
@@ -300,7 +301,8 @@ class _Session:
         self._refused = [f"{name} is left out: {reason}." for name, reason in reasons.items() if reason]
         self._names = [name for name, reason in reasons.items() if not reason]
 
-    def _check(self, batch: Sequence[Clip]) -> None:
+    def check(self, batch: Sequence[Clip]) -> None:
+        """Refuse clips that are not like the ones before them."""
         for clip in batch:
             like = (clip.frames.shape, clip.context, clip.fps)
             if not self._shape:

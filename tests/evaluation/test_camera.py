@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from tests.evaluation.clips import texture
+
+from drivereplay.evaluation.camera import CameraMotion, camera_motion, intrinsics
+from drivereplay.evaluation.footage import Footage
+
+HEIGHT, WIDTH = 96, 160
+
+
+def _flight(turn_deg: float, step: tuple[float, float, float], frames: int = 5) -> Footage:
+    """Textured planes at several depths seen by a camera that steps and turns by the same amount each frame."""
+    rng = np.random.default_rng(0)
+    camera = intrinsics(Footage(np.zeros((1, HEIGHT, WIDTH, 3), np.uint8), 1, 8.0), 0)
+    planes = [(depth, texture(rng, 300, 500, 2.0), x) for depth, x in ((30.0, -250), (14.0, 130), (9.0, -420))]
+    pictures = []
+    for t in range(frames):
+        angle = np.radians(turn_deg) * t
+        rotation = cv2.Rodrigues(np.array([0.0, angle, 0.0]))[0]
+        position = np.array(step) * t
+        picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        for depth, paint, left in planes:
+            # plane point (u, v) in units of depth / 100: X = ((u + left) , v − 150, 100) · depth / 100
+            plane = np.array([[1, 0, left], [0, 1, -150], [0, 0, 100]]) * depth / 100
+            shifted = plane.copy()
+            shifted[:, 2] -= position
+            mapping = camera @ rotation.T @ shifted
+            covered = cv2.warpPerspective(np.full(paint.shape[:2], 255, np.uint8), mapping, (WIDTH, HEIGHT))
+            drawn = cv2.warpPerspective(paint, mapping, (WIDTH, HEIGHT))
+            picture[covered > 254] = drawn[covered > 254]
+        pictures.append(picture)
+    return Footage(np.stack(pictures), 2, 8.0)
+
+
+@pytest.mark.parametrize(("turn", "step"), [(0.0, (0.0, 0.0, 0.4)), (0.8, (0.1, 0.0, 0.4)), (-1.0, (0.0, 0.0, 0.5))])
+def test_turn_and_direction_are_found(turn: float, step: tuple[float, float, float]) -> None:
+    motion = camera_motion(_flight(turn, step))
+    assert motion.found.all()
+    angles = [np.degrees(cv2.Rodrigues(r)[0][1, 0]) for r in motion.rotations]
+    # painted planes tear at their edges; the strict figures are taken on the rendered town, in tests/metrology
+    assert np.median(np.abs(np.array(angles) - turn)) < 0.5
+    # the step is given in the world's axes, the first camera's; later ones have turned
+    first = np.array(step) / np.linalg.norm(step)
+    assert np.degrees(np.arccos(np.clip(first @ motion.directions[0], -1, 1))) < 10
+    assert np.median(np.abs(motion.lengths / motion.lengths[0] - 1)) < 0.25
+
+
+def test_standing_still_has_no_direction() -> None:
+    footage = _flight(0.0, (0.0, 0.0, 0.0))
+    motion = camera_motion(footage)
+    assert not motion.directions.any() and not motion.lengths.any() and motion.found.all()
+
+
+def test_a_blank_video_fails_to_the_stated_fallback() -> None:
+    motion = camera_motion(Footage(np.zeros((4, 48, 64, 3), np.uint8), 2, 8.0))
+    assert not motion.found.any()
+    np.testing.assert_array_equal(motion.rotations, np.tile(np.eye(3), (3, 1, 1)))
+    np.testing.assert_array_equal(motion.directions, np.tile([0.0, 0.0, 1.0], (3, 1)))
+
+
+def test_it_is_repeatable_and_can_be_packed() -> None:
+    first, again = (camera_motion(_flight(0.5, (0.0, 0.0, 0.4), 4)).packed() for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(CameraMotion.of(first).packed(), first)
