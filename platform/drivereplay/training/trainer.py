@@ -143,8 +143,7 @@ def _train_here(
     started: float,
 ) -> tuple[bool, float | None]:
     """Local mode: the loop in this process. Whether it was stopped, and seconds to the first step's end."""
-    from drivereplay.data.plan import SamplingPlan
-    from drivereplay.data.stream import batches
+    from drivereplay.training.adaptive import training_batches
 
     device = choose_device(spec)
     set_threads(spec)
@@ -164,7 +163,6 @@ def _train_here(
             return True
         return False
 
-    plan = SamplingPlan.of(spec, [index.count("train") for index in indexes])
     with Progress(spec.name, spec.training.steps, every=spec.training.log_every, show=show_progress) as progress:
         group = Group()
         hooks = RunHooks(spec, directory, indexes, group, state, extra, progress, checkpointed)
@@ -174,7 +172,7 @@ def _train_here(
                 # what was interrupted may have been the evaluation of this very checkpoint
                 hooks.tell(state, checkpoints(directory)[-1], extra["metrics"])
             if state.step < spec.training.steps or not extra:
-                stream = batches(spec, indexes, plan, first_step=state.step, last_step=spec.training.steps)
+                stream = training_batches(spec, indexes, state, directory, group)
                 fine_tune(model, stream, spec, state=state, hooks=hooks, group=group)
             hooks.interpolations(state)
         except StopTraining:

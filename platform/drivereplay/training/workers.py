@@ -6,9 +6,10 @@ last complete checkpoint, and the plan is cut anew for the number of workers, so
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -47,16 +48,25 @@ def train_with_workers(
     _require_room(spec)
     mailbox = Mailbox.remote()  # type: ignore[attr-defined]
     trainer = _trainer(spec, directory, indexes, mailbox)
-    executor = ThreadPoolExecutor(1, thread_name_prefix="drivereplay-fit")
-    fit = executor.submit(trainer.fit)
-    fit.add_done_callback(lambda _: ray.get(mailbox.close.remote()))
+    fit: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            fit.set_result(trainer.fit())
+        except Exception as error:  # noqa: BLE001 - raised below, in the caller's thread
+            fit.set_exception(error)
+        finally:
+            if ray.is_initialized():  # else the caller was interrupted and has gone
+                ray.get(mailbox.close.remote())
+
+    # a daemon, so that an interrupted program ends without waiting for its workers
+    threading.Thread(target=run, name="drivereplay-fit", daemon=True).start()
     listener = _Listener(spec, mailbox, on_checkpoint)
     try:
         with Progress(spec.name, spec.training.steps, every=spec.training.log_every, show=show_progress) as progress:
             listener.listen(progress)
         failure = fit.exception()
     finally:
-        executor.shutdown(wait=False)
         ray.kill(mailbox)
         directory.delete(_SCRATCH)
     if listener.failure is not None:
@@ -153,10 +163,9 @@ def _work(config: dict[str, Any]) -> None:
     """One worker, from its start to the run's end."""
     import ray
 
-    from drivereplay.data.plan import SamplingPlan
-    from drivereplay.data.stream import batches
     from drivereplay.models import load_model
     from drivereplay.session import limit_threads
+    from drivereplay.training.adaptive import training_batches
     from drivereplay.training.checkpoint import checkpoints
     from drivereplay.training.fisher import estimate_fisher, replay_batches
     from drivereplay.training.group import WorkerGroup
@@ -186,9 +195,7 @@ def _work(config: dict[str, Any]) -> None:
             last = checkpoints(directory)[-1] if group.rank == 0 else None
             hooks.tell(state, last, extra["metrics"])
         if state.step < spec.training.steps or not extra:
-            plan = SamplingPlan.of(spec, [index.count("train") for index in indexes])
-            steps = {"first_step": state.step, "last_step": spec.training.steps}
-            stream = batches(spec, indexes, plan, **steps, rank=group.rank, world_size=group.size)
+            stream = training_batches(spec, indexes, state, directory, group)
             fine_tune(model, stream, spec, state=state, hooks=hooks, group=group)
         hooks.interpolations(state)
     except StopTraining:
