@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         return 2
     path.parent.mkdir(parents=True, exist_ok=True)
     # not by OpenCV: with decord in the same process its PNG writer meets another zlib and gives up
-    imsave(path, contact_sheet(height, width))
+    imsave(path, contact_sheet(height, width), pil_kwargs={"optimize": True})
     return 0
 
 
