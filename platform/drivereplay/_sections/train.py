@@ -108,8 +108,6 @@ class TrainingSpec(Section):
     """Decay of an exponential moving average of the weights, which is then what is saved and evaluated."""
     max_failures: Annotated[int, Field(ge=0)] = 3
     """How often lost workers are replaced before a run ends; each time it goes on from its last checkpoint."""
-    strategy: Literal["ddp", "fsdp"] = "ddp"
-    """How several workers share the model."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU where Ray offers one."""
     log_every: Positive = 10

@@ -142,5 +142,4 @@ def _state_bytes(spec: Spec, total: int, trained: int) -> float:
     retention = spec.training.retention
     copies = 3 + (spec.training.ema is not None) + needs_base(retention) + bool(retention.ewc)
     teacher = total if retention.distill and spec.adapter.kind != "lora" else 0
-    shared = spec.training.max_workers if spec.training.strategy == "fsdp" else 1
-    return _FP32 * (total + copies * trained + teacher) / shared
+    return _FP32 * (total + copies * trained + teacher)
