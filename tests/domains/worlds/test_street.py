@@ -40,7 +40,7 @@ def test_parked_cars_keep_the_crossing_and_the_one_who_pulls_out_free() -> None:
     busy = [np.array([20.0, 26.0])]
     places = parked(builder, np.random.default_rng(2), 60.0, 120.0, busy)
     spots = np.array([spot for spot, _ in places.values()])
-    assert len(spots) > 10
+    assert len(spots) > 6
     assert (np.abs(spots[:, 0] - 60.0) > KERB_M + 8).all()
     right = spots[spots[:, 1] < 0, 0]
     assert not ((right > 16) & (right < 30)).any()

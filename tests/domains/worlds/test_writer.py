@@ -218,7 +218,7 @@ def test_an_error_in_a_ray_task_arrives_as_our_own(tmp_path: Path, ray_session: 
     (tmp_path / "w").mkdir()
     write_world(tmp_path / "w", "shapes", clips=1, **SMALL)
     (tmp_path / "w" / "clip-000001.annotations" / "frames.parquet").mkdir(parents=True)
-    with pytest.raises(DataError, match="1 of 6 clips"):
+    with pytest.raises(DataError, match=r"[1-5] of 6 clips"):
         write_world(tmp_path / "w", "shapes", clips=6, **SMALL)
     with pytest.raises(DataError, match="half written"):
         open_world(tmp_path / "w")
