@@ -54,7 +54,7 @@ def test_every_window_holds_its_frames(index: ClipIndex, reader: str) -> None:
 def test_readers_agree(index: ClipIndex) -> None:
     windows = all_windows(index)[:10]
     pictures = [Decoder(CLIP).decode([replace(w, reader=r) for w in windows])[0] for r in ("decord", "av", "count")]
-    assert frames_differ(pictures[0], pictures[1]) < 0.5
+    assert frames_differ(pictures[0], pictures[1]) < 2
     assert np.array_equal(pictures[1], pictures[2])
 
 

@@ -10,7 +10,7 @@ from tests.footage import moving_square
 
 from drivereplay.data.prepare import prepare
 from drivereplay.data.video import write_video
-from drivereplay.errors import DataError, SpecError
+from drivereplay.errors import SpecError
 from drivereplay.spec import Spec
 
 
@@ -47,7 +47,7 @@ def test_a_target_of_one_recording(make_spec: Callable[..., Spec], tmp_path: Pat
     write_video(tmp_path / "one" / "a.mp4", moving_square(0, 40), 8.0)
     (tmp_path / "one" / "broken.mp4").write_bytes(b"")
     with pytest.raises(
-        DataError, match=r"one usable recording.*broken.mp4 the file is empty.*target.source.evaluation"
+        SpecError, match=r"one usable recording.*broken.mp4 the file is empty.*target.source.evaluation"
     ):
         prepare(make_spec(target=videos(tmp_path / "one")))
 
@@ -63,7 +63,7 @@ def test_missing_and_empty_sources(make_spec: Callable[..., Spec], tmp_path: Pat
     with pytest.raises(SpecError, match="no directory or file"):
         prepare(make_spec(target=videos(tmp_path / "nowhere")))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="there is no video in"):
+    with pytest.raises(SpecError, match="there is no video in"):
         prepare(make_spec(target=videos(tmp_path / "empty")))
 
 

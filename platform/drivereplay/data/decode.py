@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.data.damage import SoundFrames
 from drivereplay.data.index import Window
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
@@ -212,8 +213,15 @@ class _AvReader(_Reader):
             raise DataError(f"cannot be opened: {_last_line(error)}") from error
 
     def _rewound(self) -> None:
-        self._frames = self._container.decode(self._stream)
+        self._frames = self._sound(self._container.decode(self._stream))
         self._next = None
+
+    def _sound(self, frames: Any) -> Iterator[Any]:
+        """The frames, with a note of whether damage may show in them: it does up to the next key frame."""
+        self._damaged = False
+        for frame in frames:
+            self._damaged = frame.is_corrupt or (self._damaged and not frame.key_frame)
+            yield frame
 
     def _picture(self, time_s: float) -> NDArray[np.uint8]:
         half = self._interval / 2
@@ -231,6 +239,8 @@ class _AvReader(_Reader):
             self._next = next(self._frames)
         if self._time(self._next) > time_s + half:
             raise ValueError(f"there is no frame at {time_s:.3f} s")
+        if self._damaged:
+            raise ValueError(f"the frame at {time_s:.3f} s is damaged")
         return self._image(self._next)
 
     def _seek(self, time_s: float) -> None:
@@ -259,19 +269,16 @@ class _CountingReader(_AvReader):
     def _rewound(self) -> None:
         self._interval = 1.0
         self._number = -1
-        self._frames = self._numbered(self._container.decode(self._stream))
+        # counted as the index counted them
+        self._frames = iter(SoundFrames(self._container, self._stream))
         self._next = None
-
-    def _numbered(self, frames: Any) -> Any:
-        for number, frame in enumerate(frame for frame in frames if not frame.is_corrupt):
-            self._number = number
-            yield frame
 
     def _picture(self, time_s: float) -> NDArray[np.uint8]:
         if time_s < self._number:
             self._open()
         while self._number < time_s:
             self._next = next(self._frames)
+            self._number += 1
         return self._image(self._next)
 
 

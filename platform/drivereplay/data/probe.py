@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.data.damage import SoundFrames
 from drivereplay.data.timeline import Timeline
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
@@ -145,13 +146,17 @@ def _decoded(path: Path, part_s: tuple[float, float] | None) -> _Seen:
             seen.rate = float(stream.average_rate or stream.guessed_rate or 25)
             if part_s is not None:
                 container.seek(int(part_s[0] / stream.time_base), stream=stream)
-            for frame in _frames(container, stream, seen):
+            frames = SoundFrames(container, stream)
+            for frame in frames:
                 if part_s is not None and frame.time is not None:
                     if frame.time < part_s[0] - _SLACK_S:
                         continue
                     if frame.time >= part_s[1] - _SLACK_S:
                         break
+                if frames.after_damage:
+                    seen.breaks.append(seen.count)
                 _take(frame, seen)
+            seen.damaged, seen.gop = frames.damaged, frames.gop
     except (av.error.FFmpegError, OSError, EOFError, ValueError) as error:
         if not seen.count:
             raise DataError(f"cannot be decoded: {_said(error)}") from error
@@ -163,31 +168,7 @@ def _said(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _frames(container: Any, stream: Any, seen: _Seen) -> Any:
-    """Frames in order of display; a packet that cannot be decoded leaves a break."""
-    import av
-
-    since_key = 0
-    for packet in container.demux(stream):
-        if packet.size and packet.is_keyframe:
-            seen.gop, since_key = max(seen.gop, since_key), 0
-        since_key += bool(packet.size)
-        try:
-            frames = packet.decode()
-        except av.error.InvalidDataError:
-            seen.damaged += 1
-            seen.breaks.append(seen.count)
-            continue
-        yield from frames
-    seen.gop = max(seen.gop, since_key)
-
-
 def _take(frame: Any, seen: _Seen) -> None:
-    if frame.is_corrupt:
-        # concealed by the decoder: not a picture that the camera took
-        seen.damaged += 1
-        seen.breaks.append(seen.count)
-        return
     if not seen.count:
         seen.rotation = int(frame.rotation) % 360
         seen.pixel_format = frame.format.name
@@ -228,7 +209,7 @@ def _mended(seen: _Seen, recording: Recording) -> tuple[NDArray[np.float64], lis
     times = np.asarray(seen.times, dtype=np.float64)
     notes = []
     if seen.damaged:
-        notes.append(f"{seen.damaged} damaged packets or frames were left out")
+        notes.append(f"{seen.damaged} damaged frames were left out")
     if not seen.timed or (np.diff(times) <= 0).any():
         seen.timed = False
         given = np.asarray(recording.timestamps_s, dtype=np.float64)
