@@ -47,7 +47,8 @@ from drivereplay.spec import ClipSpec
 clip = ClipSpec(frames=16, context=4, fps=5, height=96, width=160)
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-index = ingest([Recording("a", sys.argv[1], split="train")], domain="d", clip=clip, held_out=.2, seed=0, out=sys.argv[2])
+found = [Recording("a", sys.argv[1], split="train")]
+index = ingest(found, domain="d", clip=clip, held_out=0.2, seed=0, out=sys.argv[2])
 ingested = peak()
 count = index.count("train")
 decoder = Decoder(clip)
@@ -76,9 +77,8 @@ def main() -> None:
             path = root / f"{int(seconds)}.mp4"
             write(path, seconds, arguments.height)
             found = measured(path, root)
-            print(
-                f"| {name}, {arguments.height} lines | {found['clips']} | {found['ingest']:.0f} | {found['decode']:.0f} |"
-            )
+            peaks = f"{found['ingest']:.0f} | {found['decode']:.0f}"
+            print(f"| {name}, {arguments.height} lines | {found['clips']} | {peaks} |")
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

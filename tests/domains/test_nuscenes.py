@@ -61,7 +61,8 @@ def tables(truth: Drive) -> dict[str, list[dict[str, Any]]]:
             for n in range(FRAMES)
         ],
         "sample_data": [
-            {"token": f"d{n}", "calibrated_sensor_token": "c", "sample_token": f"s{n - n % 2}", "ego_pose_token": f"e{n}",
+            {"token": f"d{n}", "calibrated_sensor_token": "c", "sample_token": f"s{n - n % 2}",
+             "ego_pose_token": f"e{n}",
              "timestamp": stamp[n], "fileformat": "jpg", "is_key_frame": n % 2 == 0, "height": HEIGHT, "width": WIDTH,
              "filename": names[n], "prev": "", "next": ""}
             for n in reversed(range(FRAMES))

@@ -11,7 +11,7 @@ from tests.footage import moving_square
 
 from drivereplay.domains import local_directory, recordings
 from drivereplay.domains.mp4 import write_video
-from drivereplay.errors import DataError, SpecError
+from drivereplay.errors import SpecError
 from drivereplay.spec import ClipSpec, DomainSpec
 from drivereplay.storage import Storage
 
@@ -55,7 +55,7 @@ def test_every_reader_refuses_what_is_not_there(tmp_path: Path, kind: str) -> No
 
 def test_an_empty_directory(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="there is no video"):
+    with pytest.raises(SpecError, match="there is no video"):
         found(tmp_path, kind="videos", path=str(tmp_path / "empty"))
 
 

@@ -12,7 +12,7 @@ import pytest
 from drivereplay.errors import SpecError, TrainingError
 from drivereplay.spec import Spec, parse_spec
 from drivereplay.storage import Storage
-from drivereplay.training.adaptive import FILE
+from drivereplay.training.adaptive import FILE, AdaptiveMix
 from drivereplay.training.ledger import read_ledger
 from drivereplay.training.trainer import train
 
@@ -25,7 +25,7 @@ def spec(filmed_spec: Callable[..., Spec], filmed: Path) -> Spec:
     source = {"kind": "videos", "path": str(filmed / "driving" / "*.mp4")}
     data["target"] = {"name": "target", "source": {"kind": "world", "world": "highway", "clips": 8}}
     data["replay"]["domains"].append({"name": "driving", "source": source})
-    data["replay"] |= {"adaptive": {"every": 2, "rate": 200.0}, "weights": [0.5, 0.5]}
+    data["replay"] |= {"adaptive": {"every": 2, "rate": 0.5}, "weights": [0.5, 0.5]}
     return parse_spec(data)
 
 
@@ -34,14 +34,24 @@ def kept(directory: Storage) -> dict[str, Any]:
     return found
 
 
-def test_the_mix_moves_and_a_resume_is_the_same_run(spec: Spec, tmp_path: Path) -> None:
+def test_the_mix_moves_and_a_resume_is_the_same_run(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = AdaptiveMix._losses
+
+    def forgetting(self: AdaptiveMix) -> list[float]:
+        """What is measured, and street forgotten a little more with each step."""
+        street, driving = measured(self)
+        return [street + self._state.step, driving]
+
+    monkeypatch.setattr(AdaptiveMix, "_losses", forgetting)
     whole, broken = Storage.of(tmp_path / "whole"), Storage.of(tmp_path / "broken")
     train(spec, whole, show_progress=False)
     mixes = kept(whole)["mixes"]
     assert sorted(mixes) == ["2", "4"]
     assert len(kept(whole)["reference"]) == 2
     assert all(sum(mix) == pytest.approx(1) for mix in mixes.values())
-    assert mixes["4"] != [0.5, 0.5]
+    assert 0.5 < mixes["2"][0] < mixes["4"][0]
     ledger = read_ledger(whole).to_pylist()
     last = [row["domain"] for row in ledger if row["step"] in (4, 5)]
     due = 16 * 0.5 * mixes["4"][0]
