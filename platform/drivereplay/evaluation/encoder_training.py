@@ -151,7 +151,9 @@ def train_encoder(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         pupil = Pupil(WorldsEncoder(), int(lessons.domains.max()) + 1).train()
-    middle, spread = np.nanmean(lessons.motions, axis=0), np.nanstd(lessons.motions, axis=0)
+    # of a domain without annotations nothing is known: masked, not warned about
+    known = np.ma.masked_invalid(lessons.motions)
+    middle, spread = known.mean(axis=0).filled(0.0), known.std(axis=0).filled(1.0)
     motions = np.clip((lessons.motions - middle) / np.maximum(spread, 1e-6), -4, 4)
     optimizer = torch.optim.AdamW(pupil.parameters(), learning_rate, weight_decay=0.02)
     losses: list[float] = []
