@@ -226,7 +226,8 @@ def evaluate(
     clips = evaluation_clips(
         index, spec.clip, count=spec.evaluation.clips, seed=spec.evaluation.seed, subset=spec.evaluation.split
     )
-    report = evaluate_model(load_checkpoint(checkpoint), clips, spec)
+    page = None if out is None else Storage.of(out)
+    report = evaluate_model(load_checkpoint(checkpoint), clips, spec, page=page)
     if out is not None:
         report.save(Storage.of(out))
     return report
@@ -251,7 +252,8 @@ def evaluate_videos(
     """The metrics of any model's videos against the real ones, matched by file name."""
     from drivereplay.evaluation.judge import evaluate_videos as judge
 
-    report = judge(generated, real, context=context, metrics=tuple(metrics))
+    page = None if out is None else Storage.of(out)
+    report = judge(generated, real, context=context, metrics=tuple(metrics), page=page)
     if out is not None:
         report.save(Storage.of(out))
     return report

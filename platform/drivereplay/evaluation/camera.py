@@ -221,7 +221,9 @@ def _refined(
             columns.append((_sampson(x, y, *_turned(rotation, translation, basis, shift), pixel) - residual) / 1e-6)
         jacobian = np.column_stack(columns)
         weighted = jacobian * (1 / (1 + (residual / SCALE_PX) ** 2))[:, None]
-        step = np.linalg.solve(jacobian.T @ weighted + 1e-9 * np.eye(5), -weighted.T @ residual)
+        step: Array = np.linalg.solve(jacobian.T @ weighted + 1e-9 * np.eye(5), -weighted.T @ residual).astype(
+            np.float64
+        )
         candidate = _turned(rotation, translation, basis, step)
         improved = _cost(_sampson(x, y, *candidate, pixel))
         if not improved < cost:
@@ -234,7 +236,8 @@ def _refined(
 
 def _turned(rotation: Array, translation: Array, basis: Array, step: Array) -> tuple[Array, Array]:
     moved = translation + step[3:] @ basis
-    return np.asarray(cv2.Rodrigues(step[:3])[0]) @ rotation, moved / np.linalg.norm(moved)
+    turn: Array = np.asarray(cv2.Rodrigues(step[:3])[0], dtype=np.float64)
+    return turn @ rotation, moved / np.linalg.norm(moved)
 
 
 def _cost(distances: Array) -> float:

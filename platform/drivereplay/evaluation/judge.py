@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from drivereplay.errors import DataError, DriveReplayError
 from drivereplay.evaluation import references, scoring
 from drivereplay.evaluation.assemble import Collected, assemble
 from drivereplay.evaluation.footage import Footage
+from drivereplay.evaluation.gallery import Gallery
 from drivereplay.evaluation.generate import generate_futures
 from drivereplay.evaluation.metric import metric, metric_names
 from drivereplay.evaluation.protocol import Protocol
@@ -41,6 +43,7 @@ def evaluate_model(
     *,
     cache: Storage | None = None,
     videos: Storage | None = None,
+    page: Storage | None = None,
     prompt: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -54,6 +57,7 @@ def evaluate_model(
         spec: Its `evaluation` section says how; `clip` and `evaluation` go into the protocol.
         cache: Where work on real clips is kept between evaluations; None keeps nothing.
         videos: Where the first `evaluation.videos` clips go as `NN-real.mp4` and `NN-generated.mp4`; None writes none.
+        page: Where `evaluation.html` goes; None writes none.
         prompt: Text condition; None means the target's, or `model.prompt`.
         progress: Called after each batch.
 
@@ -64,7 +68,12 @@ def evaluate_model(
     """
     settings = spec.evaluation
     text = prompt if prompt is not None else (spec.target.prompt or spec.model.prompt)
-    session = _Session(available_metrics(settings.metrics, spec.search.objectives), settings.samples, cache)
+    session = _Session(
+        available_metrics(settings.metrics, spec.search.objectives),
+        settings.samples,
+        cache,
+        0 if page is None else settings.videos,
+    )
     shown = 0
     for batch in _batches(clips, settings.batch_size):
         made = generate_futures(
@@ -88,7 +97,9 @@ def evaluate_model(
         "denoising_steps": settings.denoising_steps,
         "split": settings.split,
     }
-    return session.report(how, resamples=settings.resamples, seed=settings.seed, asked=settings.metrics)
+    report = session.report(how, resamples=settings.resamples, seed=settings.seed, asked=settings.metrics)
+    session.write_page(report, page, f"{spec.name}: {spec.target.name}")
+    return report
 
 
 def evaluate_pairs(
@@ -100,6 +111,8 @@ def evaluate_pairs(
     resamples: int = 1000,
     seed: int = 0,
     cache: Storage | None = None,
+    page: Storage | None = None,
+    videos: int = 4,
     progress: Progress | None = None,
 ) -> Report:
     """Judge ready-made videos.
@@ -107,8 +120,9 @@ def evaluate_pairs(
     Args:
         pairs: Real clips, each with the generated frames (T, H, W, 3) uint8 of the same shape.
         how: Fields of the protocol besides those of the clips and metrics.
+        page: Where `evaluation.html` goes, with the `videos` worst and best clips; None writes none.
     """
-    session = _Session(available_metrics(metrics), 1, cache)
+    session = _Session(available_metrics(metrics), 1, cache, 0 if page is None else videos)
     iterator = iter(pairs)
     while chunk := list(itertools.islice(iterator, batch_size)):
         batch = [clip for clip, _ in chunk]
@@ -116,7 +130,9 @@ def evaluate_pairs(
         session.add(batch, np.stack([frames for _, frames in chunk])[None])
         if progress is not None:
             progress(session.count)
-    return session.report(how, resamples=resamples, seed=seed, asked=metrics)
+    report = session.report(how, resamples=resamples, seed=seed, asked=metrics)
+    session.write_page(report, page, "Evaluation of videos")
+    return report
 
 
 def evaluate_videos(
@@ -133,6 +149,7 @@ def evaluate_videos(
     resamples: int = 1000,
     seed: int = 0,
     cache: Storage | None = None,
+    page: Storage | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Judge any model's videos against the real ones; `drivereplay.evaluation.videos` has the rules.
@@ -141,7 +158,8 @@ def evaluate_videos(
         generated: Directory of video files whose first `context` frames are the given ones.
         real: Directory of files of the same names, with `<stem>.annotations` beside them where there are any.
         context, frames, fps, size, partial: See `videos.PairRules`.
-        metrics: Names; empty means all that can be computed.
+        metrics: Names; empty means all that need no installed weights.
+        page: Where `evaluation.html` goes; None writes none.
 
     Raises:
         DataError: Files are missing, unreadable or not comparable; the message says how to make them so.
@@ -164,6 +182,7 @@ def evaluate_videos(
         resamples=resamples,
         seed=seed,
         cache=cache,
+        page=page,
         progress=progress,
     )
 
@@ -197,7 +216,7 @@ def available_metrics(asked: Sequence[str] = (), also: Sequence[str] = ()) -> li
 class _Session:
     """One evaluation under way: batches go in, a report comes out."""
 
-    def __init__(self, names: Sequence[str], samples: int, cache: Storage | None) -> None:
+    def __init__(self, names: Sequence[str], samples: int, cache: Storage | None, shown: int) -> None:
         self._names = list(names)
         self._cache = cache
         self._workers = Workers(self._take)
@@ -207,6 +226,8 @@ class _Session:
         self._context = 0
         self._exact_codec: bool | None = None
         self._refused: list[str] = []
+        self._gallery = Gallery(shown)
+        self._under_way: deque[tuple[list[Clip], NDArray[np.uint8]]] = deque()
 
     @property
     def count(self) -> int:
@@ -226,6 +247,7 @@ class _Session:
         key = scoring.cache_key(digests, self._names)
         real = self._cached(key)
         rebuilt, rebuilt_key = self._reconstruction(batch, key, model)
+        self._under_way.append((list(batch), made[0]))
         self._workers.put(_score_batch, batch, made, self._names, real, key, rebuilt, rebuilt_key)
 
     def report(self, how: dict[str, Any], *, resamples: int, seed: int, asked: Sequence[str]) -> Report:
@@ -255,7 +277,15 @@ class _Session:
             )
         return report
 
+    def write_page(self, report: Report, page: Storage | None, title: str) -> None:
+        """Write the HTML page where one is wanted."""
+        if page is not None:
+            from drivereplay.evaluation.html import write_page
+
+            write_page(report, self._gallery, page, title=title)
+
     def _take(self, result: _BatchScores) -> None:
+        self._gallery.offer(*self._under_way.popleft(), result.samples[0])
         if result.real_key:
             self._keep(result.real_key, result.real)
         if result.rebuilt_key and result.rebuilt is not None:

@@ -95,7 +95,7 @@ class EgoFailureRate(ClipMetric):
     settings: ClassVar = camera.SETTINGS
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
-        return 1.0 - future_steps(camera.camera_motion(generated), real).found
+        return (~future_steps(camera.camera_motion(generated), real).found).astype(np.float64)
 
 
 def _steps(real: Footage, generated: Footage) -> tuple[camera.CameraMotion, camera.CameraMotion]:
