@@ -1,0 +1,1 @@
+"""Fine-tuning: objective, loop, workers, checkpoints, retention."""
