@@ -107,13 +107,13 @@ def loss_by_noise_level(
     import torch
 
     from drivereplay.evaluation.generate import clip_seed
-    from drivereplay.models.base import Conditions
 
     losses: dict[float, NDArray[np.float64]] = {level: np.empty(len(clips)) for level in levels}
     for number, clip in enumerate(clips):
-        conditions = Conditions(prompts=[prompt], fps=clip.fps)
+        frames = torch.from_numpy(clip.frames[None]).to(model.device)
         with torch.no_grad():
-            latents = model.encode(torch.from_numpy(clip.frames[None]).to(model.device))
+            conditions = model.conditions(frames, [prompt], clip.fps)
+            latents = model.encode(frames)
             generator = torch.Generator().manual_seed(clip_seed(seed, clip.name, 0))
             noise = torch.randn(latents.shape, generator=generator).to(latents)
             for level in levels:
