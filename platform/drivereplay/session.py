@@ -61,6 +61,8 @@ def _start(num_cpus: int | None) -> None:
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.WARNING,
+        # the only node is on this machine: that it answers late on a busy one does not mean that it is lost
+        _system_config={"health_check_timeout_ms": 60_000, "health_check_failure_threshold": 10},
     )
 
 

@@ -227,6 +227,7 @@ def _tune(
     from ray import tune
 
     from drivereplay.search.scheduler import HalvingScheduler
+    from drivereplay.search.watch import ClusterWatch
     from drivereplay.search.worker import run_trial
 
     trainable = tune.with_resources(partial(run_trial, spec=spec, runner=runner), resources.request)
@@ -247,6 +248,7 @@ def _tune(
                 storage_path=scratch.root,
                 storage_filesystem=scratch.filesystem if scratch.local is None else None,
                 verbose=0,
+                callbacks=[ClusterWatch()],
                 # of a killed process only: what a trial raises ends it (see `drivereplay.search.worker`)
                 failure_config=tune.FailureConfig(max_failures=2),
             ),
