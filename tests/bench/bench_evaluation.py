@@ -40,9 +40,7 @@ def main(clips: int) -> None:
     """Time in CPU seconds, so that a busy machine disturbs the figures less."""
     made = [_clip(n) for n in range(clips)]
     cv2.setNumThreads(1)
-    print(
-        f"| metric | CPU s per 1,000 clips, {FRAMES} × {HEIGHT} × {WIDTH} | against psnr |\n| --- | --- | --- |"
-    )
+    print(f"| metric | CPU s per 1,000 clips, {FRAMES} × {HEIGHT} × {WIDTH} | against psnr |\n| --- | --- | --- |")
     seconds: dict[str, float] = {}
     for name in METRICS:
         judge = metric(name)
