@@ -18,5 +18,7 @@ def test_each_candidate_gets_a_line_with_what_matters(tmp_path: Path, capsys: py
     assert lines[0].startswith("sweep 'probe': 6 trials, results in ")
     assert len(lines) == 7
     assert "frequency=0.25 weights=0.333/0.333/0.333 | loss.looks" in next(x for x in lines if x.startswith("equal@30"))
-    assert lines[-1] == "t0001@-1: failed, The clip a/b is broken. Remove it."
-    assert "hypervolume" in lines[-2] and "5/6" in lines[-2] and "left" in lines[-2]
+    # which trial ends last is not fixed: several run at a time
+    assert "t0001@-1: failed, The clip a/b is broken. Remove it." in lines
+    counted = [x for x in lines if "hypervolume" in x]
+    assert counted and all("left" in x or "6/6" in x for x in counted)
