@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 import drivereplay
 from drivereplay.api import QUICKSTART, spec_of_checkpoint
@@ -25,9 +26,15 @@ def test_the_embedded_default_is_the_quickstart_experiment(project_root: Path) -
     assert drivereplay.load_spec(QUICKSTART).name == "quickstart"
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml")), ids=lambda p: p.stem
-)
+EXPERIMENTS = [
+    path
+    for path in sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
+    # studies and the autoencoder's recipe have readers, and tests, of their own
+    if "target" in yaml.safe_load(path.read_text(encoding="utf-8"))
+]
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_experiment_file_is_valid(path: Path) -> None:
     assert drivereplay.load_spec(path).name
 
