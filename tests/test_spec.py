@@ -102,6 +102,14 @@ def test_relative_sources_count_from_the_file_and_the_resolved_file_means_the_sa
     assert load_spec(saved(other, spec.to_yaml())) == spec
 
 
+def test_a_relative_storage_counts_from_where_the_command_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parse_spec(MINIMAL).storage == str(tmp_path / "runs")
+    assert parse_spec({**MINIMAL, "storage": "s3://bucket/runs"}).storage == "s3://bucket/runs"
+
+
 def test_specs_are_frozen() -> None:
     spec = parse_spec(MINIMAL)
     with pytest.raises(ValueError, match="frozen"):

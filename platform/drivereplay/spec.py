@@ -119,6 +119,8 @@ def parse_spec(data: Mapping[str, Any], *, base: Path | None = None, where: str 
         spec = Spec.model_validate(data)
     except pydantic.ValidationError as error:
         raise SpecError(f"{where}: " + "; ".join(_explained(e, data) for e in error.errors()), _FIX) from error
+    # trials run in directories of their own: a relative storage would be another place there
+    spec = spec.model_copy(update={"storage": _absolute(spec.storage, Path.cwd())})
     return spec if base is None else _anchored(spec, base)
 
 
