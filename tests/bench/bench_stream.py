@@ -29,7 +29,6 @@ from drivereplay.session import ensure_ray
 from drivereplay.spec import Spec, parse_spec
 
 CORES = 2
-BATCH = 32
 
 
 def write(path: Path, frames: int, seed: int, fps: int = 30) -> None:
@@ -51,7 +50,7 @@ def write(path: Path, frames: int, seed: int, fps: int = 30) -> None:
         container.mux(stream.encode(None))
 
 
-def experiment(videos: Path, storage: Path, steps: int, cache: bool) -> Spec:
+def experiment(videos: Path, storage: Path, steps: int, batch: int, cache: bool) -> Spec:
     return parse_spec(
         {
             "name": "bench",
@@ -59,7 +58,7 @@ def experiment(videos: Path, storage: Path, steps: int, cache: bool) -> Spec:
             "clip": {"frames": 16, "context": 4, "fps": 30, "height": 96, "width": 160, "resize": "stretch"},
             "target": {"name": "footage", "source": {"kind": "videos", "path": str(videos)}},
             "evaluation": {"held_out": 0.25},
-            "training": {"steps": steps, "batch_size": BATCH, "cache": cache},
+            "training": {"steps": steps, "batch_size": batch, "cache": cache},
         }
     )
 
@@ -119,21 +118,21 @@ class _Windows:
         return frames
 
 
-def in_loader(windows: Sequence[Window]) -> float:
+def in_loader(windows: Sequence[Window], batch: int) -> float:
     """Windows per second of torch's DataLoader with two worker processes; its start is not counted."""
     from torch.utils.data import DataLoader
 
-    loader = DataLoader(_Windows(windows), batch_size=BATCH, num_workers=CORES)
-    return rate(iter(loader), len(windows))
+    loader = DataLoader(_Windows(windows), batch_size=batch, num_workers=CORES)
+    return rate(iter(loader), len(windows), batch)
 
 
-def rate(produced: Iterator[Any], windows: int) -> float:
+def rate(produced: Iterator[Any], windows: int, batch: int) -> float:
     """Windows per second from the first batch on."""
     next(produced)
     begin, count = time.perf_counter(), 0
     for _ in produced:
         count += 1
-    return (windows - BATCH) / (time.perf_counter() - begin) if count else float("nan")
+    return (windows - batch) / (time.perf_counter() - begin) if count else float("nan")
 
 
 def in_ray(videos: Path, windows: int) -> float:
@@ -149,13 +148,13 @@ def in_ray(videos: Path, windows: int) -> float:
     ]
     mixed = ray.data.Dataset.mix(*parts, weights=[0.5, 0.5]) if hasattr(ray.data.Dataset, "mix") else parts[0]
     begin, frames, most = time.perf_counter(), 0, windows * 16
-    for batch in mixed.iter_batches(batch_size=BATCH * 16, batch_format="numpy"):
+    for batch in mixed.iter_batches(batch_size=512, batch_format="numpy"):
         if not frames:
             begin = time.perf_counter()
         frames += len(batch["frame"])
         if frames >= most:
             break
-    return (frames / 16 - BATCH) / (time.perf_counter() - begin)
+    return (frames / 16 - 32) / (time.perf_counter() - begin)
 
 
 def _resized(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -176,13 +175,13 @@ def streamed(spec: Spec, index: ClipIndex) -> tuple[float, float]:
     return count / (time.perf_counter() - begin), first
 
 
-def case(name: str, videos: Path, storage: Path, steps: int, with_ray: bool) -> list[tuple[str, str, str]]:
-    spec = experiment(videos, storage, steps, cache=False)
+def case(name: str, videos: Path, storage: Path, steps: int, batch: int, with_ray: bool) -> list[tuple[str, str, str]]:
+    spec = experiment(videos, storage, steps, batch, cache=False)
     index = prepare(spec)["footage"]
     windows = planned(spec, index)
     streamed(spec.model_copy(update={"training": spec.training.model_copy(update={"steps": 4})}), index)
     pool, ahead = in_pool(windows), in_pool(sorted_within(windows))
-    loader = in_loader(windows)
+    loader = in_loader(windows, batch)
     ours, first = streamed(spec, index)
     rows = [
         (f"{name}: stream / pool in plan order", f"{ours / pool:.2f}", f"{ours:.0f} / {pool:.0f} windows/s"),
@@ -193,7 +192,7 @@ def case(name: str, videos: Path, storage: Path, steps: int, with_ray: bool) -> 
     if with_ray:
         theirs = in_ray(videos, min(len(windows), 200))
         rows.append((f"{name}: stream / read_videos + mix", f"{ours / theirs:.2f}", f"{ours:.0f} / {theirs:.1f}"))
-        cached = experiment(videos, storage, steps, cache=True)
+        cached = experiment(videos, storage, steps, batch, cache=True)
         streamed(cached, index)
         again, first = streamed(cached, index)
         rows.append((f"{name}: cached epoch / decoded epoch", f"{again / ours:.1f}", f"{again:.0f} / {ours:.0f}"))
@@ -240,8 +239,8 @@ def main() -> None:
         for n in range(count * 4 // 3 + 1):
             write(root / "short" / f"{n:03d}.mp4", 17, n)
         ensure_ray(num_cpus=CORES)
-        rows = case("three one-minute files", root / "long", root / "runs", steps, with_ray=True)
-        rows += case(f"{count} short files", root / "short", root / "runs", max(2, count // BATCH), with_ray=False)
+        rows = case("three one-minute files", root / "long", root / "runs", steps, 32, with_ray=True)
+        rows += case(f"{count} short files", root / "short", root / "runs", count // 8, 8, with_ray=False)
         rows.append(plan_cost())
     finally:
         shutil.rmtree(root, ignore_errors=True)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 Piece = tuple[int | None, tuple[int, ...]]
 """(length in samples or None for ever, weight of each domain as an integer); weights sum to the same Q everywhere."""
 
+_Moment = Callable[[int, int], int]
 _BLOCK = 4096
 _KEPT = 64
 
@@ -116,7 +117,12 @@ class Chairman:
         """Earliest deadline first over the released domains, for samples first … first + size − 1 (n counts from 1)."""
         if self.domains == 1:
             return np.zeros(size, dtype=np.int64), [first + size]
-        waiting = [(self._release(i, counts[i]), i) for i in range(self.domains)]
+        if self._pieces[0][0] is None:
+            # one mix for ever, which is the rule: moments by one addition and one division each
+            release, deadline = self._constant(counts)
+        else:
+            release, deadline = self._release, self._deadline
+        waiting = [(release(i, counts[i]), i) for i in range(self.domains)]
         heapq.heapify(waiting)
         ready: list[tuple[int, int]] = []
         chosen = array("q", bytes(8 * size))
@@ -124,19 +130,32 @@ class Chairman:
         for k in range(size):
             n = first + k + 1
             while waiting and waiting[0][0] <= n:
-                i = waiting[0][1]
-                pop(waiting)
-                push(ready, (self._deadline(i, counts[i]), i))
+                i = pop(waiting)[1]
+                push(ready, (deadline(i, counts[i]), i))
             i = ready[0][1]
             chosen[k] = i
-            counts[i] += 1
-            release = self._release(i, counts[i])
-            if release <= n + 1:
-                replace(ready, (self._deadline(i, counts[i]), i))
+            counts[i] = count = counts[i] + 1
+            moment = release(i, count)
+            if moment <= n + 1:
+                replace(ready, (deadline(i, count), i))
             else:
                 pop(ready)
-                push(waiting, (release, i))
+                push(waiting, (moment, i))
         return np.frombuffer(chosen, dtype=np.int64), counts
+
+    def _constant(self, counts: list[int]) -> tuple[_Moment, _Moment]:
+        """`_release` and `_deadline` for a single piece without end."""
+        m = 2 * self.domains - 2
+        step, gap, q = self._q * m, self._q * (m - 2), self._q
+        below = [m * weight for weight in self._pieces[0][1]]
+
+        def release(i: int, count: int) -> int:
+            return -(-(count * step + q) // below[i]) if below[i] else _NEVER
+
+        def deadline(i: int, count: int) -> int:
+            return -(-(count * step + q + gap) // below[i]) if below[i] else _NEVER
+
+        return release, deadline
 
     def _release(self, i: int, count: int) -> int:
         """The first n with Λ_i(n) ≥ count + 1/(2D − 2)."""

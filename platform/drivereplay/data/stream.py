@@ -21,7 +21,7 @@ from drivereplay.spec import ClipSpec, Spec
 if TYPE_CHECKING:
     import ray.data
 
-_BLOCK_BYTES = 64 << 20
+_BLOCK_BYTES = 120 << 20
 _BLOCK_CLIPS = 192
 _TRIES = 16
 """A bad clip is replaced by the next one of its domain that can be read, at most so many further on."""
@@ -178,7 +178,8 @@ def _cuts(rows: int, per_step: int, clip: ClipSpec) -> list[int]:
     """Where to cut the rank's rows into blocks: small ones first, so that training begins at once, then large ones."""
     clip_bytes = clip.frames * clip.height * clip.width * 3
     most = max(1, min(_BLOCK_CLIPS, _BLOCK_BYTES // clip_bytes))
-    cuts, size = [0], min(per_step, most)
+    # the first batch is decoded by several processes at once
+    cuts, size = [0], min(-(-per_step // 4), most)
     while cuts[-1] < rows:
         cuts.append(min(rows, cuts[-1] + size))
         if len(cuts) % 2:
