@@ -21,7 +21,7 @@ SETTINGS = {
     "intrinsics": "annotated, else focal length 0.9 widths",
 }
 CORNERS, WINDOW_PX, BACK_PX, SCALE_PX = 400, 15, 0.3, 0.25
-MOST_POINTS, ITERATIONS = 250, 12
+MOST_POINTS, ITERATIONS, DIFFERENCE = 200, 10, 1e-6
 LEAST_POINTS = 20
 STILL_PX = 0.15
 """Median displacement beyond the rotation's under which the camera counts as standing still."""
@@ -161,7 +161,7 @@ def _solve(here: Array, there: Array, pixel: float) -> tuple[Array, Array] | Non
     if np.median(np.linalg.norm(_rotated(here, still) - there, axis=1)) < STILL_PX * pixel:
         return still.T, np.zeros(3)
     # OpenCV gives x_there = R x_here + t; the pose of the next camera in this one is its inverse
-    starts = [(np.eye(3), np.array([0.0, 0.0, -1.0])), (still, np.array([0.0, 0.0, -1.0]))]
+    starts = [(still, np.array([0.0, 0.0, -1.0]))]
     cv2.setRNGSeed(0)
     essential, _ = cv2.findEssentialMat(here, there, np.eye(3), cv2.USAC_MAGSAC, 0.9999, 0.5 * pixel)
     if essential is not None and essential.shape == (3, 3):
@@ -210,47 +210,55 @@ def _refined(
         here, there = here[chosen], there[chosen]
     x = np.column_stack([here, np.ones(len(here))])
     y = np.column_stack([there, np.ones(len(there))])
-    cost = _cost(_sampson(x, y, rotation, translation, pixel))
+    residual = _sampson(x, y, _essential(rotation, translation)[None], pixel)[0]
+    cost = _cost(residual)
     for _ in range(ITERATIONS):
-        residual = _sampson(x, y, rotation, translation, pixel)
-        basis = np.linalg.svd(translation[None])[2][1:]
-        columns = []
-        for n in range(5):
-            shift = np.zeros(5)
-            shift[n] = 1e-6
-            columns.append((_sampson(x, y, *_turned(rotation, translation, basis, shift), pixel) - residual) / 1e-6)
-        jacobian = np.column_stack(columns)
+        basis = _tangent(translation)
+        shifted = [_turned(rotation, translation, basis, shift) for shift in DIFFERENCE * np.eye(5)]
+        moved = _sampson(x, y, np.array([_essential(*pose) for pose in shifted]), pixel)
+        jacobian = (moved - residual).T / DIFFERENCE
         weighted = jacobian * (1 / (1 + (residual / SCALE_PX) ** 2))[:, None]
-        step: Array = np.linalg.solve(jacobian.T @ weighted + 1e-9 * np.eye(5), -weighted.T @ residual).astype(
-            np.float64
-        )
+        step: Array = np.linalg.solve(jacobian.T @ weighted + 1e-9 * np.eye(5), -weighted.T @ residual)
         candidate = _turned(rotation, translation, basis, step)
-        improved = _cost(_sampson(x, y, *candidate, pixel))
+        remaining = _sampson(x, y, _essential(*candidate)[None], pixel)[0]
+        improved = _cost(remaining)
         if not improved < cost:
             break
-        (rotation, translation), gain, cost = candidate, cost - improved, improved
-        if gain < 1e-4 * cost:
+        (rotation, translation), residual, gain, cost = candidate, remaining, cost - improved, improved
+        if gain < 1e-3 * cost:
             break
     return rotation, translation, cost
+
+
+def _tangent(direction: Array) -> Array:
+    """Two unit vectors (2, 3) at right angles to a unit vector and to each other."""
+    first = np.cross(direction, np.eye(3)[np.abs(direction).argmin()])
+    first /= np.sqrt(first @ first)
+    return np.array([first, np.cross(direction, first)])
 
 
 def _turned(rotation: Array, translation: Array, basis: Array, step: Array) -> tuple[Array, Array]:
     moved = translation + step[3:] @ basis
     turn: Array = np.asarray(cv2.Rodrigues(step[:3])[0], dtype=np.float64)
-    return turn @ rotation, moved / np.linalg.norm(moved)
+    return turn @ rotation, moved / np.sqrt(moved @ moved)
+
+
+def _essential(rotation: Array, translation: Array) -> Array:
+    """[t]× R."""
+    t = translation
+    cross = np.array([[0.0, -t[2], t[1]], [t[2], 0.0, -t[0]], [-t[1], t[0], 0.0]])
+    return np.asarray(cross @ rotation)
 
 
 def _cost(distances: Array) -> float:
     return float(np.log1p((distances / SCALE_PX) ** 2).mean())
 
 
-def _sampson(x: Array, y: Array, rotation: Array, translation: Array, pixel: float) -> Array:
-    """Signed Sampson distances (K,) in pixels of matched homogeneous points under x_there = R x_here + t."""
-    t = translation
-    essential = np.array([[0, -t[2], t[1]], [t[2], 0, -t[0]], [-t[1], t[0], 0]]) @ rotation
-    line_y, line_x = x @ essential.T, y @ essential
-    scale = np.sqrt((line_y[:, :2] ** 2).sum(1) + (line_x[:, :2] ** 2).sum(1))
-    return np.asarray((y * line_y).sum(1) / np.maximum(scale, 1e-12) / pixel)
+def _sampson(x: Array, y: Array, essential: Array, pixel: float) -> Array:
+    """Signed Sampson distances (P, K) in pixels of matched homogeneous points (K, 3) under P essential matrices."""
+    line_y, line_x = x @ np.swapaxes(essential, 1, 2), y @ essential
+    square = line_y[..., 0] ** 2 + line_y[..., 1] ** 2 + line_x[..., 0] ** 2 + line_x[..., 1] ** 2
+    return np.asarray(np.einsum("kc,pkc->pk", y, line_y) / np.sqrt(np.maximum(square, 1e-24)) / pixel)
 
 
 def _depths(here: Array, there: Array, rotation: Array, translation: Array) -> Array:
