@@ -368,12 +368,15 @@ def main() -> None:
         app(standalone_mode=True)
     except DriveReplayError as error:
         _fail(error.what, error.fix, error.exit_code)
-    except KeyboardInterrupt:
-        _fail("Interrupted.", "What is finished is kept; `--resume` goes on.", 130)
     except BrokenPipeError:
         # `drivereplay ... | head`: the reader has gone, which is no error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        # a full disk, a directory that may not be written: the system says which
+        _fail(f"{error}.", "What is finished is kept; free room or correct the path, then go on with --resume.", 1)
+    except KeyboardInterrupt:
+        _fail("Interrupted.", "What is finished is kept; `--resume` goes on.", 130)
 
 
 def _fail(what: str, fix: str, code: int) -> None:
