@@ -19,8 +19,8 @@ CLIP = ClipSpec(frames=6, context=2, fps=5, height=36, width=48)
 
 
 def test_each_directory_is_a_recording(tmp_path: Path) -> None:
-    for place in ("a", "b/c"):
-        write_pictures(tmp_path / "i" / place, moving_square(1, 20), [f"{n:03d}.png" for n in range(20)])
+    for seed, place in enumerate(("a", "b/c"), 1):  # the same footage twice would be one group, never held out
+        write_pictures(tmp_path / "i" / place, moving_square(seed, 20), [f"{n:03d}.png" for n in range(20)])
     (tmp_path / "i" / "b" / "lonely.png").write_bytes(b"")
     (tmp_path / "i" / "a" / "timestamps.txt").write_text("\n".join(str(n / 10) for n in range(20)))
     first, second = read_images(str(tmp_path / "i"), 5.0)
