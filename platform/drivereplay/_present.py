@@ -178,6 +178,7 @@ def front(
     )
     typer.echo(f"objectives: {directions}")
     typer.echo(f"hypervolume {_text(found.hypervolume)} against the reference point ({_text(list(found.reference))})")
+    _lost_and_important(found)
     if found.recommendation:
         typer.echo(found.recommendation)
     if comparison is not None:
@@ -186,6 +187,21 @@ def front(
         typer.echo(f"picture: {plot}")
     if exported is not None:
         typer.echo(f"exported to: {exported}")
+
+
+def _lost_and_important(found: Front) -> None:
+    """What each place on the front gives up against the best found, and which searched value matters for what."""
+    from drivereplay.search.importance import given_up, importance
+
+    probabilities = found.probabilities()
+    lost = given_up(found)
+    for row, probability in zip(lost, probabilities, strict=True):
+        row["P(non-dominated)"] = probability
+    if lost:
+        table("on the front: what is given up against the best found in each objective", lost)
+    for objective, shares in importance(found).items():
+        ranked = sorted(shares.items(), key=lambda item: -item[1])
+        typer.echo(f"what matters for {objective}: " + ", ".join(f"{name} {share:.0%}" for name, share in ranked))
 
 
 def demo(outcome: Demo, setup_seconds: int | None) -> None:

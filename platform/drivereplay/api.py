@@ -69,7 +69,7 @@ def list_worlds() -> dict[str, str]:
     """World names and what each shows."""
     from drivereplay.domains.worlds import WORLDS
 
-    return {name: (world.__doc__ or "").strip().splitlines()[0] for name, world in WORLDS.items()}
+    return {name: world.summary for name, world in WORLDS.items()}
 
 
 def write_worlds(
@@ -167,6 +167,21 @@ def plan(spec: Spec, *, steps: int = 5, first: int = 0, rank: int = 0, world_siz
         "samples_by_domain": total,
         "clips_by_domain": {index.name: index.count("train") for index in indexes},
     }
+
+
+def foresee_plan(spec: Spec, *, world_size: int = 1) -> list[dict[str, Any]]:
+    """The whole run's plan, a row per domain: shares, epochs, clips never reached, samples per rank, decode and cache."""
+    from drivereplay.data.plan import SamplingPlan
+    from drivereplay.data.prepare import prepare
+    from drivereplay.data.summary import summary
+    from drivereplay.session import ensure_ray
+
+    if world_size < 1 or spec.training.batch_size % world_size:
+        raise SpecError(f"{world_size} workers do not divide a batch of {spec.training.batch_size}.")
+    ensure_ray()
+    indexes = list(prepare(spec).values())
+    sampling = SamplingPlan.of(spec, [index.count("train") for index in indexes])
+    return [row.row() for row in summary(spec, indexes, sampling, world_size=world_size)]
 
 
 # --- training, evaluation, search ---------------------------------------------------------------------------------
@@ -319,7 +334,7 @@ def demo(storage: str = "runs", sets: Iterable[str] = ()) -> Demo:
     return Demo(found, directory.uri, picture, time.monotonic() - started)
 
 
-def front(directory: Path) -> Front:
+def front(directory: str | Path) -> Front:
     """The front of a finished or running sweep."""
     from drivereplay.search.front import load_front
 
@@ -333,14 +348,14 @@ def plot_front(found: Front, file: Path) -> None:
     save_front(found, file)
 
 
-def compare_fronts(directory: Path, other: Path) -> dict[str, Any]:
+def compare_fronts(directory: str | Path, other: str | Path) -> dict[str, Any]:
     """Two sweeps of the same protocol, side by side."""
     from drivereplay.search.compare import compare_fronts as compared
 
     return compared(front(directory), front(other))
 
 
-def export_candidate(directory: Path, name: str, out: Path) -> None:
+def export_candidate(directory: str | Path, name: str, out: Path) -> None:
     """The chosen candidate as a diffusers directory with a model card."""
     from drivereplay.search.export import export_candidate as export
 
@@ -356,14 +371,28 @@ def submit(
     address: str | None = None,
     name: str | None = None,
     detach: bool = False,
+    include: Iterable[Path] = (),
+    requirements: Path | None = None,
+    env: Sequence[str] = (),
     dry_run: bool = False,
     as_json: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> int:
-    """Run a verb as a Ray job; the exit code is the job's own."""
+    """Run a verb as a Ray job; the exit code is the job's own. See `drivereplay.jobs.submit`."""
     from drivereplay.jobs import submit as submit_job
 
-    return submit_job(arguments, address=address, name=name, wait=not detach, dry_run=dry_run, as_json=as_json, say=say)
+    return submit_job(
+        arguments,
+        address=address,
+        name=name,
+        wait=not detach,
+        include=include,
+        requirements=requirements,
+        env=env,
+        dry_run=dry_run,
+        as_json=as_json,
+        say=say,
+    )
 
 
 def list_jobs(address: str | None = None) -> list[dict[str, Any]]:
@@ -387,7 +416,7 @@ def stop_job(job: str, address: str | None = None) -> str:
     return stopped(job, address)
 
 
-def status(directory: Path) -> dict[str, Any]:
+def status(directory: str | Path) -> dict[str, Any]:
     """What runs, how far, how long still, what failed, what it has cost."""
     from drivereplay.status import status as read_status
 

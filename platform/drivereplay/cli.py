@@ -31,6 +31,8 @@ Sets = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for machines.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it would cost; do nothing.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier run of the same experiment stopped.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Decode anew; the same as --set training.cache=false.")]
+RunDirectory = Annotated[str, typer.Argument(help="A run's directory, <storage>/<name>; a path or a URI.")]
 Address = Annotated[
     str | None, typer.Option(help="Address of the cluster's dashboard; default: RAY_API_SERVER_ADDRESS or RAY_ADDRESS.")
 ]
@@ -40,6 +42,10 @@ def _version(value: bool) -> None:
     if value:
         typer.echo(f"drivereplay {__version__}")
         raise typer.Exit
+
+
+def _with_cache(sets: list[str] | None, no_cache: bool) -> list[str]:
+    return [*(sets or ()), *(["training.cache=false"] if no_cache else [])]
 
 
 @app.callback()
@@ -146,25 +152,36 @@ def plan(
     rank: Annotated[int, typer.Option(help="Rank to print.")] = 0,
     world_size: Annotated[int, typer.Option(help="Number of workers.")] = 1,
     sets: Sets = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="The whole run instead: shares, epochs, clips never reached, cost.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Print the sampling plan: what would be trained on, in what order."""
     from drivereplay import api
 
-    printed = api.plan(
-        api.load_spec(experiment, sets or ()), steps=steps, first=first, rank=rank, world_size=world_size
-    )
+    loaded = api.load_spec(experiment, sets or ())
+    if dry_run:
+        rows = api.foresee_plan(loaded, world_size=world_size)
+        present.show(rows, json, lambda: present.table(f"{loaded.training.steps} steps", rows))
+        return
+    printed = api.plan(loaded, steps=steps, first=first, rank=rank, world_size=world_size)
     present.show(printed, json, lambda: present.plan(printed))
 
 
 @app.command()
 def train(
-    experiment: Experiment, sets: Sets = None, resume: Resume = False, dry_run: DryRun = False, json: Json = False
+    experiment: Experiment,
+    sets: Sets = None,
+    resume: Resume = False,
+    no_cache: NoCache = False,
+    dry_run: DryRun = False,
+    json: Json = False,
 ) -> None:
     """One fine-tuning run, evaluated."""
     from drivereplay import api
 
-    loaded = api.load_spec(experiment, sets or ())
+    loaded = api.load_spec(experiment, _with_cache(sets, no_cache))
     if dry_run:
         cost = api.foresee(loaded)
         present.show(cost, json, lambda: present.pairs(cost))
@@ -222,13 +239,14 @@ def sweep(
     experiment: Experiment,
     sets: Sets = None,
     resume: Resume = False,
+    no_cache: NoCache = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """The search: anchors, then trials; ends with the front."""
     from drivereplay import api
 
-    loaded = api.load_spec(experiment, sets or ())
+    loaded = api.load_spec(experiment, _with_cache(sets, no_cache))
     if dry_run:
         foreseen = api.foresee_sweep(loaded)
         present.show(foreseen, json, lambda: present.pairs(foreseen))
@@ -239,8 +257,8 @@ def sweep(
 
 @app.command()
 def front(
-    directory: Annotated[Path, typer.Argument(help="A sweep's directory.")],
-    other: Annotated[Path | None, typer.Argument(help="Another sweep of the same protocol to compare with.")] = None,
+    directory: RunDirectory,
+    other: Annotated[str | None, typer.Argument(help="Another sweep of the same protocol to compare with.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the front: a .png or .svg file.")] = None,
     export: Annotated[str | None, typer.Option(help="Export a candidate (its name, or `knee`) ...")] = None,
     out: Annotated[
@@ -271,13 +289,33 @@ def submit(
         str | None, typer.Option(help="Name of the job; default: the verb and the experiment's name.")
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
+    include: Annotated[
+        list[Path] | None, typer.Option(help="A further file or directory to take along. May be repeated.")
+    ] = None,
+    requirements: Annotated[
+        Path | None, typer.Option(help="A pip requirements file that the cluster installs for this job.")
+    ] = None,
+    env: Annotated[
+        list[str] | None, typer.Option(help="Name of an environment variable to hand on. May be repeated.")
+    ] = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Any verb as a Ray job: drivereplay submit -- sweep FILE."""
     from drivereplay import api
 
-    raise typer.Exit(api.submit(context.args, address=address, name=name, detach=detach, dry_run=dry_run, as_json=json))
+    code = api.submit(
+        context.args,
+        address=address,
+        name=name,
+        detach=detach,
+        include=include or (),
+        requirements=requirements,
+        env=env or (),
+        dry_run=dry_run,
+        as_json=json,
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -306,7 +344,7 @@ def stop(job: str, address: Address = None) -> None:
 
 
 @app.command()
-def status(directory: Annotated[Path, typer.Argument(help="A run's directory.")], json: Json = False) -> None:
+def status(directory: RunDirectory, json: Json = False) -> None:
     """What runs, how far, how long still, what failed and why, what it has cost."""
     from drivereplay import api
 

@@ -240,7 +240,7 @@ def _anchored(spec: Spec, base: Path) -> Spec:
 
 
 def _absolute(path: str | None, base: Path) -> str | None:
-    if path is None or "://" in path or Path(path).is_absolute():
+    if path is None or "://" in path:
         return path
-
-    return os.path.normpath(base.absolute() / path)
+    # a path that starts at the root or at somebody's home stays where it is
+    return os.path.normpath(base.absolute() / Path(path).expanduser())
