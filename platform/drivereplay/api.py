@@ -170,7 +170,7 @@ def plan(spec: Spec, *, steps: int = 5, first: int = 0, rank: int = 0, world_siz
 
 
 def foresee_plan(spec: Spec, *, world_size: int = 1) -> list[dict[str, Any]]:
-    """The whole run's plan, a row per domain: shares, epochs, clips never reached, samples per rank, decode and cache."""
+    """The whole run's plan, a row per domain: shares, epochs, clips never reached, samples per rank, cost."""
     from drivereplay.data.plan import SamplingPlan
     from drivereplay.data.prepare import prepare
     from drivereplay.data.summary import summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ def test_pairs_of_videos_become_animations_and_film_strips(directory: Storage) -
     trial = directory.below("trials", "t0001")
     trial.write("videos/99-real.mp4", b"without its generated one it is left out")
     first, second = candidates()[1:3]
+    box = {"frame": 3, "id": 7, "box": [1.0, 2.0, 9.0, 8.0], "label": "car"}
+    trial.write("videos/00-tracks.json", json.dumps({"real": [box], "generated": [{**box, "frame": 4}]}).encode())
     with EventFiles(directory).run("sweep") as writer:
         clips = add_films(writer, first, trial, spec(directory.root))
         assert clips == {"00", "01"}
@@ -36,3 +39,7 @@ def test_pairs_of_videos_become_animations_and_film_strips(directory: Storage) -
     assert sorted(strips) == sorted(
         f"pareto/video/{owner}/{clip}" for owner in ("", first.name, second.name) for clip in clips
     )
+    tracks = {tag: json.loads(found.Tensors(tag)[0].tensor_proto.string_val[0])["tracks"] for tag in strips}
+    assert tracks["pareto/video//00"] == [[3, 7, 1.0, 2.0, 9.0, 8.0, "car"]]
+    assert tracks[f"pareto/video/{first.name}/00"] == [[4, 7, 1.0, 2.0, 9.0, 8.0, "car"]]
+    assert tracks[f"pareto/video/{first.name}/01"] == [], "videos of older runs have no tracks beside them"

@@ -116,7 +116,8 @@ def test_click_opens_the_candidate_with_videos_in_step(tab: Tab) -> None:
     tab.one("[aria-label='Frame forward']").click()
     assert tab.one("[data-role=frame]").text == "3 / 6"
     # the track of frame 2 lies over the generated video's noise: two places of its edge have the same colour
-    pixel = f"{SCREENS}[1].getContext('2d').getImageData(arguments[0], arguments[1], 1, 1).data"
+    fine = int(tab.all(".screens canvas")[1].get_attribute("data-fine"))
+    pixel = f"{SCREENS}[1].getContext('2d').getImageData(arguments[0] * {fine}, arguments[1] * {fine}, 1, 1).data"
     places = [tab.js(f"return [...{pixel}]", x, y) for x, y in ((2, 4), (2, 7))]
     tab.one(".transport input[type=checkbox]").click()
     without = [tab.js(f"return [...{pixel}]", x, y) for x, y in ((2, 4), (2, 7))]

@@ -31,7 +31,7 @@ def test_a_model_is_judged_with_reference_rows_tables_and_protocol(tmp_path: Pat
     assert horizon["seconds"][0] == 0.125 and len(horizon["mean"]) == 6
     fields = report.protocol.fields
     assert fields["samples"] == 2 and fields["clips"]["count"] == 6 and fields["height"] == 48
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["00-generated.mp4", "00-real.mp4"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["00-generated.mp4", "00-real.mp4", "00-tracks.json"]
 
 
 def test_the_same_call_gives_the_same_report_and_another_seed_another_protocol() -> None:

@@ -3,6 +3,9 @@
 import { button, el, replace, select } from "./dom.js";
 import { CATEGORIES } from "./theme.js";
 
+const SHARP_PX = 480;
+const MOST_NAMES = 4;
+
 export class Player {
   constructor(host) {
     this.host = host;
@@ -58,8 +61,10 @@ export class Player {
       if (generated) found.push({ label: row.label, video: generated });
     }
     this.screens = found.map(({ label, video }) => {
-      const canvas = el("canvas", { width: video.width, height: video.height, "data-label": label });
-      const screen = { label, video, canvas, image: null };
+      // small videos get a finer canvas than their own pixels, so that tracks are lines and not stairs
+      const fine = Math.max(1, Math.ceil(SHARP_PX / video.width));
+      const canvas = el("canvas", { width: video.width * fine, height: video.height * fine, "data-label": label, "data-fine": fine });
+      const screen = { label, video, canvas, fine, image: null };
       this.load(video.url).then((image) => {
         screen.image = image;
         this.draw();
@@ -122,8 +127,10 @@ export class Player {
   }
 
   draw() {
-    for (const { video, canvas, image } of this.screens) {
+    for (const { video, canvas, fine, image } of this.screens) {
       const context = canvas.getContext("2d");
+      context.setTransform(fine, 0, 0, fine, 0, 0);
+      context.imageSmoothingEnabled = false;
       const at = Math.min(this.frame, video.frames - 1);
       const [column, row] = [at % video.columns, Math.floor(at / video.columns)];
       context.clearRect(0, 0, video.width, video.height);
@@ -135,17 +142,30 @@ export class Player {
   }
 }
 
+/** Boxes of this frame, each with the way of its centre so far; names only where there is room for them. */
 function drawTracks(context, video, frame) {
-  const width = Math.max(0.75, video.width / 240);
-  for (const [at, id, x1, y1, x2, y2, label] of video.tracks ?? []) {
-    if (at !== frame) continue;
+  const paths = new Map();
+  for (const [at, id, x1, y1, x2, y2] of video.tracks ?? []) {
+    if (at > frame) continue;
+    if (!paths.has(id)) paths.set(id, []);
+    paths.get(id).push([(x1 + x2) / 2, (y1 + y2) / 2]);
+  }
+  const boxes = (video.tracks ?? []).filter(([at]) => at === frame);
+  context.lineWidth = video.width / 120;
+  context.lineJoin = "round";
+  context.font = `${video.width / 15}px sans-serif`;
+  for (const [, id, x1, y1, x2, y2, label] of boxes) {
     const colour = CATEGORIES[Math.abs(id) % CATEGORIES.length];
     context.strokeStyle = colour;
-    context.lineWidth = width;
     context.strokeRect(x1, y1, x2 - x1, y2 - y1);
-    if (!label || video.width < 160) continue;
+    context.beginPath();
+    for (const [x, y] of paths.get(id)) context.lineTo(x, y);
+    context.stroke();
+    if (!label || boxes.length > MOST_NAMES) continue;
+    context.strokeStyle = "rgba(0, 0, 0, 0.6)";
+    const [x, y] = [Math.min(x1, video.width - context.measureText(label).width), y1 > video.width / 12 ? y1 - video.width / 80 : y2 + video.width / 16];
+    context.strokeText(label, x, y);
     context.fillStyle = colour;
-    context.font = `${Math.max(9, video.height / 24)}px sans-serif`;
-    context.fillText(label, x1, y1 - 2);
+    context.fillText(label, x, y);
   }
 }

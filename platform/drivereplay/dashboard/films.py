@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Collection
@@ -26,7 +27,8 @@ def add_films(
     Args:
         writer: A `SummaryWriter` of the sweep's run.
         candidate: Whose videos they are.
-        trial: The trial's directory; videos are pairs `NN-real.mp4`, `NN-generated.mp4` in its `videos/`.
+        trial: The trial's directory; videos are pairs `NN-real.mp4`, `NN-generated.mp4` in its `videos/`, with the
+            tracks of the objects in them as `NN-tracks.json` where there are any.
         spec: For frame rate, size and the number of context frames.
         animate: Also as moving pictures for the image tab.
         known: Clips whose real video has been written before; all candidates of a protocol share them.
@@ -56,7 +58,8 @@ def add_films(
             add_animation(
                 writer, f"videos/{candidate.name}/{clip}", side_by_side(real, generated), spec.clip.fps, shared["step"]
             )
+        tracks = json.loads(storage.read(f"{clip}-tracks.json")) if f"{clip}-tracks.json" in names else {}
         if clip not in known:
-            add_video(writer, None, clip, real, **shared)
-        add_video(writer, candidate.name, clip, generated, **shared)
+            add_video(writer, None, clip, real, tracks=tracks.get("real", ()), **shared)
+        add_video(writer, candidate.name, clip, generated, tracks=tracks.get("generated", ()), **shared)
     return set(clips)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.gallery import Gallery
 from drivereplay.evaluation.generate import generate_futures
 from drivereplay.evaluation.metric import metric, metric_names
+from drivereplay.evaluation.overlay import video_tracks
 from drivereplay.evaluation.protocol import Protocol
 from drivereplay.evaluation.report import Report
 from drivereplay.evaluation.scoring import RealScores, Scores
@@ -56,7 +58,8 @@ def evaluate_model(
         clips: Held-out clips, all of one size, length and rate.
         spec: Its `evaluation` section says how; `clip` and `evaluation` go into the protocol.
         cache: Where work on real clips is kept between evaluations; None keeps nothing.
-        videos: Where the first `evaluation.videos` clips go as `NN-real.mp4` and `NN-generated.mp4`; None writes none.
+        videos: Where the first `evaluation.videos` clips go as `NN-real.mp4` and `NN-generated.mp4`, and what is known
+            of the objects in them as `NN-tracks.json` (see `overlay.video_tracks`); None writes none.
         page: Where `evaluation.html` goes; None writes none.
         prompt: Text condition; None means the target's, or `model.prompt`.
         progress: Called after each batch.
@@ -396,4 +399,5 @@ def _keep_videos(storage: Storage, batch: Sequence[Clip], made: NDArray[np.uint8
                 path = Path(scratch) / f"{n:02d}-{kind}.mp4"
                 write_video(path, pixels, clip.fps)
                 storage.write(path.name, path.read_bytes())
+            storage.write(f"{n:02d}-tracks.json", json.dumps(video_tracks(clip, frames)).encode())
     return len(batch)
