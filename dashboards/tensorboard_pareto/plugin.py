@@ -6,6 +6,7 @@ directory works like a local one and no request can name a path.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
@@ -19,6 +20,23 @@ from tensorboard_pareto import records
 from tensorboard_pareto.reader import Page, Reader
 
 MIMETYPES = {".js": "text/javascript", ".css": "text/css"}
+
+
+_loaded: weakref.WeakSet[base_plugin.TBContext] = weakref.WeakSet()
+
+
+class ParetoLoader(base_plugin.TBLoader):
+    """The entry point. Where two installed packages name it, as DriveReplay's and this one's own, the first one counts.
+
+    TensorBoard does not start with two plugins of one name.
+    """
+
+    def load(self, context: base_plugin.TBContext) -> ParetoPlugin | None:
+        """The plugin, or None where it has been loaded into this TensorBoard already."""
+        if context in _loaded:
+            return None
+        _loaded.add(context)
+        return ParetoPlugin(context)
 
 
 class ParetoPlugin(base_plugin.TBPlugin):

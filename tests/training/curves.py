@@ -1,4 +1,4 @@
-"""Recorded loss curves: `python -m tests.training.curves` writes tests/training/curves/<family>.json anew.
+"""Recorded loss curves: `python -m tests.training.curves [FAMILY]` writes tests/training/curves/<family>.json anew.
 
 Run it only for a change that is meant to alter numbers, and say so in the commit.
 """
@@ -6,6 +6,7 @@ Run it only for a change that is meant to alter numbers, and say so in the commi
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "svd": {"clip": {"frames": 2, "context": 1, "height": 16, "width": 16}, "config": {}},
     "ltx": {"clip": {"frames": 5, "context": 1, "height": 32, "width": 32}, "config": {}},
     "cogvideox": {"clip": {"frames": 5, "context": 1, "height": 16, "width": 16}, "config": {}},
+    "cosmos": {"clip": {"frames": 5, "context": 1, "height": 16, "width": 16}, "config": {}},
 }
 
 
@@ -51,5 +53,5 @@ def curve(family: str) -> list[dict[str, float]]:
 
 if __name__ == "__main__":
     DIRECTORY.mkdir(exist_ok=True)
-    for name in FAMILIES:
+    for name in sys.argv[1:] or FAMILIES:
         (DIRECTORY / f"{name}.json").write_text(json.dumps(curve(name), indent=2) + "\n", encoding="utf-8")

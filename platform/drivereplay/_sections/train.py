@@ -15,7 +15,7 @@ class ModelSpec(Section):
     """Which video model."""
 
     family: str = "wan"
-    """A diffusers family: wan, svd, ltx or cogvideox."""
+    """A diffusers family: wan, svd, ltx, cogvideox or cosmos."""
     base: str = "random"
     """A shipped name (`tiny`), a diffusers directory, a hub id, or `random`."""
     config: dict[str, Any] = {}

@@ -49,11 +49,10 @@ def start(directory: str | Path, *, port: int = 6006, host: str = "127.0.0.1") -
     from tensorboard import default, program
     from tensorboard.util import tb_logging
 
-    from tensorboard_pareto.plugin import ParetoPlugin
+    from tensorboard_pareto.plugin import ParetoLoader
 
-    plugins = default.get_plugins()
-    if ParetoPlugin not in plugins:  # a checkout that was not installed has no entry points
-        plugins = [*plugins, ParetoPlugin]
+    # a checkout that was not installed has no entry points; loading twice does no harm
+    plugins = [*default.get_plugins(), ParetoLoader]
     tb_logging.get_logger().setLevel("ERROR")
     board = program.TensorBoard(plugins=plugins)
     board.configure(

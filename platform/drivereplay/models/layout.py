@@ -201,9 +201,18 @@ def read_scheduler(directory: Path) -> Any:
     return read_part(part_class(directory, "scheduler"), directory, "scheduler")
 
 
-def write_card(directory: Path, *, family: str, context: int) -> None:
-    """Write what diffusers has no place for."""
-    _write_json(directory / CARD, {"family": family, "context": context})
+def write_card(directory: Path, *, family: str, context: int, **notes: Any) -> None:
+    """Write what diffusers has no place for; `notes` are the family's own."""
+    _write_json(directory / CARD, {"family": family, "context": context, **notes})
+
+
+def read_notes(directory: Path) -> dict[str, Any]:
+    """All of a card; empty for a directory that this program did not write."""
+    if not (directory / CARD).is_file():
+        return {}
+    read_card(directory)
+    notes: dict[str, Any] = json.loads((directory / CARD).read_text(encoding="utf-8"))
+    return notes
 
 
 def read_card(directory: Path) -> dict[str, Any]:

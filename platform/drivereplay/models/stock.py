@@ -43,6 +43,15 @@ class StockModel(VideoModel):
     def stock(cls) -> Any:
         """The pipeline class that generates."""
 
+    @classmethod
+    def _stand_ins(cls, directory: Path) -> dict[str, Any]:
+        """Parts without weights that the pipeline insists on and that no directory holds, by name."""
+        return {}
+
+    def _notes(self) -> dict[str, Any]:
+        """What a checkpoint's card says besides family and context."""
+        return {}
+
     @abstractmethod
     def _check_context(self, context: int) -> None:
         """Refuse numbers of context frames that the family cannot be given."""
@@ -61,6 +70,7 @@ class StockModel(VideoModel):
         lora.merge_saved(module, directory, cls.part)
         parts: dict[str, Any] = {cls.part: module}
         parts |= {name: None for name in ("text_encoder", "tokenizer") if origin.has(name)}
+        parts |= cls._stand_ins(directory)
         return cls(layout.read_pipeline(stock, directory, parts), context=context, origin=origin)
 
     def save(self, directory: Path) -> None:
@@ -70,13 +80,15 @@ class StockModel(VideoModel):
         for name, component in self.pipeline.components.items():
             if name == self.part:
                 continue
-            parts[name] = component
+            # a stand-in cannot be saved; the stock pipeline is given the part that it stands for
+            kept = component if component is None or hasattr(component, "save_pretrained") else None
+            parts[name] = kept
             if self.origin.has(name):
                 self.origin.link(name, directory)
-            elif component is not None:
-                component.save_pretrained(directory / name)
+            elif kept is not None:
+                kept.save_pretrained(directory / name)
         layout.write_index(directory, self.origin, parts, {})
-        layout.write_card(directory, family=self.family, context=self.context)
+        layout.write_card(directory, family=self.family, context=self.context, **self._notes())
 
     def fingerprint(self) -> str:
         return module_fingerprint(self.vae)
@@ -109,7 +121,11 @@ class StockModel(VideoModel):
                 options = {"use_safetensors": True} if name == "text_encoder" else {}
                 read[name] = cls.from_pretrained(self.origin.folder(name), **options)
             encoder, tokenizer = read["text_encoder"], read["tokenizer"]
-        others = {name: None for name in self.pipeline.components if name not in ("text_encoder", "tokenizer")}
+        others = {
+            name: None if hasattr(component, "save_pretrained") else component
+            for name, component in self.pipeline.components.items()
+            if name not in ("text_encoder", "tokenizer")
+        }
         return type(self.pipeline)(text_encoder=encoder, tokenizer=tokenizer, **others)
 
     def _embed(self, prompt: str) -> Tensor:
