@@ -8,10 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.footage import moving_square
+from tests.s3 import S3Server
+from tests.search.local import sweep_locally
+from tests.search.problems import Analytic, experiment
 from typer.testing import CliRunner
 
 from drivereplay import __version__
+from drivereplay.api import QUICKSTART
 from drivereplay.cli import app
+from drivereplay.data.video import write_video
 
 VERBS = [
     "demo", "worlds", "ingest", "plan", "train", "generate", "evaluate", "sweep", "front", "submit", "dashboard",
@@ -82,3 +88,57 @@ def test_the_resolved_spec_is_printed_with_overrides() -> None:
     experiment = Path(__file__).parent.parent / "experiments" / "dashcam.yaml"
     result = CliRunner().invoke(app, ["spec", str(experiment), "--set", "training.steps=7", "--json"])
     assert json.loads(result.output)["training"]["steps"] == 7
+
+
+def test_a_run_in_an_object_store_is_named_by_its_address(s3_server: S3Server, tmp_path: Path) -> None:
+    address = s3_server.uri("named")
+    spec = experiment(tmp_path, trials=1).model_copy(update={"storage": address})
+    sweep_locally(spec, runner=Analytic())
+    run = address.replace("named?", "named/probe?")
+    front = CliRunner().invoke(app, ["front", run, "--json"])
+    assert front.exit_code == 0, front.output
+    assert len(json.loads(front.stdout)["candidates"]) == 5
+    status = CliRunner().invoke(app, ["status", run, "--json"])
+    assert json.loads(status.stdout)["trials"] == "5 of 5 ended, 5 finished"
+    shown = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["front", run])
+    assert "given up" in shown.stdout and "P(non-dominated)" in shown.stdout
+
+
+def test_a_dry_run_of_the_plan_counts_the_whole_run(ray_session: None, tmp_path: Path) -> None:
+    for name in ("driving", "street"):
+        for n in range(4):
+            video = moving_square(n + 10 * (name == "street"), 24)
+            (tmp_path / name).mkdir(exist_ok=True)
+            write_video(tmp_path / name / f"{n}.mp4", video, 8.0)
+    file = tmp_path / "small.yaml"
+    file.write_text(
+        f"name: small\nstorage: {tmp_path}/runs\nclip: {{frames: 6, context: 2, fps: 8, height: 32, width: 48}}\n"
+        "target: {name: driving, source: {kind: videos, path: driving}}\n"
+        "replay: {frequency: 0.25, domains: [{name: street, source: {kind: videos, path: street}}]}\n"
+        "training: {steps: 10, batch_size: 8}\n"
+    )
+    result = CliRunner().invoke(app, ["plan", str(file), "--dry-run", "--world-size", "2", "--json"])
+    assert result.exit_code == 0, result.output
+    rows = {row["domain"]: row for row in json.loads(result.stdout)}
+    assert (rows["driving"]["samples"], rows["street"]["samples"]) == (60, 20)
+    assert rows["street"]["per rank"] == "10 10"
+
+
+def test_no_cache_is_a_setting_of_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivereplay.api.foresee", lambda spec: {"cache": spec.training.cache})
+    for options, cached in (([], True), (["--no-cache"], False)):
+        result = CliRunner().invoke(app, ["train", str(QUICKSTART), "--dry-run", "--json", *options])
+        assert json.loads(result.stdout) == {"cache": cached}
+
+
+def test_submit_takes_files_requirements_and_variables_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOKEN_OF_MINE", "not to be shown")
+    (tmp_path / "notes.txt").write_text("taken along")
+    (tmp_path / "pins.txt").write_text("einops==0.8.1\n")
+    options = ["--include", "notes.txt", "--requirements", "pins.txt", "--env", "TOKEN_OF_MINE"]
+    result = CliRunner().invoke(app, ["submit", "--dry-run", "--json", *options, "--", "doctor"])
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert any(file["path"].endswith("notes.txt") for file in document["files"])
+    assert "TOKEN_OF_MINE" in document["environment"] and "not to be shown" not in result.output

@@ -108,6 +108,7 @@ def test_a_relative_storage_counts_from_where_the_command_was_called(
     monkeypatch.chdir(tmp_path)
     assert parse_spec(MINIMAL).storage == str(tmp_path / "runs")
     assert parse_spec({**MINIMAL, "storage": "s3://bucket/runs"}).storage == "s3://bucket/runs"
+    assert parse_spec({**MINIMAL, "storage": "~/runs"}).storage == str(Path.home() / "runs")
 
 
 def test_specs_are_frozen() -> None:

@@ -129,7 +129,7 @@ def frontend_files() -> dict[str, bytes]:
 
 def page_json(page: Page) -> bytes:
     """The page as JSON; candidates are already encoded."""
-    head = {"epoch": page.epoch, "version": page.version, "more": page.more}
+    head = {"epoch": page.epoch, "version": page.version, "more": page.more, "busy": page.busy}
     parts = [records.encode(head)[:-1], b',"candidates":[', b",".join(page.candidates), b'],"setups":']
     return b"".join([*parts, records.encode(page.setups), b',"problems":', records.encode(page.problems), b"}"])
 

@@ -28,6 +28,7 @@ class Page:
         epoch: Changes when something vanished from the log directory; a client then starts anew.
         version: To be sent back as `since`.
         more: Whether to ask again at once.
+        busy: The log directory is being read at this moment, so that asking again soon is worth it.
         candidates: JSON of each new or changed candidate.
         setups: Run → setup record.
         problems: Records that could not be read, in words.
@@ -39,6 +40,7 @@ class Page:
     candidates: list[bytes]
     setups: dict[str, Any]
     problems: list[str]
+    busy: bool = False
 
 
 @dataclass
@@ -104,6 +106,7 @@ class Reader:
                 candidates=[self._rows[key].data for key in fresh],
                 setups={run: record for run, (_, record) in self._setups.items()},
                 problems=[text for _, text in self._problems.values()],
+                busy=self._refreshing.locked(),
             )
 
     def refresh(self, ctx: Any) -> None:

@@ -17,6 +17,7 @@ import { empty, help, notices } from "./words.js";
 import { listenToKeys } from "./keys.js";
 
 const POLL_MS = 2500;
+const SOON_MS = 200;
 
 export class App {
   constructor(root, source) {
@@ -69,15 +70,19 @@ export class App {
   }
 
   async poll() {
+    let busy = false;
     try {
-      const changed = this.store.take(await this.source.poll());
+      const news = await this.source.poll();
+      ({ busy = false } = news);
+      // before the log directory has been read for the first time there is nothing to say yet
+      const changed = (!busy || this.store.loaded || news.candidates.length > 0) && this.store.take(news);
       this.root.dataset.polls = String(Number(this.root.dataset.polls ?? 0) + 1);
       this.offline(false);
       if (changed) this.refresh();
     } catch (error) {
       this.offline(true, error);
     }
-    if (this.source.live) setTimeout(() => this.poll(), document.hidden ? 4 * POLL_MS : POLL_MS);
+    if (this.source.live) setTimeout(() => this.poll(), busy ? SOON_MS : document.hidden ? 4 * POLL_MS : POLL_MS);
   }
 
   /** Draw what the data and the state say now. */

@@ -8,9 +8,9 @@ export class LiveSource {
     this.epoch = null;
   }
 
-  /** What is new: `{reset, candidates, setups, problems}`; asks until there is no more. */
+  /** What is new: `{reset, candidates, setups, problems, busy}`; asks until there is no more. */
   async poll() {
-    const result = { reset: false, candidates: [], setups: {}, problems: [] };
+    const result = { reset: false, candidates: [], setups: {}, problems: [], busy: false };
     for (let more = true; more; ) {
       const epoch = this.epoch === null ? "" : `&epoch=${this.epoch}`;
       const page = await (await ask(`candidates?since=${this.since}${epoch}`)).json();
@@ -22,6 +22,7 @@ export class LiveSource {
       result.candidates.push(...page.candidates);
       result.setups = page.setups;
       result.problems = page.problems;
+      result.busy = page.busy;
       [this.epoch, this.since, more] = [page.epoch, page.version, page.more];
     }
     return result;
