@@ -15,7 +15,6 @@ from tests.domains.miniature import (
     Drive,
     about_z,
     assert_same_things,
-    drive,
     quaternion,
     read_back,
     relative,
@@ -28,11 +27,6 @@ from drivereplay.errors import DataError, SpecError
 
 MOUNT = rigid(FORWARD_LEFT_UP, (1.6, 0.0, 1.4))
 START_NS = 315_966_253_572_412_000
-
-
-@pytest.fixture(scope="module")
-def truth(tmp_path_factory: pytest.TempPathFactory) -> Drive:
-    return drive(tmp_path_factory.mktemp("world"))
 
 
 def pose_columns(matrix: np.ndarray) -> dict[str, float]:

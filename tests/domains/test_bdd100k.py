@@ -8,15 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.domains.miniature import FRAMES, Drive, drive, read_back
+from tests.domains.miniature import FRAMES, Drive, read_back
 
 from drivereplay.domains.bdd100k import read_bdd100k
 from drivereplay.errors import DataError, SpecError
-
-
-@pytest.fixture(scope="module")
-def truth(tmp_path_factory: pytest.TempPathFactory) -> Drive:
-    return drive(tmp_path_factory.mktemp("world"))
 
 
 def write(root: Path, truth: Drive) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from tests.domains.miniature import FRAMES, Drive, drive, quaternion, read_back, relative
+from tests.domains.miniature import FRAMES, Drive, quaternion, read_back, relative
 
 from drivereplay.data.index import ingest
 from drivereplay.domains.comma2k19 import east_north_up, read_comma2k19
@@ -16,11 +16,6 @@ from drivereplay.spec import ClipSpec
 
 SAN_FRANCISCO = np.array([-2706174.8, -4261059.4, 3885725.5])
 DEVICE_OF_CAMERA = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
-
-
-@pytest.fixture(scope="module")
-def truth(tmp_path_factory: pytest.TempPathFactory) -> Drive:
-    return drive(tmp_path_factory.mktemp("world"))
 
 
 def save(file: Path, values: np.ndarray) -> None:

@@ -12,7 +12,6 @@ from tests.domains.miniature import (
     WIDTH,
     Drive,
     assert_same_things,
-    drive,
     read_back,
     relative,
     write_pictures,
@@ -25,11 +24,6 @@ from drivereplay.errors import DataError, SpecError
 BESIDE_M = 0.06
 """Camera 2 lies so far to the right of camera 0."""
 EARTH_M = 6378137.0
-
-
-@pytest.fixture(scope="module")
-def truth(tmp_path_factory: pytest.TempPathFactory) -> Drive:
-    return drive(tmp_path_factory.mktemp("world"))
 
 
 def numbers(values: np.ndarray) -> str:

@@ -15,7 +15,6 @@ from tests.domains.miniature import (
     Drive,
     about_z,
     assert_same_things,
-    drive,
     quaternion,
     read_back,
     relative,
@@ -28,11 +27,6 @@ from drivereplay.errors import DataError, SpecError
 
 MOUNT = rigid(FORWARD_LEFT_UP, (1.7, 0.1, 1.5))
 START_US = 1_532_402_927_612_460
-
-
-@pytest.fixture(scope="module")
-def truth(tmp_path_factory: pytest.TempPathFactory) -> Drive:
-    return drive(tmp_path_factory.mktemp("world"))
 
 
 def tables(truth: Drive) -> dict[str, list[dict[str, Any]]]:

@@ -8,16 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.domains.miniature import FRAMES, HEIGHT, WIDTH, Drive, drive, read_back
+from tests.domains.miniature import FRAMES, HEIGHT, WIDTH, Drive, read_back
 
 from drivereplay.domains.sidecar import sidecar
 from drivereplay.domains.videos import read_videos
 from drivereplay.errors import DataError
-
-
-@pytest.fixture(scope="module")
-def truth(tmp_path_factory: pytest.TempPathFactory) -> Drive:
-    return drive(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture
