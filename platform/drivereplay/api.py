@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from drivereplay.evaluation.compare import Comparison
     from drivereplay.evaluation.report import Report
     from drivereplay.search.front import Front
-    from drivereplay.search.trial import TrialOutcome
+    from drivereplay.search.single import TrialOutcome
 
 __all__ = ["load_spec"]
 
@@ -188,12 +188,11 @@ def foresee_plan(spec: Spec, *, world_size: int = 1) -> list[dict[str, Any]]:
 
 
 def train(spec: Spec, *, resume: bool = False, quiet: bool = False) -> TrialOutcome:
-    """One fine-tuning run, evaluated at its checkpoints, in `<storage>/<name>/trials/run/`."""
-    from drivereplay.search.trial import run_single
-    from drivereplay.session import ensure_ray
+    """One fine-tuning run, evaluated at its checkpoints, in `<storage>/<name>/trials/run/`, with its event files."""
+    from drivereplay.dashboard.curves import RunBoard
+    from drivereplay.search.single import run_single
 
-    ensure_ray()
-    return run_single(spec, resume=resume, show_progress=not quiet)
+    return run_single(spec, resume=resume, show_progress=not quiet, told=RunBoard(spec))
 
 
 def foresee(spec: Spec) -> dict[str, Any]:
@@ -430,14 +429,14 @@ def doctor(*, storage: str = "runs", cluster: bool = False) -> list[Check]:
     return examine(storage=storage, cluster=cluster)
 
 
-def open_dashboard(directory: Path, *, port: int = 6006, host: str = "127.0.0.1", browser: bool = True) -> None:
+def open_dashboard(directory: str | Path, *, port: int = 6006, host: str = "127.0.0.1", browser: bool = True) -> None:
     """Start TensorBoard on a run and stay until it is interrupted."""
     from drivereplay.dashboard.serve import open_dashboard as serve
 
     serve(directory, port=port, host=host, browser=browser)
 
 
-def write_static_dashboard(directory: Path, file: Path) -> Path:
+def write_static_dashboard(directory: str | Path, file: Path) -> Path:
     """The Pareto tab as one self-contained HTML file."""
     from drivereplay.dashboard.static import write_static
 

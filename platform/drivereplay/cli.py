@@ -354,7 +354,7 @@ def status(directory: RunDirectory, json: Json = False) -> None:
 
 @app.command()
 def dashboard(
-    directory: Annotated[Path, typer.Argument(help="A run's directory, or one with several runs.")],
+    directory: Annotated[str, typer.Argument(help="A run's directory, or one with several runs; may be a URI.")],
     port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.")] = 6006,
     host: Annotated[
         str, typer.Option(help="Address to listen on; the default is reachable from this machine only.")

@@ -20,7 +20,7 @@ def test_log_directory_of_a_run_of_a_folder_and_of_a_uri(tmp_path: Path) -> None
     (tmp_path / "run" / "tensorboard").mkdir(parents=True)
     assert log_directory(tmp_path / "run") == str(tmp_path / "run" / "tensorboard")
     assert log_directory(tmp_path) == str(tmp_path)
-    assert log_directory("s3://bucket/run/") == "s3://bucket/run"
+    assert log_directory("memory://bucket/run/") == "memory://bucket/run"
     with pytest.raises(SpecError, match="There is no directory"):
         log_directory(tmp_path / "none")
 

@@ -92,11 +92,12 @@ def test_poll_answers_while_the_provider_hangs(tmp_path: Path) -> None:
     multiplexer = EventMultiplexer()
     reload(multiplexer, tmp_path)
     reader = Reader(Hanging(multiplexer, str(tmp_path)))
-    assert reader.poll(CTX, wait_s=0.01).candidates == []
+    first = reader.poll(CTX, wait_s=0.01)
+    assert first.candidates == [] and first.busy, "the client should ask again soon"
     assert reader.poll(CTX, wait_s=0.01).candidates == [], "a second poll does not wait for the first one's listing"
     released.set()
     reader.refresh(CTX)
-    assert names(reader.page()) == ["c"]
+    assert names(reader.page()) == ["c"] and not reader.page().busy
 
 
 def test_what_vanishes_is_forgotten(tmp_path: Path) -> None:

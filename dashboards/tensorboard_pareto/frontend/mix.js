@@ -3,6 +3,7 @@
 import { el, replace, select } from "./dom.js";
 import { Pane, place } from "./pane.js";
 import { extent, format, scale } from "./scale.js";
+import { drawMany } from "./scatter.js";
 import { split, valueOf } from "./store.js";
 import { theme } from "./theme.js";
 import { numeric } from "./view.js";
@@ -14,7 +15,7 @@ export class Mix {
     this.corners = el("div", { class: "corners" });
     this.area = el("div", { class: "triangle" });
     host.append(this.corners, this.area);
-    this.pane = new Pane(this.area, (pen, width, height) => this.paint(pen, width, height));
+    this.pane = new Pane(this.area, (pen, width, height) => this.paint(pen, width, height), { opaque: true });
     this.top = new Pane(this.area, (pen) => this.paintTop(pen), { className: "overlay" });
     this.area.addEventListener("pointermove", (event) => actions.hover(this.nearest(...place(event, this.area))?.key ?? null));
     this.area.addEventListener("pointerleave", () => actions.hover(null));
@@ -69,6 +70,7 @@ export class Mix {
   paint(pen, width, height) {
     if (!this.view || this.ids.length < 2) return;
     const colours = theme();
+    this.size = [width, height];
     const side = Math.min(width - 200, (height - 34) / 0.866);
     const left = (width - side) / 2;
     if (this.ids.length === 2) {
@@ -113,26 +115,33 @@ export class Mix {
     this.paintPoints(pen, colours, (point, weights) => [xs.map(weights[1]), second ? ys.map(numeric(valueOf(point.candidate, second.id))) : height / 2]);
   }
 
+  /** `at(point, weights)` gives the place; under a brush no point moves, so that places are kept. */
   paintPoints(pen, colours, at) {
-    this.places = [];
-    for (const point of [...this.view.points].sort((a, b) => Number(a.onFront) - Number(b.onFront))) {
-      const weights = this.ids.map((id) => numeric(valueOf(point.candidate, id)));
-      const sum = weights.reduce((a, b) => a + b, 0);
-      if (!(sum > 0)) continue;
-      const [x, y] = at(point, weights.map((weight) => weight / sum));
-      const fill = point.fill ?? (point.onFront ? colours.front : colours.dominated);
-      pen.marker(point.shape, x, y, point.onFront ? 5.5 : 3.6, {
-        fill: point.match ? fill : colours.dominated, alpha: point.match ? 1 : 0.2, stroke: point.onFront && point.match ? colours.ink : null, width: 1.2,
-      });
-      this.places.push({ key: point.candidate.key, x, y });
+    const [right, bottom] = this.size;
+    const key = JSON.stringify([this.view.key, this.ids, right, bottom]);
+    if (key !== this.placed) {
+      this.placed = key;
+      this.places = this.view.points.map((point) => {
+        const weights = this.ids.map((id) => numeric(valueOf(point.candidate, id)));
+        const sum = weights.reduce((a, b) => a + b, 0);
+        const [px, py] = sum > 0 ? at(point, weights.map((weight) => weight / sum)) : [NaN, NaN];
+        return { point, key: point.candidate.key, shape: point.shape, px, py };
+      }).filter(({ px, py }) => Number.isFinite(px) && Number.isFinite(py));
     }
+    const layers = [[], [], []];
+    for (const place of this.places) layers[!place.point.match ? 0 : place.point.onFront ? 2 : 1].push(place);
+    const fill = ({ point }) => point.fill ?? (point.onFront ? colours.front : colours.dominated);
+    const box = { left: 0, top: 0, right, bottom };
+    drawMany(pen, layers[0], () => colours.dominated, () => 3.6, 0.2, box);
+    drawMany(pen, layers[1], fill, () => 3.6, 1, box);
+    for (const place of layers[2]) pen.marker(place.shape, place.px, place.py, 5.5, { fill: fill(place), stroke: colours.ink, width: 1.2 });
     this.top.now();
   }
 
   paintTop(pen) {
     for (const [key, stroke] of [[this.state?.selected, "#D55E00"], [this.state?.compare, "#009E73"], [this.hovered, theme().ink]]) {
       const found = key && this.places?.find((one) => one.key === key);
-      if (found) pen.marker("circle", found.x, found.y, 9, { stroke, width: 2.2 });
+      if (found) pen.marker("circle", found.px, found.py, 9, { stroke, width: 2.2 });
     }
   }
 
@@ -140,7 +149,7 @@ export class Mix {
     let best = null;
     let least = 12;
     for (const one of this.places ?? []) {
-      const distance = Math.hypot(one.x - x, one.y - y);
+      const distance = Math.hypot(one.px - x, one.py - y);
       if (distance < least) [least, best] = [distance, one];
     }
     return best;

@@ -115,8 +115,8 @@ function drawPoints(pen, view, state, colours) {
   }
 }
 
-/** Points by shape, colour and size, so that thousands cost few changes of the pen. */
-function drawMany(pen, points, fill, size, alpha, box) {
+/** Points `{px, py, shape}` by shape, colour and size, so that thousands cost few changes of the pen. */
+export function drawMany(pen, points, fill, size, alpha, box) {
   const groups = new Map();
   for (const point of points) {
     const [colour, r] = [fill(point), size(point)];

@@ -33,7 +33,6 @@ export class ScatterPane {
 
   paint(pen, width, height) {
     if (!this.view) return;
-    const started = performance.now();
     this.layout = layOut(this.view, this.state, width, height);
     this.view.layout = this.layout;
     drawScatter(pen, this.layout, this.view, this.state, theme());
@@ -44,7 +43,6 @@ export class ScatterPane {
       this.index();
       this.renderButtons();
     }
-    this.host.dataset.drawMs = (performance.now() - started).toFixed(1);
     this.top.now();
   }
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
+from drivereplay.dashboard.events import TRIALS, EventFiles
+from drivereplay.spec import Spec
 from drivereplay.storage import Storage
+
+if TYPE_CHECKING:
+    from drivereplay.search.trial import Outcome
 
 LAYOUT = {
     "loss": {
@@ -51,3 +57,29 @@ def add_curve(writer: Any, directory: Storage, batch_size: int, *, after: int = 
             writer.add_scalar(tag, value, point.step)
         after = point.step
     return after
+
+
+class RunBoard:
+    """What a single training shows: its curves and the figures of its evaluations, in `tensorboard/trials/run`.
+
+    Args:
+        spec: The experiment.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self._files = EventFiles(Storage.of(spec.storage).below(spec.name))
+        self._after = -1
+
+    def __call__(self, directory: Storage, outcome: Outcome | None) -> None:
+        """A checkpoint was evaluated, or (None) the run is over; `directory` holds its curve."""
+        first = self._after < 0
+        with self._files.run(f"{TRIALS}/run", keep=outcome is not None) as writer:
+            if first:
+                writer.add_custom_scalars(LAYOUT)
+            self._after = add_curve(writer, directory, self._spec.training.batch_size, after=self._after)
+            if outcome is None:
+                return
+            for name, estimate in outcome.metrics.items():
+                if math.isfinite(estimate.mean):
+                    writer.add_scalar(name, estimate.mean, outcome.step)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -48,8 +50,8 @@ class EventFiles:
             with tempfile.TemporaryDirectory() as scratch:
                 with SummaryWriter(scratch) as writer:
                     yield writer
-                for file in sorted(Path(scratch).iterdir()):
-                    self._storage.write(f"{name}/{file.name}", file.read_bytes())
+                (file,) = Path(scratch).iterdir()
+                self._storage.write(f"{name}/{_event_file_name()}", file.read_bytes())
             return
         writer = self._open.get(name) or SummaryWriter(str(local / name))
         if keep:
@@ -67,6 +69,16 @@ class EventFiles:
         for writer in self._open.values():
             writer.close()
         self._open.clear()
+
+
+def _event_file_name() -> str:
+    """A name that sorts behind all earlier ones.
+
+    TensorBoard reads a run's files in the order of their names and never goes back. The writers' own names count whole
+    seconds and then files without leading zeros, so that the tenth file of a second would be passed over.
+    """
+    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+    return f"events.out.tfevents.{seconds}.{rest:09d}.{socket.gethostname()}.{os.getpid()}"
 
 
 def add_animation(writer: Any, tag: str, frames: NDArray[np.uint8], fps: float, step: int) -> None:

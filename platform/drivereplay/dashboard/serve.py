@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import urllib.parse
 import webbrowser
 from pathlib import Path
 from typing import Any, TextIO
 
 from drivereplay.errors import DriveReplayError, SpecError
+from drivereplay.storage import Storage
 
+PYARROW_SCHEMES = ("s3", "gs", "gcs")
+"""Where a run's `tensorboard/` is looked for; other URIs are taken as log directories."""
 TAB = "#pareto"
 RELOAD_S = 2.0
 """Seconds between two looks into the log directory; TensorBoard's own default of 5 feels slow on a running sweep."""
@@ -19,16 +23,35 @@ RELOAD_S = 2.0
 def log_directory(directory: str | Path) -> str:
     """The log directory of a run's directory: its `tensorboard/`. Any other directory is one itself.
 
+    Of a URI as in `storage`, pyarrow's options are taken off; an endpoint among them goes into `AWS_ENDPOINT_URL_S3`,
+    which is where TensorBoard's S3 client looks for it.
+
     Raises:
-        SpecError: There is no such directory.
+        SpecError: There is no such directory, or the URI names no place that can be reached.
     """
     if "://" in str(directory):
-        return f"{str(directory).rstrip('/')}"
+        return _remote_log_directory(str(directory))
     path = Path(directory).expanduser().absolute()
     if not path.is_dir():
         raise SpecError(f"There is no directory {path}.", "Give a run's directory, such as runs/quickstart.")
     inside = path / "tensorboard"
     return str(inside if inside.is_dir() else path)
+
+
+def _remote_log_directory(uri: str) -> str:
+    address, _, query = uri.partition("?")
+    address = address.rstrip("/")
+    if urllib.parse.urlsplit(address).scheme not in PYARROW_SCHEMES:
+        return address  # TensorBoard asks fsspec for it
+    try:
+        inside = bool(Storage.of(uri).names("tensorboard"))
+    except OSError as error:
+        what = f"{address} cannot be read: {error}."
+        raise SpecError(what, "Set the provider's variables (AWS_ACCESS_KEY_ID, ...).") from error
+    options = dict(urllib.parse.parse_qsl(query))
+    if "endpoint_override" in options:
+        os.environ["AWS_ENDPOINT_URL_S3"] = f"{options.get('scheme', 'https')}://{options['endpoint_override']}"
+    return f"{address}/tensorboard" if inside else address
 
 
 def start(directory: str | Path, *, port: int = 6006, host: str = "127.0.0.1") -> str:
