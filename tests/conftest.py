@@ -21,14 +21,6 @@ os.environ.pop("RAY_ADDRESS", None)
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on a second Ray cluster are slow: its start and each job on it take half a minute together."""
-    for item in items:
-        if "local_cluster" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.slow)
-
-
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """A local Ray with four logical CPUs, whatever the machine has, so that four workers can be tested."""

@@ -86,6 +86,7 @@ def test_nothing_at_the_address_is_said_at_once(address: str) -> None:
     assert "SpecError: RAY_ADDRESS: no Ray cluster answers at" in _joined(address, {})
 
 
+@pytest.mark.slow
 def test_a_cluster_is_joined_and_a_wrong_token_or_version_is_said(local_cluster: LocalCluster) -> None:
     right = {k: v for k, v in local_cluster.environment.items() if k != "RAY_API_SERVER_ADDRESS"}
     assert "1 node" in _joined(local_cluster.gcs, right)

@@ -115,6 +115,9 @@ class LocalCluster:
         command += ["--num-cpus", str(cpus), "--num-gpus", str(gpus), "--node-ip-address", host]
         command += ["--resources", json.dumps({f"node-{number}": 1.0})]
         command += ["--object-store-memory", str(_OBJECT_STORE_BYTES), "--temp-dir", self._temporary(number)]
+        if not self.isolated:
+            # jobs go through the agent, and its usual port belongs to whichever Ray of this machine came first
+            command += ["--dashboard-agent-listen-port", str(free_ports(1)[0])]
         if number == 0:
             port, dashboard = (6379, 8265) if self.isolated else free_ports(2)
             self.gcs, self.address = f"{host}:{port}", f"http://{host}:{dashboard}"
@@ -340,11 +343,11 @@ def can_isolate() -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback on which nothing listens now, all different."""
+    """Ports on which nothing listens now at any address of this machine, all different."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
+            listener.bind(("", 0))
         return [int(listener.getsockname()[1]) for listener in sockets]
 
 

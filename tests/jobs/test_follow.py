@@ -19,6 +19,7 @@ def _python(code: str) -> str:
     return f"{sys.executable} -u -c {shlex.quote(code)}"
 
 
+@pytest.mark.slow
 def test_the_log_is_live_and_the_exit_code_is_the_jobs(reach: LocalCluster, tmp_path: Path) -> None:
     """The job goes on only once its first line has been seen here."""
     sign = tmp_path / "seen"
@@ -42,6 +43,7 @@ def test_the_log_is_live_and_the_exit_code_is_the_jobs(reach: LocalCluster, tmp_
     assert text.count("second line\n") == 1
 
 
+@pytest.mark.slow
 def test_a_broken_connection_is_taken_up_where_it_stopped(reach: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     client = connect()
     job = hand_over(client, entrypoint=_python("print('\\n'.join(f'line {n}.' for n in range(2000)))"))
@@ -65,6 +67,7 @@ def test_a_broken_connection_is_taken_up_where_it_stopped(reach: LocalCluster, m
     assert len(calls) >= 4
 
 
+@pytest.mark.slow
 def test_a_command_that_does_not_exist_is_a_failure_with_the_reason(reach: LocalCluster) -> None:
     client = connect()
     job = hand_over(client, entrypoint="no-such-program-here")
@@ -73,6 +76,7 @@ def test_a_command_that_does_not_exist_is_a_failure_with_the_reason(reach: Local
     assert "no-such-program-here" in "".join(log)
 
 
+@pytest.mark.slow
 def test_a_killed_job_is_a_failure(reach: LocalCluster) -> None:
     client = connect()
     job = hand_over(client, entrypoint=_python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))

@@ -14,6 +14,7 @@ from drivereplay.jobs.follow import follow
 from drivereplay.jobs.manage import PREFIX, find_job
 
 
+@pytest.mark.slow
 def test_our_jobs_are_listed_and_other_peoples_are_not(reach: LocalCluster) -> None:
     client = connect()
     metadata = {f"{PREFIX}verb": "plan", f"{PREFIX}run": "runs/a", f"{PREFIX}user": "ann@laptop"}
@@ -31,6 +32,7 @@ def test_our_jobs_are_listed_and_other_peoples_are_not(reach: LocalCluster) -> N
     assert "hello from ours" in job_logs("plan-a")
 
 
+@pytest.mark.slow
 def test_stop_waits_until_the_job_has_ended(reach: LocalCluster) -> None:
     client = connect()
     waiting = f"{sys.executable} -c 'import signal; signal.pause()'"

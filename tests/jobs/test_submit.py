@@ -36,6 +36,7 @@ def test_the_exit_code_is_the_verbs(reach: LocalCluster, tmp_path: Path) -> None
     assert "There is no front.json" in "".join(log)
 
 
+@pytest.mark.slow
 def test_detached_returns_at_once_and_the_job_is_found_again(reach: LocalCluster, experiment: Path) -> None:
     said: list[str] = []
     assert submit(["spec", str(experiment)], wait=False, name="look up", say=said.append) == 0
@@ -45,6 +46,7 @@ def test_detached_returns_at_once_and_the_job_is_found_again(reach: LocalCluster
     stop_job(row["id"])
 
 
+@pytest.mark.slow
 def test_the_same_sweep_is_followed_not_started_twice_and_later_resumed(reach: LocalCluster, experiment: Path) -> None:
     """A stand-in for the first sweep, with its metadata, that ends when it is told."""
     client = connect()
@@ -111,6 +113,7 @@ def test_requirements_and_variables_reach_the_runtime_environment(
     assert found.runtime_env["env_vars"]["TOKEN_OF_MINE"] == "abc"
 
 
+@pytest.mark.slow
 def test_the_jobs_workers_log_json_lines(reach: LocalCluster, tmp_path: Path) -> None:
     (tmp_path / "into").mkdir()
     runtime = preview(["doctor"], tmp_path / "into").runtime_env
