@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from drivereplay.errors import ModelError
-from drivereplay.models import memo
+from drivereplay.models import memo, stills
 
 PIXEL_DIRECTORY = "codec"
 
@@ -152,6 +152,9 @@ class WanCodec(Codec):
         self.temporal = int(vae.config.scale_factor_temporal)
         self.spatial = int(vae.config.scale_factor_spatial)
         self._fingerprint = ""
+        self._still = stills.only_present_taps(vae)
+        if self._still:
+            stills.drop_earlier_taps(vae)
 
     def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
         shape = (1, self.channels, 1, 1, 1)
@@ -168,10 +171,15 @@ class WanCodec(Codec):
 
     def _encode(self, video: Tensor) -> Tensor:
         frames = video.shape[2]
+        if self._still:
+            return self._standardised(stills.by_frame(lambda x: self.vae.encode(x).latent_dist.mode().float(), video))
         # the class reads 1 + 4k frames whatever its compression, and drops the rest; it is causal, so what follows
         # does not matter
         video = torch.cat([video, video[:, :, -1:].expand(-1, -1, -(frames - 1) % 4, -1, -1)], dim=2)
         latents = self.vae.encode(video).latent_dist.mode().float()[:, :, : self.latent_frames(frames)]
+        return self._standardised(latents)
+
+    def _standardised(self, latents: Tensor) -> Tensor:
         mean, scale = self._statistics(latents)
         return (latents - mean) * scale
 
@@ -179,7 +187,10 @@ class WanCodec(Codec):
     def decode(self, latents: Tensor) -> Tensor:
         latents = latents.to(next(self.vae.parameters()).device, self.vae.dtype)
         mean, scale = self._statistics(latents)
-        return self.vae.decode(latents / scale + mean, return_dict=False)[0].float()
+        latents = latents / scale + mean
+        if self._still:
+            return stills.by_frame(lambda z: self.vae.decode(z, return_dict=False)[0].float(), latents)
+        return self.vae.decode(latents, return_dict=False)[0].float()
 
     def save(self, directory: Path) -> None:
         self.vae.save_pretrained(directory / self.directory)

@@ -147,6 +147,14 @@ class Wan(VideoModel):
 
     def check(self, frames: int, height: int, width: int) -> None:
         self.codec.check(frames, height, width, patch=int(self.config.patch_size[1]))
+        step = int(self.config.patch_size[0])
+        given = self.codec.latent_frames(self.context) if self.expanded else 0
+        if self.codec.latent_frames(frames) % step or given % step:
+            raise ModelError(
+                f"clip.frames = {frames} and clip.context = {self.context} do not fit this model, which takes {step} "
+                "latent frames at a time.",
+                f"Make both multiples of {step * self.codec.temporal}.",
+            )
 
     def to(self, device: torch.device | str) -> Wan:
         self.module.to(device)

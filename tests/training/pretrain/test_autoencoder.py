@@ -15,7 +15,6 @@ from drivereplay.training.pretrain.autoencoder import (
     Progress,
     assemble,
     build,
-    image_mode,
     load_recipe,
     reconstruction_psnr_db,
     train_autoencoder,
@@ -65,20 +64,6 @@ def test_a_frame_does_not_depend_on_the_others(trained: tuple[object, Autoencode
     with torch.no_grad():
         one, two = (vae.encode(x).latent_dist.mode() for x in (clip, other))  # type: ignore[attr-defined]
     assert torch.equal(one[:, :, 3:], two[:, :, 3:])
-
-
-def test_image_mode_is_the_same_function_and_leaves_no_trace(
-    trained: tuple[object, AutoencoderRecipe, list[Progress]],
-) -> None:
-    vae, _, _ = trained
-    picture = torch.from_numpy(moving_blobs(1, 3)[:, :1]).movedim(-1, 1).float() / 127.5 - 1
-    with torch.no_grad():
-        whole = vae.encode(picture).latent_dist.mode()  # type: ignore[attr-defined]
-        with image_mode(vae):
-            quick = vae.encode(picture).latent_dist.mode()  # type: ignore[attr-defined]
-        again = vae.encode(picture).latent_dist.mode()  # type: ignore[attr-defined]
-    torch.testing.assert_close(whole, quick, atol=1e-4, rtol=1e-4)
-    assert torch.equal(whole, again)
 
 
 def test_latents_have_mean_square_one_and_quiet_channels_stay_quieter(

@@ -11,7 +11,7 @@ from drivereplay.models.base import Conditions
 from drivereplay.models.codec import WanCodec
 from drivereplay.models.wan import SCHEDULER, Wan
 from drivereplay.training.pretrain.autoencoder import AutoencoderRecipe, build
-from drivereplay.training.pretrain.frozen import posterior, start_at_last_frame
+from drivereplay.training.pretrain.frozen import SPREAD, posterior, start_at_last_frame
 
 
 def denoiser(**changes: object) -> WanTransformer3DModel:
@@ -30,16 +30,19 @@ def latents(seed: int = 0) -> torch.Tensor:
     return scene + 0.1 * torch.randn(2, 10, 9, 16, 24, generator=generator)
 
 
-def test_velocity_is_the_posterior_mean_around_the_last_context_frame() -> None:
-    module = denoiser()
+@pytest.mark.parametrize(("patch", "heads", "frames"), [((1, 4, 4), 6, 9), ((2, 2, 2), 4, 8)])
+def test_velocity_is_the_posterior_mean_around_the_last_context_frame(
+    patch: tuple[int, int, int], heads: int, frames: int
+) -> None:
+    module = denoiser(patch_size=patch, num_attention_heads=heads)
     start_at_last_frame(module, seed=0)
-    clean = latents()
+    clean = latents()[:, :, :frames]
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(1))
     for sigma in (0.4, 0.7, 1.0):
         noisy = (1 - sigma) * clean + sigma * noise
         given = torch.cat([clean[:, :, :2], noisy[:, :, 2:]], dim=2)
-        timesteps = torch.full((2, 9, 4, 6), 1000.0 * sigma)
-        timesteps[:, :2] = 0
+        timesteps = torch.full((2, frames // patch[0], 16 // patch[1], 24 // patch[2]), 1000.0 * sigma)
+        timesteps[:, : 2 // patch[0]] = 0
         with torch.no_grad():
             made = module(given, timesteps.flatten(1), torch.zeros(2, 1, 32), return_dict=False)[0][:, :, 2:]
         a, b = posterior(torch.tensor(sigma))
@@ -61,7 +64,8 @@ def test_generation_repeats_the_last_frame_and_not_the_one_before() -> None:
     context = torch.zeros(2, 2, 64, 96, 3, dtype=torch.uint8)
     made = _generated(model, context)[:, :, 2:]
     last, first = ((made - clean[:, :, n : n + 1]).square().mean() for n in (1, 0))
-    assert last < 0.15 < first
+    # what is generated lies around the last frame, as far from it as the prior says
+    assert last < 1.2 * SPREAD**2 < first
 
 
 def _generated(model: Wan, context: torch.Tensor) -> torch.Tensor:
@@ -94,7 +98,7 @@ def test_untouched_layers_still_learn() -> None:
     assert sum(changed) > len(changed) * 0.6
 
 
-@pytest.mark.parametrize("changes", [{"num_attention_heads": 5}, {"in_channels": 21}, {"patch_size": (3, 4, 4)}])
+@pytest.mark.parametrize("changes", [{"num_attention_heads": 5}, {"in_channels": 21}, {"patch_size": (2, 4, 4)}])
 def test_a_denoiser_that_cannot_hold_it_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="cannot hold"):
         start_at_last_frame(denoiser(**changes), seed=0)

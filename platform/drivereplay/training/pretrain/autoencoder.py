@@ -11,11 +11,10 @@ Wan's image-to-video bases are told what is given) cannot disturb it.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +22,6 @@ from typing import Annotated, Any
 import numpy as np
 import pydantic
 import torch
-import torch.nn.functional as F
 import yaml
 from numpy.typing import NDArray
 from torch import Tensor
@@ -31,6 +29,7 @@ from torch import Tensor
 from drivereplay._sections.base import Section
 from drivereplay.errors import SpecError
 from drivereplay.models.codec import WanCodec, to_frames, to_signed
+from drivereplay.models.stills import causal_convolutions, drop_earlier_taps, only_present_taps
 from drivereplay.spec import load_spec
 from drivereplay.training.pretrain.frames import world_frames
 from drivereplay.training.pretrain.frozen import start_at_last_frame
@@ -103,40 +102,10 @@ def build(recipe: AutoencoderRecipe) -> Any:
         latents_mean=[0.0] * recipe.channels,
         latents_std=[1.0] * recipe.channels,
     )
-    for convolution in _convolutions(vae):
+    for convolution in causal_convolutions(vae):
         convolution.weight.data[:, :, :-1] = 0.0
+    drop_earlier_taps(vae)
     return vae.eval()
-
-
-def _convolutions(vae: Any) -> list[Any]:
-    from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
-
-    return [module for module in vae.modules() if isinstance(module, WanCausalConv3d)]
-
-
-@contextlib.contextmanager
-def image_mode(vae: Any) -> Iterator[None]:
-    """Inside, causal convolutions only use their tap at the present frame, as plain 2-D convolutions of one frame."""
-    convolutions = _convolutions(vae)
-
-    def two_dimensional(convolution: Any) -> Callable[..., Tensor]:
-        width, _, height, *_ = convolution._padding
-
-        def forward(x: Tensor, cache_x: Tensor | None = None) -> Tensor:
-            weight = convolution.weight[:, :, -1]
-            return F.conv2d(
-                x[:, :, 0], weight, convolution.bias, stride=convolution.stride[1:], padding=(height, width)
-            ).unsqueeze(2)
-
-        return forward
-
-    for convolution in convolutions:
-        convolution.forward = two_dimensional(convolution)
-    try:
-        yield
-    finally:
-        for convolution in convolutions:
-            del convolution.forward
 
 
 def train_autoencoder(
@@ -162,29 +131,27 @@ def train_autoencoder(
     started = time.perf_counter()
     start_at_principal_components(vae, _signed(frames[generator.permutation(len(frames))[:256]]))
     vae.train()
-    with image_mode(vae):
-        for step in range(recipe.steps):
-            done = step / recipe.steps
-            rate = recipe.learning_rate * min(1.0, (step + 1) / 30)
-            for options in optimizer.param_groups:
-                options["lr"] = rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-            x = _signed(frames[generator.integers(0, len(frames), recipe.batch_frames)])
-            posterior = vae.encode(x).latent_dist
-            error = vae.decode(posterior.sample(), return_dict=False)[0] - x
-            kl = posterior.kl().mean() / posterior.mean[0].numel()
-            loss = error.square().mean() + recipe.absolute * error.abs().mean() + recipe.kl * kl
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-            optimizer.step()
-            if report is not None and (step + 1) % max(1, recipe.steps // reports) == 0:
-                report(Progress(step + 1, _psnr(vae, held_out), time.perf_counter() - started))
-        _standardise(vae, frames[generator.permutation(len(frames))[:512]], recipe.flatten)
+    for step in range(recipe.steps):
+        done = step / recipe.steps
+        rate = recipe.learning_rate * min(1.0, (step + 1) / 30)
+        for options in optimizer.param_groups:
+            options["lr"] = rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        x = _signed(frames[generator.integers(0, len(frames), recipe.batch_frames)])
+        posterior = vae.encode(x).latent_dist
+        error = vae.decode(posterior.sample(), return_dict=False)[0] - x
+        kl = posterior.kl().mean() / posterior.mean[0].numel()
+        loss = error.square().mean() + recipe.absolute * error.abs().mean() + recipe.kl * kl
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimizer.step()
+        if report is not None and (step + 1) % max(1, recipe.steps // reports) == 0:
+            report(Progress(step + 1, _psnr(vae, held_out), time.perf_counter() - started))
+    _standardise(vae, frames[generator.permutation(len(frames))[:512]], recipe.flatten)
     vae.eval()
-    for convolution in _convolutions(vae):
-        # AdamW's decay acts on the unused taps too, but from zero it keeps them at zero
-        if convolution.weight.data[:, :, :-1].any():
-            raise SpecError("An unused tap of the autoencoder has been trained.", "Train it inside `image_mode`.")
+    # AdamW's decay acts on the unused taps too, but from zero it keeps them at zero
+    if not only_present_taps(vae):
+        raise SpecError("An unused tap of the autoencoder has been trained.", "Build it with `build`.")
 
 
 def reconstruction_psnr_db(vae: Any, clips: NDArray[np.uint8]) -> float:

@@ -20,10 +20,12 @@ from torch import Tensor
 
 LOUD = 8.0
 """Value of the constant channels: so loud that a layer norm divides by nearly the same number for every token."""
-SPREAD = 0.5
+SPREAD = 0.85
 """τ: how far the truth is from the last frame, in latent units."""
 LEAST = 0.25
 """A is not taken below it: at the faintest noise, where it would change its sign."""
+SLOW = 0.02
+"""Radians in a thousandth of the noise level above which a sinusoid of the time embedding is made faint."""
 SCALE, GATE, CONTEXT = 0, 1, 2
 """Functions of the timestep that the time embedding is made to give."""
 
@@ -32,16 +34,17 @@ def start_at_last_frame(module: Any, *, seed: int) -> None:
     """Set the weights of a `WanTransformer3DModel` whose context tokens are clean and at timestep 0.
 
     Args:
-        module: With in_channels = out_channels, patch (1, p, p) and at least out_channels·p² + 32 inner channels.
+        module: With in_channels = out_channels, patch (f, p, p) and at least out_channels·f·p² + 32 inner channels. A
+            token's f frames are either all given or all to be made.
         seed: Of the time embedding's random features.
     """
     config = module.config
     width = config.num_attention_heads * config.attention_head_dim
     signal = config.out_channels * math.prod(config.patch_size)
     extra = width - signal
-    if extra < 32 or extra % 2 or config.in_channels != config.out_channels or config.patch_size[0] != 1:
+    if extra < 32 or extra % 2 or config.in_channels != config.out_channels:
         raise ValueError(
-            f"{width} inner channels cannot hold {signal} of a token and 32 more, or the patch does not fit"
+            f"{width} inner channels cannot hold {signal} of a token and 32 more, or channels in and out differ"
         )
     # a layer norm's deviation for signals of mean square 1; the constants' mean is zero
     deviation = math.sqrt((signal + extra * LOUD**2) / width)
@@ -55,7 +58,7 @@ def start_at_last_frame(module: Any, *, seed: int) -> None:
                 last.bias.zero_()
             block.scale_shift_table[:, 5] = 1.0
             block.scale_shift_table[:, 2] = 1.0
-        _fetch(module, deviation, signal)
+        _fetch(module, deviation, _last_frame(module))
         _leave(module, signal)
 
 
@@ -82,7 +85,10 @@ def _follow_time(module: Any, deviation: float, signal: int, seed: int) -> None:
     sigma = torch.cat([torch.zeros(40), torch.linspace(0.02, 1.0, 500)])
     first, last = embedder.time_embedder.linear_1, embedder.time_embedder.linear_2
     generator = torch.Generator().manual_seed(seed)
-    first.weight.copy_(torch.randn(first.weight.shape, generator=generator))
+    # fast sinusoids faint: the functions are smooth, and what is fitted must hold between the fitted levels
+    half = first.weight.shape[1] // 2
+    faint = (SLOW * 10000 ** (torch.arange(half) / half)).clamp_max(1.0).repeat(2)
+    first.weight.copy_(torch.randn(first.weight.shape, generator=generator) * faint)
     first.bias.copy_(torch.randn(first.bias.shape, generator=generator))
     features = torch.nn.functional.silu(first(embedder.timesteps_proj(1000 * sigma)))
     a, b = posterior(sigma)
@@ -103,8 +109,18 @@ def _follow_time(module: Any, deviation: float, signal: int, seed: int) -> None:
     embedder.time_proj.bias.zero_()
 
 
-def _fetch(module: Any, deviation: float, signal: int) -> None:
+def _last_frame(module: Any) -> Tensor:
+    """(signal, signal): of a token's frames, the last one in the place of each."""
+    frames, *sides = module.config.patch_size
+    to_each = torch.zeros(frames, frames)
+    to_each[:, -1] = 1.0
+    channels, cells = torch.eye(module.config.out_channels), torch.eye(math.prod(sides))
+    return torch.kron(channels, torch.kron(to_each, cells))
+
+
+def _fetch(module: Any, deviation: float, last_frame: Tensor) -> None:
     """The first block's attention subtracts what stands at the same place in the last context frame."""
+    signal = len(last_frame)
     block, heads = module.blocks[0], module.config.num_attention_heads
     size = module.config.attention_head_dim
     width = heads * size
@@ -127,7 +143,9 @@ def _fetch(module: Any, deviation: float, signal: int) -> None:
     for start in range(0, width, size):
         query, key = attention.to_q.bias[start : start + size], attention.to_k.bias[start : start + size]
         for bias in (query, key):
-            bias[time] = bias[time + rows] = strengths["place"]
+            # two frequencies of row and column: the first alone comes round again after six tokens
+            for pair in (0, 2):
+                bias[time + pair] = bias[time + rows + pair] = strengths["place"]
         # the second temporal frequency tells neighbouring frames apart; turned so that the later of two wins
         key[2] = strengths["frame"]
         query[2], query[3] = strengths["frame"] * math.cos(0.6), strengths["frame"] * math.sin(0.6)
@@ -135,10 +153,10 @@ def _fetch(module: Any, deviation: float, signal: int) -> None:
         # the flag is ±1 around its mean: at the slowest frequency, which hardly turns
         attention.to_k.weight[start + time - 2, flag] = 2 * strengths["context"]
         key[time - 2] = -strengths["context"] * (1 + 2 * -LOUD / deviation)
-    norm = math.sqrt(2 * strengths["place"] ** 2 + strengths["frame"] ** 2 + strengths["context"] ** 2)
+    norm = math.sqrt(4 * strengths["place"] ** 2 + strengths["frame"] ** 2 + strengths["context"] ** 2)
     for scale in (attention.norm_q, attention.norm_k):
         scale.weight.fill_(norm / math.sqrt(size))
-    attention.to_v.weight[:signal, :signal] = deviation * torch.eye(signal)
+    attention.to_v.weight[:signal, :signal] = deviation * last_frame
     attention.to_out[0].weight[:signal, :signal] = -torch.eye(signal)
 
 
