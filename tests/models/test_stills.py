@@ -84,6 +84,10 @@ def test_networks_that_look_back_or_shorten_time_are_left_alone(vae: Autoencoder
     assert not stills.only_present_taps(shortening)
 
 
+def test_a_network_without_values_is_left_alone(vae: AutoencoderKLWan) -> None:
+    assert not stills.only_present_taps(vae.to("meta"))
+
+
 def test_long_videos_go_through_in_parts(vae: AutoencoderKLWan, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 

@@ -21,9 +21,10 @@ _FRAMES = 64
 
 def only_present_taps(vae: Any) -> bool:
     """Whether frame t of the latents depends on frame t of the video alone, and the other way round."""
-    if int(vae.config.scale_factor_temporal) != 1:
+    convolutions = causal_convolutions(vae)
+    if int(vae.config.scale_factor_temporal) != 1 or any(c.weight.is_meta for c in convolutions):
         return False
-    return all(not convolution.weight[:, :, :-1].any() for convolution in causal_convolutions(vae))
+    return all(not convolution.weight[:, :, :-1].any() for convolution in convolutions)
 
 
 def causal_convolutions(vae: Any) -> list[Any]:
