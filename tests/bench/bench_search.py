@@ -1,6 +1,6 @@
 """The search against others, on problems whose fronts are known.
 
-    python tests/bench/bench_search.py [regmix|analytic|fidelities|parallel|suggestion|trial|cluster ...] [--seeds N]
+    python tests/bench/bench_search.py [regmix|analytic|fidelities|parallel|suggestion|cluster ...] [--seeds N]
 
 Without names the parts that take a few minutes run: regmix, fidelities, parallel, suggestion. Each part prints one
 markdown table. Regret is 1 − hypervolume / hypervolume of the true front, with objectives scaled to [0, 1] over the
@@ -38,7 +38,7 @@ from drivereplay.spec import Spec, parse_spec  # noqa: E402
 
 TABLES = ROOT.parent / "shared" / "bench" / "regmix"
 REFERENCE = 1.1
-PARTS = ("regmix", "analytic", "fidelities", "parallel", "suggestion", "trial", "cluster")
+PARTS = ("regmix", "analytic", "fidelities", "parallel", "suggestion", "cluster")
 Values = dict[str, Any]
 
 
@@ -312,46 +312,11 @@ def bench_suggestion(seeds: int) -> None:
         print(f"| {sampler} | {' | '.join(cells)} |", flush=True)
 
 
-def bench_trial(seeds: int) -> None:
-    """Fixed cost: the time from one trial's end to the next one's begin in a real Ray Tune, trials that do nothing."""
-    from tests.search.problems import Analytic
-    from tests.search.problems import experiment as probe
-
-    from drivereplay.search.sweep import sweep
-    from drivereplay.session import ensure_ray
-
-    ensure_ray()
-    with tempfile.TemporaryDirectory() as folder:
-        stamps = Stamps()
-        spec = probe(Path(folder), trials=30, concurrent=1, sampler="tpe")
-        sweep(spec, runner=Analytic(), listeners=[stamps], show_progress=False)
-    gaps = np.diff(stamps.at)[1:]
-    print("\n### Fixed cost of a trial in Ray Tune (journal, table, front included), one at a time\n")
-    print("| trials | median s | 95th percentile s |\n| --- | --- | --- |")
-    print(f"| {len(gaps)} | {np.median(gaps):.3f} | {np.quantile(gaps, 0.95):.3f} |", flush=True)
-
-
-class Stamps:
-    """A listener that notes when each candidate came."""
-
-    def __init__(self) -> None:
-        self.at: list[float] = []
-
-    def started(self, spec: Spec, directory: Any) -> None:
-        pass
-
-    def candidate_finished(self, candidate: Any, front: Any, report: Any) -> None:
-        self.at.append(time.perf_counter())
-
-    def ended(self, front: Any) -> None:
-        pass
-
-
 def bench_cluster(seeds: int, trials: int = 10_000, slots: int = 16, seconds: float = 1.0) -> None:
     """A cluster in simulated time: trials take a second, and the driver's own work is really done and really timed.
 
     The driver decides, tells, suggests and books as in a sweep; while it works no trial starts. What Ray itself needs
-    to start a trial is not in it (see the part `trial`).
+    to start a trial is not in it (see `bench_trial.py`).
     """
     import heapq
 
