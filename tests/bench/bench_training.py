@@ -17,18 +17,18 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.training.helpers import memory_batches, small_spec
+from tests.training.helpers import memory_batches
 
+from drivereplay.api import QUICKSTART
 from drivereplay.data.batch import Batch
 from drivereplay.models import load_model
-from drivereplay.spec import Spec
+from drivereplay.spec import Spec, load_spec, with_values
 from drivereplay.storage import Storage
 from drivereplay.training.checkpoint import save_checkpoint
 from drivereplay.training.fisher import estimate_fisher
 from drivereplay.training.loop import fine_tune, new_state
 from drivereplay.training.objective import sample_noise
 
-CLIP = {"frames": 8, "context": 2, "height": 32, "width": 48}
 BASELINES = {
     "naive": {},
     "L2-SP": {"l2sp": 0.1},
@@ -40,16 +40,18 @@ BASELINES = {
 
 
 def spec_with(**retention: object) -> Spec:
-    """The quickstart's model and batch."""
-    training = {"steps": 1000, "batch_size": 16, "learning_rate": 1e-4, "retention": retention}
-    return small_spec(clip=CLIP, model={"config": {}}, training=training)
+    """The quickstart's model, clips and batch."""
+    quick = load_spec(QUICKSTART)
+    values = {f"training.retention.{name}": value for name, value in retention.items()}
+    return with_values(quick, {"training.steps": 1000, "training.warmup": 0, **values})
 
 
 def bare(spec: Spec, batches: list[Batch]) -> Callable[[int], None]:
     """A step as a diffusers training script has it, for one batch that is ready."""
     model = load_model(spec)
     module = model.module.train()
-    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.01, fused=True)
+    rate = spec.training.learning_rate
+    optimizer = torch.optim.AdamW(module.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True)
 
     def step(number: int) -> None:
         batch = batches[number % len(batches)]
@@ -87,8 +89,9 @@ def looped(spec: Spec, batches: list[Batch]) -> Callable[[int], None]:
 
 def main(steps: int) -> None:
     """Measure and print."""
-    batches = list(memory_batches(spec_with(), 0, 4))
-    variants = {"bare PyTorch loop": bare(spec_with(), batches)}
+    spec = spec_with()
+    batches = list(memory_batches(spec, 0, 4))
+    variants = {"bare PyTorch loop": bare(spec, batches)}
     variants |= {f"loop, {name}": looped(spec_with(**retention), batches) for name, retention in BASELINES.items()}
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for number in range(steps + 2):
@@ -98,20 +101,25 @@ def main(steps: int) -> None:
             if number >= 2:  # the first steps allocate
                 seconds[name].append(time.perf_counter() - started)
     median = {name: statistics.median(values) for name, values in seconds.items()}
-    print(f"{torch.get_num_threads()} threads, median of {steps} steps, batch 16 of 8 × 32 × 48 clips\n")
+    clip, batch = spec.clip, spec.training.batch_size
+    size = f"batch {batch} of {clip.frames} × {clip.height} × {clip.width} clips"
+    print(f"{torch.get_num_threads()} threads, median of {steps} steps, {size}\n")
     print("| variant | s a step | samples/s, bare loop = 1 | samples/s, naive = 1 |\n| --- | --- | --- | --- |")
     for name, value in median.items():
         first, second = median["bare PyTorch loop"] / value, median["loop, naive"] / value
         print(f"| {name} | {value:.3f} | {first:.3f} | {second:.3f} |")
-    spec = spec_with()
     state = new_state(load_model(spec), spec)
     fine_tune(state.model, memory_batches(spec, 0, 1), spec, state=state)
+    pauses = []
     with tempfile.TemporaryDirectory() as directory:
-        started = time.perf_counter()
-        save_checkpoint(Storage.of(directory), state, {})
-        pause = time.perf_counter() - started
-    share = pause / (pause + 100 * median["loop, naive"])
-    print(f"\nA checkpoint pauses training for {pause:.3f} s: {share:.2%} of the run at one every 100 steps.")
+        for state.step in range(1, 6):
+            started = time.perf_counter()
+            save_checkpoint(Storage.of(directory), state, {})
+            pauses.append(time.perf_counter() - started)
+    pause, every = statistics.median(pauses), load_spec(QUICKSTART).training.steps
+    share = pause / (pause + every * median["loop, naive"])
+    print(f"\nA checkpoint pauses training for {pause:.3f} s: {share:.2%} of the run at one in {every} steps, as in")
+    print("the quickstart.")
 
 
 if __name__ == "__main__":

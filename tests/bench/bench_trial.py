@@ -2,7 +2,7 @@
 
     python tests/bench/bench_trial.py [--trials 8]
 
-A sweep of the `wan` family on mp4 files (2 domains of 8, clips of 8 frames at 48×32), one trial at a time, 4 steps each.
+A sweep of the `wan` family on mp4 files (2 domains of 8, clips of 8 frames at 48×32), a trial at a time, 4 steps each.
 Nothing is replaced; the trials' own process notes the times. The first trial, which starts processes and decodes,
 stands apart; for the others the median and the slowest.
 """
