@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from drivereplay.evaluation.compare import Comparison
     from drivereplay.evaluation.report import Report
     from drivereplay.search.front import Front
-    from drivereplay.search.trial import TrialOutcome
+    from drivereplay.search.single import TrialOutcome
 
 
 def show(document: Any, json: bool, otherwise: Callable[[], None]) -> None:

@@ -180,3 +180,43 @@ def test_learning_rates_of_each_schedule() -> None:
         and cosine[6] == pytest.approx(0.5)
         and cosine == sorted(cosine[:2]) + sorted(cosine[2:], reverse=True)
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_memory_that_is_not_enough_is_said_with_what_helps(error: Exception) -> None:
+    spec = small_spec()
+    model = load_model(spec)
+    predict, calls = model.predict, []
+
+    def full(*args):
+        calls.append(1)
+        if len(calls) > 2:
+            raise error
+        return predict(*args)
+
+    model.predict = full
+    with pytest.raises(TrainingError, match="Step 2 ran out of memory") as caught:
+        fine_tune(model, memory_batches(spec), spec)
+    assert "training.accumulate" in caught.value.fix and caught.value.__cause__ is error
+    error_of_ours = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    model.predict = lambda *args: (_ for _ in ()).throw(error_of_ours)
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        fine_tune(model, memory_batches(spec), spec)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_compiled_denoiser_has_the_same_curve() -> None:
+    """torch.compile fuses and reorders sums: losses within 1e-4 relative."""
+    values = {"steps": 4, "batch_size": 8, "learning_rate": 1e-3, "warmup": 2}
+    plain = trained(small_spec(training=values))[1]
+    compiled = trained(small_spec(training={**values, "compile": True}))[1]
+    assert [p.loss for p in compiled] == pytest.approx([p.loss for p in plain], rel=1e-4)
+    assert [p.gradient_norm for p in compiled] == pytest.approx([p.gradient_norm for p in plain], rel=1e-3)

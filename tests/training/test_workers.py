@@ -16,7 +16,8 @@ from drivereplay.training.curve import read_curve
 from drivereplay.training.ledger import read_ledger
 from drivereplay.training.trainer import CheckpointEvent, StopTraining, train
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+# a worker group takes half a minute to start where several share a core
+pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.timeout(1200)]
 Make = Callable[..., Spec]
 
 

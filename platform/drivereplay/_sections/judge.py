@@ -16,6 +16,10 @@ class EvaluationSpec(Section):
 
     every: Positive | None = None
     """Steps between evaluations; null means only at the end of a run."""
+    apart: bool = False
+    """Judge checkpoints in an actor of their own while training goes on; it reserves what one worker does.
+
+    The scheduler then stops a trial a checkpoint later, and a cluster without room for it judges as without."""
     clips: Positive = 64
     """Held-out clips of the target domain."""
     samples: Positive = 1

@@ -80,6 +80,8 @@ class TrainingSpec(Section):
     """Global batch: samples of one optimiser step over all workers and accumulation steps."""
     workers: Positive | tuple[Positive, Positive] = 1
     """Training workers; 1 runs in local mode without a worker group; [min, max] is elastic."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """With several workers: each holds the whole model, or (fsdp) its part of each parameter, for what does not fit."""
     accumulate: Positive = 1
     """Micro-batches a worker adds up for one optimiser step."""
     learning_rate: Annotated[float, Field(gt=0)] = 1.0e-4
@@ -98,6 +100,8 @@ class TrainingSpec(Section):
     """Steps between checkpoints; null means at every evaluation and at the end."""
     keep: Positive | None = None
     """Newest checkpoints kept per run; null keeps all, which a sweep needs to show the front's videos later."""
+    keep_best: Annotated[int, Field(ge=0)] = 1
+    """Best checkpoints kept besides those, in each of search.objectives."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16` is autocast over fp32 master weights."""
     gradient_checkpointing: bool = False
@@ -136,6 +140,22 @@ class TrainingSpec(Section):
                 f"batch_size ({self.batch_size}) must be a multiple of workers × accumulate"
                 f" ({most} × {self.accumulate})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _shards(self) -> TrainingSpec:
+        if self.strategy != "fsdp":
+            return self
+        kept = self.retention
+        wrong = {
+            "training.workers above 1 (min and max)": self.min_workers == 1,
+            "training.compile: false": self.compile,
+            "no retention.ewc (its F is of one sample at a time, but gradients are summed over workers)": kept.ewc,
+            "no retention.distill (its teacher is a whole second model)": kept.distill,
+        }
+        needs = [what for what, missing in wrong.items() if missing]
+        if needs:
+            raise ValueError(f"strategy: fsdp needs {'; '.join(needs)}. Correct that, or set strategy to ddp")
         return self
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from drivereplay.errors import SpecError
 from drivereplay.evaluation.report import Estimate, Report
-from drivereplay.search.environment import environment
 from drivereplay.spec import Spec, with_values
 from drivereplay.storage import Storage
+from drivereplay.training.keep import Scores
 
 if TYPE_CHECKING:
     from drivereplay.models.base import VideoModel
@@ -150,13 +149,13 @@ class FineTuning:
         prepare(spec)
 
     def check(self, spec: Spec) -> None:
-        """Refuse metrics and models that every trial would fail on, before anything is started."""
+        """Refuse metrics, models and adapters that every trial would fail on, before anything is started."""
         from drivereplay.evaluation.metric import metric
-        from drivereplay.models import load_model
+        from drivereplay.training.trainer import check
 
         for name in spec.evaluation.metrics:
             metric(name)
-        load_model(spec)
+        check(spec)
 
     def run(
         self,
@@ -171,13 +170,13 @@ class FineTuning:
 
         # sums depend on the number of threads; a process that trained before must not judge differently from a new one
         set_threads(spec)
-        judge = _Judge(spec, directory, self._clips(spec), done, emit)
+        judge = Judge(spec, directory, self._clips(spec), done, emit)
         if request.kind == "base":
             self._base(spec, directory, judge)
             return
         self._train(spec, directory, judge)
 
-    def _base(self, spec: Spec, directory: Storage, judge: _Judge) -> None:
+    def _base(self, spec: Spec, directory: Storage, judge: Judge) -> None:
         from drivereplay.models import load_model
 
         model = load_model(spec)
@@ -186,26 +185,38 @@ class FineTuning:
             _save(model, directory, checkpoint)
         judge(model, 0, checkpoint)
 
-    def _train(self, spec: Spec, directory: Storage, judge: _Judge) -> None:
-        from drivereplay.training.run import StopTraining
+    def _train(self, spec: Spec, directory: Storage, judge: Judge) -> None:
+        from drivereplay.search.apart import ApartJudge
+        from drivereplay.training.run import StopTraining, evaluation_steps, tidy
         from drivereplay.training.trainer import train
 
-        every = spec.evaluation.every
+        resume = directory.exists("checkpoints")
+        if resume:
+            judge.catch_up()
+        apart = ApartJudge(spec, directory, self._clips(spec), judge) if spec.evaluation.apart else None
+        taker = judge if apart is None else apart
 
         def on_checkpoint(event: Any) -> None:
-            due = event.step == spec.training.steps or (every is not None and event.step % every == 0)
-            place = _relative(event.directory, directory)
-            if due and not judge(event.model, event.step, place, event.variant):
+            if not taker(event.model, event.step, _relative(event.directory, directory), event.variant):
                 raise StopTraining(f"{spec.name}: stopped early by the scheduler at step {event.step}")
 
-        train(
-            spec,
-            directory,
-            indexes=self._indexes(spec),
-            resume=directory.exists("checkpoints"),
-            on_checkpoint=on_checkpoint,
-            show_progress=self._show_progress,
-        )
+        try:
+            train(
+                spec,
+                directory,
+                indexes=self._indexes(spec),
+                resume=resume,
+                on_checkpoint=on_checkpoint,
+                told_at=evaluation_steps(spec),
+                show_progress=self._show_progress,
+            )
+        except BaseException:
+            if apart is not None:
+                apart.close()
+            raise
+        if apart is not None:
+            apart.finish()
+            tidy(spec, directory)  # what was kept because it was still being judged
 
     def _indexes(self, spec: Spec) -> Any:
         from drivereplay.data.prepare import prepare
@@ -227,8 +238,12 @@ class FineTuning:
         return self._kept["clips"]
 
 
-class _Judge:
-    """Evaluates checkpoints of one trial and hands the outcomes on."""
+class Judge:
+    """Evaluates checkpoints of one trial and hands the outcomes on.
+
+    Attributes:
+        videos: Where generated clips are kept, or None.
+    """
 
     def __init__(
         self, spec: Spec, directory: Storage, clips: Any, done: Mapping[tuple[int, str], Outcome], emit: Emit
@@ -240,97 +255,90 @@ class _Judge:
         self._emit = emit
         self._evaluate_s = 0.0
         self._started = time.monotonic()
+        self.videos = directory.below("videos") if spec.evaluation.videos else None
+        self._scores: Scores | None = None
+        if spec.training.keep is not None or spec.evaluation.apart:
+            self._scores = Scores(directory)
         self._earlier_s = max((outcome.cost.get("total_s", 0.0) for outcome in done.values()), default=0.0)
         self._earlier_evaluate_s = max((outcome.cost.get("evaluate_s", 0.0) for outcome in done.values()), default=0.0)
 
+    def knows(self, step: int, variant: str) -> bool:
+        """Whether an earlier attempt has evaluated it."""
+        return (step, variant) in self._done
+
     def __call__(self, model: VideoModel, step: int, checkpoint: str, variant: str = "") -> bool:
+        """Evaluate a model now; whether the trial is to go on."""
         known = self._done.get((step, variant))
         if known is not None:
+            self._note(step, variant, known.metrics)
             return self._emit(known)
         from drivereplay.evaluation.judge import evaluate_model
 
         started = time.monotonic()
-        videos = self._directory.below("videos") if self._spec.evaluation.videos else None
         cache = Storage.of(self._spec.storage).below(".shared", "cache")
-        report = evaluate_model(model, self._clips, self._spec, cache=cache, videos=videos)
+        report = evaluate_model(model, self._clips, self._spec, cache=cache, videos=self.videos)
+        self._evaluate_s += time.monotonic() - started
+        return self.take(report, step, checkpoint, variant)
+
+    def judged(self, checkpoint: str) -> Report:
+        """The report of a checkpoint of this trial, read from the storage."""
+        from drivereplay.search.apart import judged
+
+        started = time.monotonic()
+        report = judged(self._spec, self._directory.below(checkpoint), self._clips, self.videos)
+        self._evaluate_s += time.monotonic() - started
+        return report
+
+    def take(self, report: Report, step: int, checkpoint: str, variant: str = "") -> bool:
+        """Keep a report and hand it on; whether the trial is to go on."""
         report.save(self._directory, f"evaluations/{evaluation_name(step, variant)}.json")
         report.save(self._directory)
-        self._evaluate_s += time.monotonic() - started
+        self._note(step, variant, report.metrics)
         protocol = report.protocol.hash
         return self._emit(Outcome(step, report.metrics, protocol, self._cost(), variant, checkpoint, report))
+
+    def pending(self, step: int, variant: str) -> None:
+        """A checkpoint is being evaluated elsewhere: it must be kept until then, even if this process dies."""
+        if self._scores is not None and not variant:
+            self._scores.pending(step)
+
+    def catch_up(self) -> None:
+        """Evaluate checkpoints whose evaluation an earlier attempt did not see end, but for the last.
+
+        Training goes on from the last one and tells of it.
+        """
+        from drivereplay.training.checkpoint import checkpoints
+
+        if self._scores is None:
+            return
+        there = {found.step: found for found in checkpoints(self._directory)[:-1]}
+        for step in self._scores.unjudged():
+            if step in there and not self.knows(step, ""):
+                place = _relative(there[step].storage, self._directory)
+                self.take(self.judged(place), step, place)
+
+    def _note(self, step: int, variant: str, metrics: Mapping[str, Estimate]) -> None:
+        """Keep what decides which checkpoints are worth their room."""
+        if self._scores is None or variant:
+            return
+        from drivereplay.evaluation.metric import metric
+
+        wanted = [name for name in self._spec.search.objectives if name in metrics]
+        signs = {name: 1.0 if metric(name).direction == "min" else -1.0 for name in wanted}
+        self._scores.judged(step, {name: signs[name] * metrics[name].mean for name in wanted})
 
     def _cost(self) -> dict[str, float]:
         total = self._earlier_s + time.monotonic() - self._started
         evaluate = self._earlier_evaluate_s + self._evaluate_s
-        devices = max(self._spec.resources.gpus_per_worker, 1.0) * self._spec.training.max_workers
+        # an evaluator beside the training holds what a worker does
+        holders = self._spec.training.max_workers + self._spec.evaluation.apart
+        devices = max(self._spec.resources.gpus_per_worker, 1.0) * holders
         return {
             "total_s": total,
             "evaluate_s": evaluate,
             "train_s": total - evaluate,
             "device_hours": total * devices / 3600.0,
         }
-
-
-@dataclass(frozen=True)
-class TrialOutcome:
-    """How a run outside a sweep went.
-
-    Attributes:
-        status: `finished`, `stopped` or `failed`.
-        steps: Optimiser steps behind the last checkpoint.
-        seconds: Wall time.
-        directory: Of the run.
-        report: The last evaluation.
-    """
-
-    status: str
-    steps: int
-    seconds: float
-    directory: str
-    report: Report | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
-        return {
-            "status": self.status,
-            "steps": self.steps,
-            "seconds": round(self.seconds, 2),
-            "directory": self.directory,
-            "report": None if self.report is None else self.report.to_json(),
-        }
-
-
-def run_single(spec: Spec, *, resume: bool = False, show_progress: bool = True) -> TrialOutcome:
-    """One fine-tuning run with its evaluations, in `<storage>/<name>/trials/run`.
-
-    Raises:
-        SpecError: A run is there already and `resume` is off.
-        DriveReplayError: Whatever made it fail.
-    """
-    started = time.monotonic()
-    root = Storage.of(spec.storage).below(spec.name)
-    directory = root.below("trials", "run")
-    if directory.exists("checkpoints") and not resume:
-        raise SpecError(
-            f"{directory.uri} already holds a run.",
-            "Go on with it by --resume, or choose another name by --set name=NAME.",
-        )
-    root.check_writable()
-    runner = FineTuning(show_progress=show_progress)
-    runner.check(spec)
-    for place in (root, directory):
-        place.write("spec.yaml", spec.to_yaml().encode())
-    root.write("environment.json", json.dumps(environment(spec), indent=1).encode())
-    request = TrialRequest("run", "trial", spec.seed, {}, "run")
-    last: list[Outcome] = []
-
-    def emit(outcome: Outcome) -> bool:
-        last.append(outcome)
-        return True
-
-    runner.run(spec, request, directory, {}, emit)
-    report = last[-1].report if last else None
-    return TrialOutcome("finished", spec.training.steps, time.monotonic() - started, directory.uri, report)
 
 
 def evaluation_name(step: int, variant: str) -> str:

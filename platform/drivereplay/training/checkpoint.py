@@ -30,6 +30,8 @@ from torch import Tensor
 from drivereplay.errors import TrainingError
 from drivereplay.storage import Storage
 from drivereplay.training.loop import LoopState
+from drivereplay.training.shard import placed
+from drivereplay.training.upload import Uploads
 
 CHECKPOINTS = "checkpoints"
 MANIFEST = "manifest.json"
@@ -66,7 +68,13 @@ def directory_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def save_checkpoint(directory: Storage, state: LoopState, extra: dict[str, Any], variant: str = "") -> Checkpoint:
+def save_checkpoint(
+    directory: Storage,
+    state: LoopState,
+    extra: dict[str, Any],
+    variant: str = "",
+    uploads: Uploads | None = None,
+) -> Checkpoint:
     """Write a checkpoint of the run in `directory`; a reader sees all of it or nothing.
 
     Args:
@@ -74,9 +82,11 @@ def save_checkpoint(directory: Storage, state: LoopState, extra: dict[str, Any],
         state: What is saved.
         extra: Further JSON values, such as the metrics at this step.
         variant: Suffix of a further model at the same step, which is no point to go on from.
+        uploads: Takes it to a remote storage while the caller goes on; None waits until it is there. A local directory
+            is written at once.
 
     Raises:
-        TrainingError: The storage stays away.
+        TrainingError: The storage stays away; what `uploads` met comes back from its next call.
     """
     relative = f"{CHECKPOINTS}/{directory_name(state.step)}{variant and '-'}{variant}"
     target = directory.below(relative)
@@ -86,11 +96,22 @@ def save_checkpoint(directory: Storage, state: LoopState, extra: dict[str, Any],
         _retried(lambda: parent.mkdir(parents=True, exist_ok=True), f"writing {directory.uri}")
     # beside its final place, so that one rename publishes it
     staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
+
+    def publish() -> None:
+        try:
+            _retried(lambda: _publish(staging, directory, relative), f"writing {target.uri}")
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
     try:
         _retried(lambda: _fill(staging, state, extra, with_state=not variant), f"writing {target.uri}")
-        _retried(lambda: _publish(staging, directory, relative), f"writing {target.uri}")
-    finally:
+    except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
+        raise
+    if uploads is None or local is not None:
+        publish()
+    else:
+        uploads.start(publish)
     return Checkpoint(state.step, target)
 
 
@@ -151,15 +172,16 @@ def restore(state: LoopState, checkpoint: Checkpoint) -> dict[str, Any]:
         numbers: dict[str, Any] = json.loads((path / _NUMBERS).read_text(encoding="utf-8"))
     with torch.no_grad():
         for name, parameter in state.parameters.items():
-            parameter.copy_(_taken(tensors, f"weights.{name}", parameter, checkpoint))
-            slot = {
-                key: _taken(tensors, f"{key}.{name}", None, checkpoint).to(parameter.device)
-                for key in _slots(tensors, name)
-            }
+            parameter.copy_(placed(_taken(tensors, f"weights.{name}", parameter, checkpoint), parameter))
+            slot = {key: _taken(tensors, f"{key}.{name}", None, checkpoint) for key in _slots(tensors, name)}
+            # the count of steps is one number on every worker; the moments lie as their parameter does
+            on_device = {key: tensor.to(parameter.device) for key, tensor in slot.items()}
+            slot = {key: t if key == "step" else placed(t, parameter) for key, t in on_device.items()}
             if slot:
-                state.optimizer.state[parameter] = {**slot, "step": slot["step"].cpu() if "step" in slot else None}
+                state.optimizer.state[parameter] = slot
             if state.average is not None:
-                state.average.tensors[name].copy_(_taken(tensors, f"average.{name}", parameter, checkpoint))
+                mean = _taken(tensors, f"average.{name}", parameter, checkpoint)
+                state.average.tensors[name].copy_(placed(mean, parameter))
             if name in state.fisher:
                 state.fisher[name].copy_(_taken(tensors, f"fisher.{name}", parameter, checkpoint))
     torch.set_rng_state(tensors["rng"])

@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from drivereplay.training.loop import LoopState
 
 
+def require_replay(spec: Spec) -> None:
+    """EWC needs replay samples.
+
+    Raises:
+        SpecError: There is no replay domain to take them from.
+    """
+    if not spec.replay.domains:
+        raise SpecError(
+            "training.retention.ewc needs replay samples, but replay.domains is empty.",
+            "Name at least one replay domain; replay.frequency may stay 0.",
+        )
+
+
 def replay_batches(spec: Spec, indexes: Sequence[ClipIndex], rank: int = 0, world_size: int = 1) -> Iterator[Batch]:
     """As many whole batches of replay samples as EWC asks for.
 
@@ -27,11 +40,7 @@ def replay_batches(spec: Spec, indexes: Sequence[ClipIndex], rank: int = 0, worl
     from drivereplay.data.plan import SamplingPlan
     from drivereplay.data.stream import batches
 
-    if not spec.replay.domains:
-        raise SpecError(
-            "training.retention.ewc needs replay samples, but replay.domains is empty.",
-            "Name at least one replay domain; replay.frequency may stay 0.",
-        )
+    require_replay(spec)
     only = with_values(spec, {"replay.frequency": 1.0, "replay.frequency_end": None, "replay.layout": "interleaved"})
     steps = -(-spec.training.retention.ewc_samples // spec.training.batch_size)
     plan = SamplingPlan.of(only, [index.count("train") for index in indexes])

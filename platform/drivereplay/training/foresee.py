@@ -55,7 +55,8 @@ def foresee(spec: Spec) -> dict[str, Any]:
     stored = total * _FP32 + count * _FP32 * (4 if training.ema is not None else 3)
     if spec.adapter.kind == "lora" and spec.model.base != "random":
         stored -= total * _FP32  # the base is linked, not copied
-    kept = min(report["checkpoints"], training.keep or report["checkpoints"])
+    best = training.keep_best * len(spec.search.objectives)
+    kept = min(report["checkpoints"], report["checkpoints"] if training.keep is None else training.keep + best)
     return {
         **report,
         "parameters": total,
@@ -138,8 +139,12 @@ class _Attended(torch.autograd.Function):
 
 
 def _state_bytes(spec: Spec, total: int, trained: int) -> float:
-    """Weights, and for each trained one its gradient, two moments, and what average and retention keep."""
+    """Weights, and for each trained one its gradient, two moments, and what average and retention keep.
+
+    With FSDP a worker holds its part of all that; the block that computes just then, which is whole, comes on top.
+    """
     retention = spec.training.retention
     copies = 3 + (spec.training.ema is not None) + needs_base(retention) + bool(retention.ewc)
     teacher = total if retention.distill and spec.adapter.kind != "lora" else 0
-    return _FP32 * (total + copies * trained + teacher)
+    share = spec.training.max_workers if spec.training.strategy == "fsdp" else 1
+    return _FP32 * (total + copies * trained + teacher) / share

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from drivereplay.spec import Spec
 
 
 class Group:
@@ -14,6 +18,14 @@ class Group:
 
     rank: int = 0
     size: int = 1
+
+    def spread(self, module: nn.Module, device: torch.device) -> nn.Module | None:
+        """Deal a denoiser's parameters out to the ranks, where that is the strategy.
+
+        Returns:
+            Its structure without weights, or None: every rank holds all of it.
+        """
+        return None
 
     def wrap(self, objective: nn.Module) -> nn.Module:
         """The module whose backward pass leaves gradients averaged over all ranks."""
@@ -66,3 +78,30 @@ class WorkerGroup(Group):
         values: list[Any] = [None] * self.size
         dist.all_gather_object(values, value)
         return values
+
+
+class ShardedGroup(WorkerGroup):
+    """A rank that holds its part of every parameter (FSDP2)."""
+
+    def spread(self, module: nn.Module, device: torch.device) -> nn.Module:
+        from drivereplay.training.shard import spread
+
+        skeleton = spread(module, device, self.size)
+        self._root: Any = module
+        return skeleton
+
+    def wrap(self, objective: nn.Module) -> nn.Module:
+        return objective  # the denoiser inside gathers parameters and averages gradients itself
+
+    @contextlib.contextmanager
+    def accumulating(self, wrapped: nn.Module) -> Iterator[None]:
+        self._root.set_requires_gradient_sync(False)
+        try:
+            yield
+        finally:
+            self._root.set_requires_gradient_sync(True)
+
+
+def worker_group(spec: Spec) -> WorkerGroup:
+    """This rank as `training.strategy` wants it."""
+    return ShardedGroup() if spec.training.strategy == "fsdp" else WorkerGroup()

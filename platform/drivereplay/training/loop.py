@@ -23,6 +23,7 @@ from drivereplay.training.curve import CurvePoint, grouped
 from drivereplay.training.group import Group
 from drivereplay.training.objective import Objective, sample_noise
 from drivereplay.training.retention import Retention, needs_base, retentions
+from drivereplay.training.shard import full
 
 if TYPE_CHECKING:
     from drivereplay.data.batch import Batch
@@ -41,6 +42,7 @@ class LoopState:
         base: Their values in the base, where a retention baseline needs them; else empty.
         fisher: EWC's F, zero until it is estimated or restored; else empty.
         retention: The baselines in force.
+        skeleton: The denoiser's structure without weights, where its parameters are dealt out to workers; else None.
     """
 
     model: VideoModel
@@ -51,6 +53,7 @@ class LoopState:
     base: dict[str, Tensor] = field(default_factory=dict)
     fisher: dict[str, Tensor] = field(default_factory=dict)
     retention: list[Retention] = field(default_factory=list)
+    skeleton: nn.Module | None = None
 
     @contextlib.contextmanager
     def judged(self) -> Iterator[VideoModel]:
@@ -84,14 +87,25 @@ class Hooks:
         return f"clip {clip} of domain {domain}"
 
 
-def new_state(model: VideoModel, spec: Spec) -> LoopState:
+def new_state(
+    model: VideoModel, spec: Spec, group: Group | None = None, device: torch.device | None = None
+) -> LoopState:
     """The state before the first step; chooses what is trained.
+
+    Args:
+        group: Decides whether parameters are dealt out; None is this process alone.
+        device: Where parts of parameters that are dealt out go; None is where the model is.
 
     Raises:
         ModelError: The adapter does not fit the model.
     """
     parameters = prepare_parameters(model, spec.adapter, spec.seed)
     training = spec.training
+    device = device or model.device
+    skeleton = (group or Group()).spread(model.module, device)
+    if skeleton is not None:
+        parameters = {name: p for name, p in model.module.named_parameters() if name in parameters}
+        model.to(device)
     optimizer = torch.optim.AdamW(
         list(parameters.values()),
         lr=training.learning_rate,
@@ -107,7 +121,7 @@ def new_state(model: VideoModel, spec: Spec) -> LoopState:
     base = {n: p.detach().clone() for n, p in parameters.items()} if needs_base(kept) else {}
     fisher = {n: torch.zeros_like(p) for n, p in parameters.items()} if kept.ewc else {}
     baselines = retentions(kept, model, parameters, base, fisher)
-    return LoopState(model, 0, parameters, optimizer, average, base, fisher, baselines)
+    return LoopState(model, 0, parameters, optimizer, average, base, fisher, baselines, skeleton)
 
 
 def learning_rate(training: TrainingSpec, step: int) -> float:
@@ -146,8 +160,8 @@ def fine_tune(
         The state after the last step.
 
     Raises:
-        TrainingError: Batches are out of order, or a loss or gradient is not finite; the weights are then those of the
-            step before.
+        TrainingError: Batches are out of order, the memory is not enough, or a loss or gradient is not finite; the
+            weights are then those of the step before.
     """
     state = state or new_state(model, spec)
     hooks = hooks or Hooks()
@@ -166,7 +180,15 @@ def fine_tune(
                 f"Step {state.step} was due, but the data gave step {batch.step}.", "Start the run anew."
             )
         waited = time.perf_counter() - started
-        point = runner.step(batch, started, waited)
+        try:
+            point = runner.step(batch, started, waited)
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error) or group.size > 1:
+                raise  # Ray ends the other workers, which would wait for this one for ever, and starts all again
+            raise TrainingError(
+                f"Step {state.step} ran out of memory: {str(error).splitlines()[0] if str(error) else 'no more'}.",
+                "Raise training.accumulate, or set training.gradient_checkpointing, training.precision: bf16 or LoRA.",
+            ) from error
         hooks.stepped(point, batch)
         if state.step in hooks.checkpoint_steps:
             hooks.checkpoint(state)
@@ -199,7 +221,7 @@ class _Runner:
         for baseline in self.state.retention:
             baseline.add_gradient()
         limit = math.inf if training.clip_norm is None else training.clip_norm
-        norm = float(nn.utils.clip_grad_norm_(self.list, limit))
+        norm = float(full(nn.utils.clip_grad_norm_(self.list, limit)))
         if not math.isfinite(norm):
             self._stop(batch, losses)
         self.state.optimizer.step()
@@ -267,6 +289,11 @@ class _Runner:
             f"Step {self.state.step}: {what}. The last checkpoint is kept.",
             "Lower training.learning_rate, set training.clip_norm, or look at the clips.",
         )
+
+
+def _out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    # the allocator of the CPU has no exception of its own
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _to_device(frames: NDArray[np.uint8], device: torch.device) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from drivereplay.data.batch import Batch
+from drivereplay.errors import TrainingError
 from drivereplay.models.base import VideoModel
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
@@ -15,13 +17,18 @@ from drivereplay.training.checkpoint import Checkpoint, checkpoints, prune, rest
 from drivereplay.training.curve import CurvePoint, read_curve, write_curve
 from drivereplay.training.gauges import TrainingGauges
 from drivereplay.training.group import Group
+from drivereplay.training.keep import Scores
 from drivereplay.training.ledger import Ledger, Row, rows_of
 from drivereplay.training.loop import Hooks, LoopState, new_state
 from drivereplay.training.progress import Progress
 from drivereplay.training.retention import interpolated
+from drivereplay.training.shard import whole
+from drivereplay.training.upload import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
 
     from drivereplay.data.index import ClipIndex
 
@@ -32,7 +39,7 @@ class StopTraining(Exception):
 
 @dataclass(frozen=True)
 class CheckpointEvent:
-    """A checkpoint has been written.
+    """A checkpoint has been written; on a remote storage and with one worker it may still be on its way there.
 
     Attributes:
         step: Optimiser steps done.
@@ -57,11 +64,31 @@ def checkpoint_steps(spec: Spec) -> frozenset[int]:
     return frozenset({*range(every, steps + 1, every), steps} if steps else {0})
 
 
-def begin(model: VideoModel, spec: Spec, directory: Storage) -> tuple[LoopState, dict[str, Any]]:
+def evaluation_steps(spec: Spec) -> frozenset[int]:
+    """Numbers of done steps whose checkpoints are to be evaluated; the end always is."""
+    every = spec.evaluation.every or spec.training.steps
+    steps = spec.training.steps
+    return frozenset({*range(every, steps + 1, every), steps} if steps else {0})
+
+
+def begin(
+    model: VideoModel,
+    spec: Spec,
+    directory: Storage,
+    group: Group | None = None,
+    device: torch.device | None = None,
+) -> tuple[LoopState, dict[str, Any]]:
     """The state to go on from: a new one, or that of the last complete checkpoint."""
-    state = new_state(model, spec)
+    state = new_state(model, spec, group, device)
     found = checkpoints(directory)
     return state, restore(state, found[-1]) if found else {}
+
+
+def tidy(spec: Spec, directory: Storage) -> None:
+    """Remove the checkpoints of a run that `training.keep` and `keep_best` let go."""
+    training = spec.training
+    if training.keep is not None:
+        prune(directory, training.keep, Scores(directory).worth_keeping(training.keep_best))
 
 
 class RunHooks(Hooks):
@@ -69,8 +96,8 @@ class RunHooks(Hooks):
 
     Args:
         extra: What the checkpoint that the run goes on from kept; empty for a new run.
-        checkpointed: Called on rank 0 with the state, the checkpoint once it is complete, its metrics and variant. It
-            returns whether to stop.
+        checkpointed: Called on rank 0 with the state, the checkpoint, its metrics and variant. It returns whether to
+            stop. A checkpoint on a remote storage may still be on its way there; `uploads.wait` waits for it.
     """
 
     def __init__(
@@ -98,6 +125,7 @@ class RunHooks(Hooks):
         self.names = [domain.name for domain in spec.domains]
         self.gauges = TrainingGauges(spec)
         self.ledger = Ledger(directory, self.names, self._window)
+        self.uploads = Uploads()
         self.points: list[CurvePoint] = []
         if group.rank == 0:
             self.ledger.begin(state.step)
@@ -123,19 +151,28 @@ class RunHooks(Hooks):
 
     def checkpoint(self, state: LoopState) -> None:
         rows = [row for part in self.group.gather(self.rows) for row in part]
-        saved: Checkpoint | None = None
         metrics: dict[str, float] = {}
         if self.group.rank == 0:
             metrics = self._metrics()
             if state.step > self.first:
                 self.ledger.close_part(self.first, state.step, rows)
             write_curve(self.directory, self.points, self.names)
-            saved = save_checkpoint(self.directory, state, {"trained_s": self.trained_s, "metrics": metrics})
+        saved = self._saved(state, {"trained_s": self.trained_s, "metrics": metrics})
         self.rows, self.first = [], state.step
         self.tell(state, saved, metrics)
+        # after it was told of, so that nobody is evaluating what goes
+        self._prune()
+
+    def _saved(self, state: LoopState, extra: dict[str, Any], variant: str = "") -> Checkpoint | None:
+        """Write a checkpoint; rank 0 does, and knows it."""
+        complete = whole(state, self.group.rank)
+        if self.group.rank != 0:
+            return None
+        return save_checkpoint(self.directory, complete, extra, variant, self.uploads)
+
+    def _prune(self) -> None:
         if self.group.rank == 0:
-            # after it was told of, so that nobody is evaluating what goes
-            prune(self.directory, self.spec.training.keep)
+            tidy(self.spec, self.directory)
 
     def tell(self, state: LoopState, saved: Checkpoint | None, metrics: dict[str, float], variant: str = "") -> None:
         """Tell of a complete checkpoint; rank 0 knows it, and all ranks learn together whether to stop."""
@@ -148,18 +185,22 @@ class RunHooks(Hooks):
     def interpolations(self, state: LoopState) -> None:
         """Save and tell of the WiSE-FT points of a finished run, each an extra candidate."""
         for share in self.spec.training.retention.wise_ft:
-            saved: Checkpoint | None = None
             variant = f"wise-ft-{share:.2f}"
             with state.judged(), interpolated(state.parameters, state.base, share):
                 point = replace(state, average=None)
-                if self.group.rank == 0:
-                    saved = save_checkpoint(self.directory, point, {}, variant)
-                self.tell(point, saved, {}, variant)
+                self.tell(point, self._saved(point, {}, variant), {}, variant)
 
     def end(self) -> None:
-        """The run is over: join the ledger."""
+        """The run is over: wait for the last checkpoint, join the ledger."""
         if self.group.rank == 0:
+            self.uploads.wait()
+            self._prune()
             self.ledger.finish()
+
+    def abandon(self) -> None:
+        """The run ends by an error: the last checkpoint may still arrive, and its trouble is not the one to tell of."""
+        with contextlib.suppress(TrainingError):
+            self.uploads.wait()
 
     def _metrics(self) -> dict[str, float]:
         points = [p for p in self.points if p.step >= self.first]

@@ -16,8 +16,9 @@ from drivereplay.models import load_model
 from drivereplay.models.base import VideoModel
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
+from drivereplay.training.adapters import prepare_parameters
 from drivereplay.training.checkpoint import Checkpoint, checkpoints, clear, read_extra
-from drivereplay.training.fisher import estimate_fisher, replay_batches
+from drivereplay.training.fisher import estimate_fisher, replay_batches, require_replay
 from drivereplay.training.group import Group
 from drivereplay.training.loop import LoopState, fine_tune
 from drivereplay.training.progress import Progress
@@ -59,6 +60,7 @@ def train(
     indexes: Mapping[str, ClipIndex] | None = None,
     resume: bool = False,
     on_checkpoint: Callable[[CheckpointEvent], None] | None = None,
+    told_at: frozenset[int] | None = None,
     base_model: VideoModel | None = None,
     show_progress: bool = True,
 ) -> TrainingResult:
@@ -71,6 +73,8 @@ def train(
         resume: Go on from the last complete checkpoint in `directory`, if there is one.
         on_checkpoint: Called after each checkpoint; training waits for it. May raise `StopTraining`. A resume calls it
             first for the checkpoint it goes on from, whose evaluation may be what was interrupted.
+        told_at: Steps at whose checkpoints `on_checkpoint` is called; None is at all. At the others nothing is waited
+            for, and on a remote storage not even for the upload.
         base_model: The base, already loaded; it is copied, not changed. None loads `spec.model`, and so does each
             worker of a group.
         show_progress: A bar in a terminal, lines in a log.
@@ -90,10 +94,12 @@ def train(
     if spec.training.max_workers > 1:
         from drivereplay.training.workers import train_with_workers
 
-        stopped = train_with_workers(spec, directory, ordered, on_checkpoint, show_progress)
+        stopped = train_with_workers(spec, directory, ordered, on_checkpoint, told_at, show_progress)
         first = None
     else:
-        stopped, first = _train_here(spec, directory, ordered, on_checkpoint, base_model, show_progress, started)
+        stopped, first = _train_here(
+            spec, directory, ordered, on_checkpoint, told_at, base_model, show_progress, started
+        )
     found = checkpoints(directory)
     return TrainingResult(
         directory=directory,
@@ -104,6 +110,33 @@ def train(
         first_step_s=first,
         metrics=read_extra(found[-1])["metrics"] if found else {},
     )
+
+
+def check(spec: Spec) -> None:
+    """Refuse what any run of the experiment would fail on, wherever it runs: base, clip size, adapter, baselines.
+
+    Raises:
+        ModelError: The base or the adapter does not fit.
+        SpecError: A retention baseline lacks what it needs.
+    """
+    if spec.training.retention.ewc:
+        require_replay(spec)
+    prepare_parameters(load_model(spec), spec.adapter, spec.seed)
+
+
+def check_place(spec: Spec) -> None:
+    """Refuse what this machine, or the cluster that it is connected to, cannot run.
+
+    Raises:
+        ModelError: One worker, which would be this process, is to use a GPU that is not here or cannot do bf16.
+        SpecError: The cluster cannot hold the workers.
+    """
+    if spec.training.max_workers == 1:
+        choose_device(spec)
+        return
+    from drivereplay.training.workers import require_room
+
+    require_room(spec)
 
 
 def choose_device(spec: Spec) -> torch.device:
@@ -138,6 +171,7 @@ def _train_here(
     directory: Storage,
     indexes: Sequence[ClipIndex],
     on_checkpoint: Callable[[CheckpointEvent], None] | None,
+    told_at: frozenset[int] | None,
     base_model: VideoModel | None,
     show_progress: bool,
     started: float,
@@ -153,7 +187,7 @@ def _train_here(
         estimate_fisher(state, replay_batches(spec, indexes), spec)
 
     def checkpointed(state: LoopState, saved: Checkpoint, metrics: dict[str, float], variant: str) -> bool:
-        if on_checkpoint is None:
+        if on_checkpoint is None or (told_at is not None and state.step not in told_at):
             return False
         try:
             # evaluation must not move the random numbers of training
@@ -177,5 +211,8 @@ def _train_here(
             hooks.interpolations(state)
         except StopTraining:
             stopped = True
+        except BaseException:
+            hooks.abandon()
+            raise
         hooks.end()
     return stopped, None if hooks.first_step_at is None else hooks.first_step_at - started

@@ -31,6 +31,7 @@ def train_with_workers(
     directory: Storage,
     indexes: Sequence[ClipIndex],
     on_checkpoint: Callable[[CheckpointEvent], None] | None,
+    told_at: frozenset[int] | None,
     show_progress: bool,
 ) -> bool:
     """Run the worker group to its end; returns whether `on_checkpoint` ended the run early.
@@ -45,9 +46,9 @@ def train_with_workers(
     from drivereplay.training.mailbox import Mailbox
 
     ensure_ray()
-    _require_room(spec)
+    require_room(spec)
     mailbox = Mailbox.remote()  # type: ignore[attr-defined]
-    trainer = _trainer(spec, directory, indexes, mailbox)
+    trainer = _trainer(spec, directory, indexes, mailbox, frozenset() if on_checkpoint is None else told_at)
     fit: Future[object] = Future()
 
     def run() -> None:
@@ -129,7 +130,9 @@ class _Listener:
         return self.stopped or self.failure is not None
 
 
-def _trainer(spec: Spec, directory: Storage, indexes: Sequence[ClipIndex], mailbox: Any) -> Any:
+def _trainer(
+    spec: Spec, directory: Storage, indexes: Sequence[ClipIndex], mailbox: Any, told_at: frozenset[int] | None
+) -> Any:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -138,7 +141,7 @@ def _trainer(spec: Spec, directory: Storage, indexes: Sequence[ClipIndex], mailb
     per_worker = {"CPU": resources.cpus_per_worker}
     if with_gpu:
         per_worker["GPU"] = resources.gpus_per_worker
-    config = {"spec": spec, "directory": directory, "indexes": list(indexes), "mailbox": mailbox}
+    config = {"spec": spec, "directory": directory, "indexes": list(indexes), "mailbox": mailbox, "told_at": told_at}
     return TorchTrainer(
         _work,
         train_loop_config=config,
@@ -168,7 +171,7 @@ def _work(config: dict[str, Any]) -> None:
     from drivereplay.training.adaptive import training_batches
     from drivereplay.training.checkpoint import checkpoints
     from drivereplay.training.fisher import estimate_fisher, replay_batches
-    from drivereplay.training.group import WorkerGroup
+    from drivereplay.training.group import worker_group
     from drivereplay.training.loop import fine_tune
     from drivereplay.training.run import RunHooks, StopTraining, begin
     from drivereplay.training.trainer import choose_device
@@ -177,16 +180,22 @@ def _work(config: dict[str, Any]) -> None:
     directory: Storage = config["directory"]
     indexes: list[ClipIndex] = config["indexes"]
     mailbox = config["mailbox"]
+    told_at: frozenset[int] | None = config["told_at"]
     limit_threads(round(spec.resources.cpus_per_worker))
-    group = WorkerGroup()
+    group = worker_group(spec)
     if not ray.get(mailbox.ask.remote("begin", None)):
         return  # the run has failed for a reason that a restart does not change
 
     def checkpointed(state: LoopState, saved: Checkpoint, metrics: dict[str, float], variant: str) -> bool:
+        if told_at is not None and state.step not in told_at:
+            return False
+        hooks.uploads.wait()  # the driver reads it from the storage
         return bool(ray.get(mailbox.ask.remote("checkpoint", (state.step, saved.storage, metrics, variant))))
 
-    model = load_model(spec, device=choose_device(spec))
-    state, extra = begin(model, spec, directory)
+    device = choose_device(spec)
+    # what is dealt out goes to the device part by part: the whole of it may not fit there
+    model = load_model(spec, device="cpu" if spec.training.strategy == "fsdp" else device)
+    state, extra = begin(model, spec, directory, group, device)
     if state.fisher and not extra:
         estimate_fisher(state, replay_batches(spec, indexes, group.rank, group.size), spec, group)
     hooks = RunHooks(spec, directory, indexes, group, state, extra, _Posted(mailbox, spec), checkpointed)
@@ -202,6 +211,7 @@ def _work(config: dict[str, Any]) -> None:
         pass
     except DriveReplayError as error:
         # a restart would meet it again: tell the driver, and end without a failure of the group
+        hooks.abandon()
         ray.get(mailbox.post.remote("failed", error))
         return
     hooks.end()
@@ -218,7 +228,12 @@ class _Posted(Progress):
         self.mailbox.post.remote("step", asdict(point))
 
 
-def _require_room(spec: Spec) -> None:
+def require_room(spec: Spec) -> None:
+    """Refuse more workers than the cluster can hold.
+
+    Raises:
+        SpecError: Says how many it can.
+    """
     import ray
 
     least = spec.training.min_workers
