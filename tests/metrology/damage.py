@@ -23,11 +23,13 @@ class Damage:
         kind: `looks` or `motion`.
         rungs: Strengths, rising.
         apply: (real clip, strength) → frames (T, H, W, 3) whose context is untouched.
+        of_objects: Whether it needs to know where the objects are.
     """
 
     kind: str
     rungs: Sequence[float]
     apply: Callable[[Footage, float], Frames]
+    of_objects: bool = False
 
 
 def _each(change: Callable[[Frames, float, int], Frames]) -> Callable[[Footage, float], Frames]:
@@ -126,6 +128,36 @@ def _object_shifted(real: Footage, diagonals: float) -> Frames:
     return frames
 
 
+def _object_swapped(real: Footage, share: float) -> Frames:
+    """The two largest objects move towards each other's place, by the given share of the way in the last frame."""
+    frames = real.frames.copy()
+    height, width = frames.shape[1:3]
+    assert real.annotations is not None
+    boxes = real.annotations.boxes_px[real.context :].astype(np.float64)
+    whole = np.isfinite(boxes).all((0, 2)) & known_at_start(real)
+    area = np.where(whole, (boxes[0, :, 2:] - boxes[0, :, :2]).prod(-1), 0.0)
+    pair = np.argsort(-area)[:2]
+    if len(pair) < 2 or not whole[pair].all():
+        return frames
+    for t in range(real.context, len(frames)):
+        now = boxes[t - real.context]
+        moved = share * (t - real.context + 1) / len(boxes)
+        picture = _removed_frame(real, t)
+        # what is farther, with its lower edge higher, is painted first
+        others = [n for n in np.flatnonzero(known_at_start(real)) if np.isfinite(now[n]).all()]
+        for n in sorted(others, key=lambda n: now[n, 3]):
+            place = now[n]
+            if n in pair:
+                place = (1 - moved) * now[n] + moved * now[pair[1] if n == pair[0] else pair[0]]
+            x1, y1, x2, y2 = np.clip(now[n], 0, (width, height, width, height)).round().astype(int)
+            left, top, right, bottom = np.clip(place, 0, (width, height, width, height)).round().astype(int)
+            if min(x2 - x1, y2 - y1, right - left, bottom - top) > 0:
+                patch = cv2.resize(real.frames[t, y1:y2, x1:x2], (int(right - left), int(bottom - top)))
+                picture[top:bottom, left:right] = patch
+        frames[t] = picture
+    return frames
+
+
 DAMAGES: Mapping[str, Damage] = {
     "blur": Damage("looks", (0.4, 0.8, 1.2, 2.0, 3.0), _each(_blur)),
     "noise": Damage("looks", (4, 8, 16, 32, 64), _each(_noise)),
@@ -134,7 +166,8 @@ DAMAGES: Mapping[str, Damage] = {
     "time warp": Damage("motion", (0.15, 0.3, 0.45, 0.6, 0.8), _time_warp),
     "frozen": Damage("motion", (0.2, 0.4, 0.6, 0.8, 1.0), _frozen),
     "reversed": Damage("motion", (0.35, 0.5, 0.65, 0.8, 1.0), _reversed),
-    "object shifted": Damage("motion", (0.02, 0.05, 0.1, 0.15, 0.2), _object_shifted),
-    "object removed": Damage("motion", (0.2, 0.4, 0.6, 0.8, 1.0), _object_removed),
+    "object shifted": Damage("motion", (0.02, 0.05, 0.1, 0.15, 0.2), _object_shifted, of_objects=True),
+    "object removed": Damage("motion", (0.2, 0.4, 0.6, 0.8, 1.0), _object_removed, of_objects=True),
+    "object swapped": Damage("motion", (0.1, 0.3, 0.5, 0.75, 1.0), _object_swapped, of_objects=True),
     "camera yaw": Damage("motion", (0.25, 0.5, 1.0, 1.5, 2.0), _each(_yaw)),
 }

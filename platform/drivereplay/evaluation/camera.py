@@ -13,11 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.evaluation import follow
 from drivereplay.evaluation.footage import Footage
 
 SETTINGS = {
-    "camera": "Shi-Tomasi, Lucas-Kanade 15 px, essential matrix MAGSAC 0.5 px, Sampson refinement",
+    "camera": "Shi-Tomasi, Lucas-Kanade 15 px, half-pixel centres, essential matrix MAGSAC 0.5 px, Sampson refinement",
     "fallback": "no rotation, straight ahead",
+    "masked": f"annotated objects: {follow.SETTINGS['follower']}",
     "intrinsics": "annotated, else focal length 0.9 widths",
 }
 CORNERS, WINDOW_PX, BACK_PX, SCALE_PX = 400, 15, 0.3, 0.25
@@ -102,13 +104,11 @@ def _estimated(footage: Footage) -> CameraMotion:
 
 def _objects(footage: Footage, frame: int) -> NDArray[np.uint8]:
     """Mask (H, W), 255 where no known object is. In future frames the boxes are those followed in this very video."""
-    from drivereplay.evaluation.follow import tracks
-
     height, width = footage.frames.shape[1:3]
     mask = np.full((height, width), 255, dtype=np.uint8)
     if footage.annotations is None:
         return mask
-    boxes = footage.annotations.boxes_px[frame] if frame < footage.context else tracks(footage)[frame]
+    boxes = footage.annotations.boxes_px[frame] if frame < footage.context else follow.tracks(footage)[frame]
     for box in boxes[np.isfinite(boxes).all(-1)]:
         x1, y1, x2, y2 = np.clip(box, 0, (width, height, width, height))
         mask[int(y1) : int(np.ceil(y2)) + 1, int(x1) : int(np.ceil(x2)) + 1] = 0
@@ -144,7 +144,8 @@ def _tracked(
 
 
 def _normalised(points: NDArray[np.float32], camera: Array) -> Array:
-    return (points - camera[:2, 2]) / np.array([camera[0, 0], camera[1, 1]])
+    # OpenCV counts from the middle of the first pixel, camera matrices from the picture's corner
+    return (points + 0.5 - camera[:2, 2]) / np.array([camera[0, 0], camera[1, 1]])
 
 
 def _solve(here: Array, there: Array, pixel: float) -> tuple[Array, Array] | None:
