@@ -28,6 +28,9 @@ ANCHORS = {
 FORMATS = (".png", ".svg", ".pdf")
 # colour-blind safe (Okabe and Ito)
 _FRONT, _OTHER, _ANCHOR, _KNEE = "#0072B2", "#8C8C8C", "#D55E00", "#CC79A7"
+# about what a panel and a character of a name take, in points, and where a name may stand beside its point
+_PANEL_PT, _CHARACTER_PT = (390.0, 260.0), (4.4, 10.0)
+_SPOTS = tuple((dx, dy) for dy in (14, -24, 28, -38, 42) for dx in (-16, 16))
 
 
 def front_figure(front: Front, *, title: str = "") -> Figure:
@@ -105,7 +108,6 @@ def _panel(axis: Axes, front: Front, first: int, second: int) -> Any:
         # the staircase would otherwise decide the limits, which belong to the candidates
         axis.autoscale_view()
     shaded = _front_points(axis, front, first, second)
-    _labels(axis, [*front.front, *behind], x_name, y_name)
     if front.knee is not None:
         x, y = front.knee.values((x_name, y_name))
         axis.scatter([x], [y], s=190, facecolors="none", edgecolors=_KNEE, linewidths=2, zorder=5, label="knee")
@@ -114,6 +116,7 @@ def _panel(axis: Axes, front: Front, first: int, second: int) -> Any:
         axis.scatter([x], [y], marker="x", s=46, color="black", zorder=4, label="reference point")
     if two and len(front.front):
         _staircase(axis, front)
+    _labels(axis, [*front.front, *behind], x_name, y_name)
     axis.set_xlabel(_axis_label(x_name, front.directions[first], "x"))
     axis.set_ylabel(_axis_label(y_name, front.directions[second], "y"))
     if axis.get_legend_handles_labels()[0]:
@@ -168,25 +171,49 @@ def _errorbar(axis: Axes, candidate: Candidate, x_name: str, y_name: str, colour
 
 
 def _labels(axis: Axes, candidates: Sequence[Candidate], x_name: str, y_name: str) -> None:
-    """The anchors' names, away from the middle of the picture, each on a line of its own where points lie close."""
-    anchors = [c for c in candidates if c.kind in ANCHORS]
+    """The anchors' names, each where it covers least of the points and of the names before it."""
+    points = np.array([c.values((x_name, y_name)) for c in candidates])
+    anchors = [n for n, c in enumerate(candidates) if c.kind in ANCHORS]
     if not anchors:
         return
-    middle = np.mean([c.values((x_name, y_name)) for c in candidates], axis=0)
-    for number, candidate in enumerate(sorted(anchors, key=lambda c: c.values((x_name, y_name)))):
-        x, y = candidate.values((x_name, y_name))
-        left = x > middle[0]
+    shown = axis.transAxes.inverted().transform(axis.transData.transform(points)) * _PANEL_PT
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in shown]
+    for n in sorted(anchors, key=lambda n: tuple(points[n])):
+        name = ANCHORS[candidates[n].kind]
+        size = (_CHARACTER_PT[0] * len(name), _CHARACTER_PT[1])
+        (dx, dy), box = min(
+            ((spot, _box(shown[n], spot, size)) for spot in _SPOTS),
+            key=lambda found: sum(_overlap(found[1], other) for other in [*taken, *_outside(found[1])]),
+        )
+        taken.append(box)
         axis.annotate(
-            ANCHORS[candidate.kind],
-            (x, y),
+            name,
+            tuple(points[n]),
             textcoords="offset points",
-            xytext=(-16 if left else 16, 14 + 12 * (number % 2)),
-            ha="right" if left else "left",
+            xytext=(dx, dy),
+            ha="right" if dx < 0 else "left",
+            va="bottom",
             fontsize=8,
             color=_ANCHOR,
             zorder=6,
             arrowprops={"arrowstyle": "-", "color": _ANCHOR, "linewidth": 0.6},
         )
+
+
+def _box(point: NDArray[np.float64], spot: tuple[int, int], size: tuple[float, float]) -> tuple[float, ...]:
+    left = point[0] + spot[0] - (size[0] if spot[0] < 0 else 0.0)
+    low = point[1] + spot[1]
+    return (left, low, left + size[0], low + size[1])
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _outside(box: tuple[float, ...]) -> list[tuple[float, ...]]:
+    """What a name would cover beyond the panel."""
+    far, (width, height) = 1e4, _PANEL_PT
+    return [(-far, -far, 0, far), (width, -far, far, far), (-far, -far, far, 0), (-far, height, far, far)]
 
 
 def _axis_label(name: str, direction: str, axis: str) -> str:

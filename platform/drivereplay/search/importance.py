@@ -10,6 +10,7 @@ import numpy as np
 
 from drivereplay.search.candidates import Candidate
 from drivereplay.search.front import Front, eligible, signs
+from drivereplay.search.samplers import quiet_optuna
 
 LEAST = 8
 """Settings below which no importance is stated."""
@@ -39,6 +40,7 @@ def importance(front: Front) -> dict[str, dict[str, float]]:
             distributions[name] = CategoricalDistribution(sorted({repr(v) for v in values}))
     if len(rows) < LEAST or not distributions:
         return {}
+    quiet_optuna()
     found: dict[str, dict[str, float]] = {}
     costs = np.array([c.values(front.objectives) for c in rows]) * signs(front.directions)
     for m, objective in enumerate(front.objectives):
