@@ -74,13 +74,13 @@ def test_ray_gives_what_this_process_gives(ray_session: None, monkeypatch: pytes
 
 def test_clips_without_what_a_metric_needs() -> None:
     clips = [make_clip(n, annotated=False) for n in range(3)]
-    report = evaluate_pairs([(c, c.frames) for c in clips], {}, resamples=100)
+    report = evaluate_pairs([(c, c.frames) for c in clips], {}, resamples=100, pseudo="none")
     assert "agents.ade" not in report.metrics and "agents.flow_epe" in report.metrics
     assert any(w.startswith("agents.ade is left out: it needs boxes") for w in report.warnings)
     with pytest.raises(DataError, match="needs boxes"):
-        evaluate_pairs([(c, c.frames) for c in clips], {}, metrics=("agents.ade",), resamples=100)
+        evaluate_pairs([(c, c.frames) for c in clips], {}, metrics=("agents.ade",), resamples=100, pseudo="none")
     mixed = [*clips, make_clip(9)]
-    report = evaluate_pairs([(c, c.frames) for c in mixed], {}, metrics=("agents.ade",), resamples=100)
+    report = evaluate_pairs([(c, c.frames) for c in mixed], {}, metrics=("agents.ade",), resamples=100, pseudo="none")
     assert report.metrics["agents.ade"].n == 1 and "rests on 1 of 4 clips" in report.warnings[0]
 
 

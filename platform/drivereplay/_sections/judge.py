@@ -36,6 +36,8 @@ class EvaluationSpec(Section):
     """Share of the videos (by recording) held out for evaluation."""
     replay_clips: Annotated[int, Field(ge=0)] = 0
     """Held-out clips per replay domain on which forgetting is measured; 0 means it is not."""
+    pseudo: Literal["motion", "detector", "none"] = "motion"
+    """How objects are found in clips that nobody annotated: regions that move, a detector (needs weights), or not."""
     seed: int = 0
     """Seed of clip choice and sampling noise; the same for all candidates of a protocol."""
     resamples: Annotated[int, Field(ge=100)] = 1000

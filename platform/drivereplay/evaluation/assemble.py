@@ -27,6 +27,7 @@ class Collected:
         fps: Frames per second of the clips.
         samples: For each of k samples, the batches' scores.
         rows: Reference row → the batches' scores.
+        pseudo: Clips whose objects nobody annotated and that were found in the real video.
     """
 
     names: list[str] = field(default_factory=list)
@@ -34,6 +35,7 @@ class Collected:
     fps: float = 1.0
     samples: list[list[Scores]] = field(default_factory=list)
     rows: dict[str, list[Scores]] = field(default_factory=dict)
+    pseudo: int = 0
 
     def curves(self, name: str, scores: Sequence[Scores]) -> NDArray[np.float64]:
         """(N, F) of a clip metric."""
@@ -61,10 +63,24 @@ def assemble(collected: Collected, names: Sequence[str], protocol: Protocol, *, 
             needs = " and ".join(sorted(judge.needs)) or "something"
             count = len(collected.names)
             report.warnings.append(f"{name} is left out: it needs {needs} that none of the {count} clips has.")
+    if collected.pseudo:
+        _say_pseudo(report, collected.pseudo)
     for table in (report.directions, report.units):
         for name in table.keys() - report.metrics.keys():
             del table[name]
     return report
+
+
+def _say_pseudo(report: Report, clips: int) -> None:
+    names = [name for name in report.metrics if "boxes" in metric(name).needs]
+    truth = report.protocol.fields["pseudo"]["truth"]
+    report.tables["pseudo"] = {"clips": clips, "truth": truth, "metrics": names}
+    what = {"motion": "regions that move, followed in the real video", "detector": "detections in the real video"}
+    report.warnings.append(
+        f"Pseudo ground truth, not annotations, in {clips} of {len(report.clips)} clips ({what[truth]}): "
+        f"{', '.join(names) or 'no metric has a figure from it'}."
+        + (" The row `real` of these is the follower against itself." if truth == "motion" and names else "")
+    )
 
 
 def _warn_if_few(report: Report, name: str, least: int) -> None:

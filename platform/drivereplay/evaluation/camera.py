@@ -106,7 +106,7 @@ def _objects(footage: Footage, frame: int) -> NDArray[np.uint8]:
     """Mask (H, W), 255 where no known object is. In future frames the boxes are those followed in this very video."""
     height, width = footage.frames.shape[1:3]
     mask = np.full((height, width), 255, dtype=np.uint8)
-    if footage.annotations is None:
+    if footage.annotations is None or footage.pseudo:
         return mask
     boxes = footage.annotations.boxes_px[frame] if frame < footage.context else follow.tracks(footage)[frame]
     for box in boxes[np.isfinite(boxes).all(-1)]:

@@ -27,6 +27,7 @@ class Footage:
             context frames are true of it.
         name: The clip's name.
         estimates: What has been estimated so far, by estimator name.
+        pseudo: Whether the boxes are not annotated but found in the real video (`evaluation.pseudo`).
     """
 
     frames: NDArray[np.uint8]
@@ -35,6 +36,7 @@ class Footage:
     annotations: ClipAnnotations | None = None
     name: str = ""
     estimates: dict[str, Any] = field(default_factory=dict, repr=False)
+    pseudo: bool = False
 
     @classmethod
     def of(cls, clip: Clip) -> Footage:
@@ -43,7 +45,7 @@ class Footage:
 
     def with_frames(self, frames: NDArray[np.uint8]) -> Footage:
         """Another video of the same clip: same context, clock and annotations, other frames."""
-        return Footage(frames, self.context, self.fps, self.annotations, self.name)
+        return Footage(frames, self.context, self.fps, self.annotations, self.name, pseudo=self.pseudo)
 
     def estimate(self, name: str, make: Callable[[], _T]) -> _T:
         """The estimate called `name`, made by `make` the first time it is asked for."""

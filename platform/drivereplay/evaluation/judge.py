@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from drivereplay.domains.recording import Clip
 from drivereplay.errors import DataError, DriveReplayError
+from drivereplay.evaluation import pseudo as pseudo_truth
 from drivereplay.evaluation import references, scoring
 from drivereplay.evaluation.assemble import Collected, assemble
 from drivereplay.evaluation.footage import Footage
@@ -24,6 +25,7 @@ from drivereplay.evaluation.generate import generate_futures
 from drivereplay.evaluation.metric import metric, metric_names
 from drivereplay.evaluation.overlay import video_tracks
 from drivereplay.evaluation.protocol import Protocol
+from drivereplay.evaluation.pseudo import Way
 from drivereplay.evaluation.report import Report
 from drivereplay.evaluation.scoring import RealScores, Scores
 from drivereplay.evaluation.videos import PairRules, matched, read_pairs
@@ -76,6 +78,7 @@ def evaluate_model(
         settings.samples,
         cache,
         0 if page is None else settings.videos,
+        settings.pseudo,
     )
     shown = 0
     for batch in _batches(clips, settings.batch_size):
@@ -116,6 +119,7 @@ def evaluate_pairs(
     cache: Storage | None = None,
     page: Storage | None = None,
     videos: int = 4,
+    pseudo: Way = "motion",
     progress: Progress | None = None,
 ) -> Report:
     """Judge ready-made videos.
@@ -124,8 +128,9 @@ def evaluate_pairs(
         pairs: Real clips, each with the generated frames (T, H, W, 3) uint8 of the same shape.
         how: Fields of the protocol besides those of the clips and metrics.
         page: Where `evaluation.html` goes, with the `videos` worst and best clips; None writes none.
+        pseudo: How objects are found in clips that nobody annotated (`evaluation.pseudo`); `none` does without.
     """
-    session = _Session(available_metrics(metrics), 1, cache, 0 if page is None else videos)
+    session = _Session(available_metrics(metrics), 1, cache, 0 if page is None else videos, pseudo)
     iterator = iter(pairs)
     while chunk := list(itertools.islice(iterator, batch_size)):
         batch = [clip for clip, _ in chunk]
@@ -153,6 +158,7 @@ def evaluate_videos(
     seed: int = 0,
     cache: Storage | None = None,
     page: Storage | None = None,
+    pseudo: Way = "motion",
     progress: Progress | None = None,
 ) -> Report:
     """Judge any model's videos against the real ones; `drivereplay.evaluation.videos` has the rules.
@@ -163,6 +169,7 @@ def evaluate_videos(
         context, frames, fps, size, partial: See `videos.PairRules`.
         metrics: Names; empty means all that need no installed weights.
         page: Where `evaluation.html` goes; None writes none.
+        pseudo: As for `evaluate_pairs`.
 
     Raises:
         DataError: Files are missing, unreadable or not comparable; the message says how to make them so.
@@ -186,6 +193,7 @@ def evaluate_videos(
         seed=seed,
         cache=cache,
         page=page,
+        pseudo=pseudo,
         progress=progress,
     )
 
@@ -219,8 +227,10 @@ def available_metrics(asked: Sequence[str] = (), also: Sequence[str] = ()) -> li
 class _Session:
     """One evaluation under way: batches go in, a report comes out."""
 
-    def __init__(self, names: Sequence[str], samples: int, cache: Storage | None, shown: int) -> None:
+    def __init__(self, names: Sequence[str], samples: int, cache: Storage | None, shown: int, way: Way) -> None:
         self._names = list(names)
+        # finding objects costs time, and needs weights if a detector does it: only where a metric asks for boxes
+        self._way: Way = way if any("boxes" in metric(name).needs for name in names) else "none"
         self._cache = cache
         self._workers = Workers(self._take)
         self._collected = Collected(samples=[[] for _ in range(samples)])
@@ -247,11 +257,11 @@ class _Session:
             self._digest.update(digest.encode())
         self._collected.names += [clip.name for clip in batch]
         self._collected.subsets += [clip.subset for clip in batch]
-        key = scoring.cache_key(digests, self._names)
+        key = scoring.cache_key(digests, self._names, self._way)
         real = self._cached(key)
         rebuilt, rebuilt_key = self._reconstruction(batch, key, model)
         self._under_way.append((list(batch), made[0]))
-        self._workers.put(_score_batch, batch, made, self._names, real, key, rebuilt, rebuilt_key)
+        self._workers.put(_score_batch, batch, made, self._names, real, key, rebuilt, rebuilt_key, self._way)
 
     def report(self, how: dict[str, Any], *, resamples: int, seed: int, asked: Sequence[str]) -> Report:
         """Wait for all batches and put the report together."""
@@ -269,6 +279,7 @@ class _Session:
                 "width": width,
                 **how,
                 "metrics": {name: metric(name).protocol() for name in self._names},
+                **({"pseudo": pseudo_truth.settings(self._way)} if self._collected.pseudo else {}),
             }
         )
         report = assemble(self._collected, self._names, protocol, resamples=resamples, seed=seed)
@@ -288,7 +299,12 @@ class _Session:
             write_page(report, self._gallery, page, title=title)
 
     def _take(self, result: _BatchScores) -> None:
-        self._gallery.offer(*self._under_way.popleft(), result.samples[0])
+        clips, first = self._under_way.popleft()
+        known = result.real.estimates
+        self._collected.pseudo += sum(pseudo_truth.ESTIMATE in estimates for estimates in known)
+        self._gallery.offer(
+            [pseudo_truth.shown(*pair) for pair in zip(clips, known, strict=True)], first, result.samples[0]
+        )
         if result.real_key:
             self._keep(result.real_key, result.real)
         if result.rebuilt_key and result.rebuilt is not None:
@@ -374,11 +390,12 @@ def _score_batch(
     real_key: str,
     rebuilt: NDArray[np.uint8] | Scores | None,
     rebuilt_key: str,
+    way: Way,
 ) -> _BatchScores:
-    real = scoring.score_real(batch, names) if cached is None else cached
-    samples = scoring.score_videos(batch, made, names, real)
+    real = scoring.score_real(batch, names, way) if cached is None else cached
+    samples = scoring.score_videos(batch, made, names, real, way)
     if isinstance(rebuilt, np.ndarray):
-        rebuilt = scoring.score_videos(batch, rebuilt[None], names, real)[0]
+        rebuilt = scoring.score_videos(batch, rebuilt[None], names, real, way)[0]
     return _BatchScores(real, real_key if cached is None else "", samples, rebuilt, rebuilt_key)
 
 

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.domains.recording import Clip
-from drivereplay.evaluation import references
+from drivereplay.evaluation import pseudo, references
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric, SetMetric, metric
 
-VERSION = 1
+VERSION = 2
 """Raised when the meaning of anything cached changes."""
 
-KEPT = ("residual_flow", "object_regions", "luma_change", "laplacian_energy", "camera", "detections")
+KEPT = ("residual_flow", "object_regions", "luma_change", "laplacian_energy", "camera", "detections", pseudo.ESTIMATE)
 """Estimates of real clips that later evaluations need again."""
 
 Curves = dict[str, NDArray[np.float64]]
@@ -84,11 +84,15 @@ class RealScores:
         return cls(rows, estimates)
 
 
-def score_real(clips: Sequence[Clip], names: Sequence[str]) -> RealScores:
-    """Reference rows, features and estimates of real clips."""
+def score_real(clips: Sequence[Clip], names: Sequence[str], way: pseudo.Way = "none") -> RealScores:
+    """Reference rows, features and estimates of real clips.
+
+    Args:
+        way: How objects are found in clips that nobody annotated; `none` leaves them without.
+    """
     with one_opencv_thread():
         rows: dict[str, list[Footage]] = {}
-        reals = [Footage.of(clip) for clip in clips]
+        reals = [pseudo.footage(clip, way) for clip in clips]
         for real in reals:
             for row, footage in references.rows(real).items():
                 rows.setdefault(row, []).append(footage)
@@ -98,7 +102,11 @@ def score_real(clips: Sequence[Clip], names: Sequence[str]) -> RealScores:
 
 
 def score_videos(
-    clips: Sequence[Clip], videos: NDArray[np.uint8], names: Sequence[str], real: RealScores | None = None
+    clips: Sequence[Clip],
+    videos: NDArray[np.uint8],
+    names: Sequence[str],
+    real: RealScores | None = None,
+    way: pseudo.Way = "none",
 ) -> list[Scores]:
     """Scores of each of the k samples.
 
@@ -106,12 +114,11 @@ def score_videos(
         clips: The B real clips.
         videos: (k, B, T, H, W, 3) uint8.
         real: Estimates of the same clips, so that they are not made again.
+        way: As for `score_real`.
     """
     with one_opencv_thread():
-        reals = [Footage.of(clip) for clip in clips]
-        if real is not None:
-            for footage, estimates in zip(reals, real.estimates, strict=True):
-                footage.estimates.update(estimates)
+        known = [{} for _ in clips] if real is None else real.estimates
+        reals = [pseudo.footage(clip, way, estimates) for clip, estimates in zip(clips, known, strict=True)]
         return [
             _score(reals, [r.with_frames(v) for r, v in zip(reals, sample, strict=True)], names) for sample in videos
         ]
@@ -160,10 +167,10 @@ def clip_digest(clip: Clip) -> str:
     return digest.hexdigest()
 
 
-def cache_key(digests: Sequence[str], names: Sequence[str]) -> str:
+def cache_key(digests: Sequence[str], names: Sequence[str], way: pseudo.Way = "none") -> str:
     """File name of a batch's `RealScores`: which clips, which metrics with which settings."""
     settings = {name: metric(name).protocol() for name in names}
-    text = json.dumps([VERSION, list(digests), settings], sort_keys=True)
+    text = json.dumps([VERSION, list(digests), settings, pseudo.settings(way)], sort_keys=True)
     return f"real-{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
 
 

@@ -43,7 +43,7 @@ def object_regions(real: Footage) -> NDArray[np.bool_]:
     """Where the objects are in the frame before each future frame, (F, H, W)."""
 
     def make() -> NDArray[np.bool_]:
-        if real.annotations is None:
+        if real.annotations is None or real.pseudo:
             magnitude = np.linalg.norm(flow.residual_flow(real), axis=-1)
             return magnitude >= np.quantile(magnitude, 1 - MOVING_SHARE, axis=(1, 2), keepdims=True)
         height, width = real.frames.shape[1:3]
