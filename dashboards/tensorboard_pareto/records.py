@@ -24,7 +24,7 @@ CANDIDATE = "pareto/candidate/"
 SETUP = "pareto/setup"
 VIDEO = "pareto/video/"
 
-STATUSES = ("running", "finished", "stopped", "failed")
+STATUSES = ("running", "finished", "stopped", "failed", "infeasible")
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 

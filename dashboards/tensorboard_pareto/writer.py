@@ -24,6 +24,7 @@ def add_candidate(
     kind: str = "trial",
     status: str = "finished",
     trial: str | None = None,
+    setting: str | None = None,
     cost: Mapping[str, float] | None = None,
     protocol: str | Mapping[str, Any] | None = None,
     settings: str = "",
@@ -45,9 +46,11 @@ def add_candidate(
         step: Training step of the checkpoint.
         seed: Seed; candidates that differ only in it can be shown as one with an ellipse.
         kind: `trial`, or the name of an anchor (`base`, `naive`, ...), which is written beside its point.
-        status: `finished`, `running` (its trial goes on), `stopped` (early) or `failed`; only finished candidates can
-            be on the front.
+        status: `finished`, `running` (its trial goes on), `stopped` (early), `failed` or `infeasible` (finished, but
+            breaks a constraint of the search); only finished candidates can be on the front.
         trial: The training run that the checkpoint belongs to.
+        setting: Candidates with the same one are seeds of one setting; None means those with the same parameters, step
+            and kind are.
         cost: What it cost, by unit, such as `{"gpu_hours": 1.5}`.
         protocol: Everything that fixes what the metrics mean, as a mapping or as a hash of it. Candidates of different
             protocols are never drawn together.
@@ -82,6 +85,7 @@ def add_candidate(
         "kind": kind,
         "status": status,
         "trial": trial,
+        "setting": setting,
         "cost": dict(cost or {}),
         "protocol": protocol_record(protocol),
         "curves": list(curves),
@@ -100,6 +104,7 @@ def add_setup(
     reference: Mapping[str, float] | None = None,
     protocol: str | Mapping[str, Any] | None = None,
     mix: Sequence[str] = (),
+    pool_seeds: bool = False,
     title: str = "",
     step: int = 0,
 ) -> None:
@@ -113,6 +118,7 @@ def add_setup(
         reference: Reference point of the hypervolume, by metric.
         protocol: As in `add_candidate`; counts for candidates that do not bring their own.
         mix: Parameters that are shares of one whole; three of them can be shown as a triangle.
+        pool_seeds: A setting with several seeds is one candidate with their mean, unless the reader chooses otherwise.
         title: Name of the search.
         step: Step of the summary.
 
@@ -131,6 +137,7 @@ def add_setup(
         "reference": dict(reference or {}),
         "protocol": protocol_record(protocol),
         "mix": list(mix),
+        "pool_seeds": bool(pool_seeds),
         "title": title,
     }
     _add(writer, records.SETUP, [records.encode(record)], step)

@@ -18,6 +18,7 @@ from drivereplay.training.curve import CurvePoint, write_curve
 
 OBJECTIVES = ("fidelity.psnr", "agents.ade")
 DIRECTIONS = ("max", "min")
+STEP = 60
 KINDS = ("base", "naive", "replay-only", "equal")
 
 
@@ -58,7 +59,7 @@ def candidates(count: int = 10) -> list[Candidate]:
         made.append(
             Candidate(
                 trial=f"t{i:04d}",
-                step=60,
+                step=STEP,
                 seed=0,
                 kind=KINDS[i] if i < 4 else "trial",
                 parameters={"replay.frequency": rho, "replay.weights": [0.3, 0.7]},
@@ -90,11 +91,12 @@ def leave_trial(directory: Storage, trial: str, *, clips: int = 1, steps: int = 
     write_curve(storage, points, ["driving", "a", "b"])
     local = storage.local
     assert local is not None
-    (local / "videos").mkdir(parents=True, exist_ok=True)
+    videos = local / "videos" / f"step-{STEP}"
+    videos.mkdir(parents=True, exist_ok=True)
     for clip in range(clips):
         for shade, kind in ((90, "real"), (160, "generated")):
             frames = np.full((6, 16, 24, 3), shade, np.uint8)
-            write_video(local / "videos" / f"{clip:02d}-{kind}.mp4", frames, 8)
+            write_video(videos / f"{clip:02d}-{kind}.mp4", frames, 8)
 
 
 def accumulated(run: Path) -> Any:

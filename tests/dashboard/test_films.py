@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,15 +22,19 @@ def directory(tmp_path: Path) -> Storage:
 def test_pairs_of_videos_become_animations_and_film_strips(directory: Storage) -> None:
     leave_trial(directory, "t0001", clips=2)
     trial = directory.below("trials", "t0001")
-    trial.write("videos/99-real.mp4", b"without its generated one it is left out")
+    trial.write("videos/step-60/99-real.mp4", b"without its generated one it is left out")
     first, second = candidates()[1:3]
     box = {"frame": 3, "id": 7, "box": [1.0, 2.0, 9.0, 8.0], "label": "car"}
-    trial.write("videos/00-tracks.json", json.dumps({"real": [box], "generated": [{**box, "frame": 4}]}).encode())
+    trial.write(
+        "videos/step-60/00-tracks.json", json.dumps({"real": [box], "generated": [{**box, "frame": 4}]}).encode()
+    )
     with EventFiles(directory).run("sweep") as writer:
         clips = add_films(writer, first, trial, spec(directory.root))
         assert clips == {"00", "01"}
         assert add_films(writer, second, trial, spec(directory.root), known=clips) == clips
         assert add_films(writer, second, directory.below("trials", "none"), spec(directory.root)) == set()
+        earlier = replace(first, step=30)
+        assert add_films(writer, earlier, trial, spec(directory.root)) == set(), "another checkpoint's are not its own"
     local = directory.local
     assert local is not None
     found = accumulated(local / "tensorboard" / "sweep")

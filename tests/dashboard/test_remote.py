@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +37,21 @@ def polled(url: str, count: int) -> list[dict[str, Any]]:
         threading.Event().wait(0.2)
 
 
+@contextmanager
+def served(uri: str) -> Iterator[str]:
+    """The verb in a process of its own: in this one TensorBoard would go on looking for S3 after the test."""
+    command = [sys.executable, "-m", "drivereplay", "dashboard", uri, "--port", "0", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[0]
+        finally:
+            process.terminate()
+
+
 @pytest.mark.slow
 def test_a_sweep_on_s3(s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "")  # so that what the call sets is gone afterwards
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "")  # so that what a call sets is gone afterwards
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     directory = Storage.of(s3_server.uri("dashboards/small"))
     board, found = SweepBoard(), candidates(6)
@@ -45,8 +61,8 @@ def test_a_sweep_on_s3(s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.
     board.ended(front(found))
     assert log_directory(directory.uri) == "s3://runs/dashboards/small/tensorboard"
     assert log_directory(s3_server.uri("dashboards")) == "s3://runs/dashboards"
-    url = start(directory.uri, port=0)
-    assert {c["name"] for c in polled(url, 6)} == {c.name for c in found}
+    with served(directory.uri) as url:
+        assert {c["name"] for c in polled(url, 6)} == {c.name for c in found}
     page = write_static(directory.uri, tmp_path / "page.html")
     assert len(embedded(page)["candidates"]) == 6
 

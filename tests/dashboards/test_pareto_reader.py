@@ -16,7 +16,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tests.dashboards.helpers import provider, write_sweep
 
 from tensorboard_pareto import add_candidate, add_setup, add_video
-from tensorboard_pareto.reader import Reader, resolve_run
+from tensorboard_pareto.reader import CHUNK, Reader, batches, resolve_run
 
 CTX = RequestContext()
 
@@ -74,6 +74,20 @@ def test_pages(tmp_path: Path) -> None:
         found += names(page)
         since, epoch, more = page.version, page.epoch, page.more
     assert sorted(found) == sorted(f"c{i}" for i in range(25))
+
+
+def test_many_runs_are_read_together_but_nothing_twice() -> None:
+    new = {f"run{i}": {"pareto/candidate/a": (1, 0.0)} for i in range(1200)}
+    everything = {run: list(tags) for run, tags in new.items()}
+    assert [len(batch) for batch in batches(new, everything)] == [CHUNK, CHUNK, 1200 - 2 * CHUNK]
+    # run1 has had an `a` for long: asking for run0's `a` together with run1's `b` would read it again
+    moved = {"run0": {"a": (1, 0.0)}, "run1": {"b": (1, 0.0)}, "run2": {"a": (1, 0.0)}}
+    listing = {"run0": ["a"], "run1": ["a", "b"], "run2": ["a"]}
+    assert [set(batch) for batch in batches(moved, listing)] == [{"run0"}, {"run1"}, {"run2"}]
+    assert [set(batch) for batch in batches({"run": dict.fromkeys(map(str, range(700)), (1, 0.0))}, {"run": []})] == [
+        {"run"}, {"run"},
+    ]  # fmt: skip
+    assert list(batches({"run": {}}, {"run": ["a"]})) == []
 
 
 def test_poll_answers_while_the_provider_hangs(tmp_path: Path) -> None:

@@ -251,6 +251,14 @@ def test_exports(tab: Tab) -> None:
     assert tab.downloaded("t0002@60-spec.yaml") == b"name: t0002\nseed: 0\n"
 
 
+def test_a_reference_point_outside_the_picture_is_pointed_at(browser: Any, server: str) -> None:
+    for zoom, label in (("[10,20,0.1,0.6]", "reference"), ("[16,20,0.1,0.4]", "reference ↖")):
+        fragment = f"pareto&p.pareto.zoom={urllib.parse.quote(zoom)}"
+        tab = Tab(browser, server).open(fragment, count=24)
+        tab.js("document.querySelector('[data-control=svg]').click()")
+        assert f">{label}</text>" in tab.downloaded("pareto-quick.svg").decode()
+
+
 def test_dark_mode_is_tensorboards_own(browser: Any, server: str) -> None:
     tab = Tab(browser, server).open(query="?darkMode=true", framed=True)
     assert tab.js("return getComputedStyle(document.body).backgroundColor") == "rgb(48, 48, 48)"

@@ -20,8 +20,6 @@ from drivereplay.storage import Storage
 class Journal:
     """A judge that keeps what it is asked; the second take ends the trial where `ends` says so."""
 
-    videos = None
-
     def __init__(self, *known: int, ends: int | None = None) -> None:
         self.known, self.ends = known, ends
         self.taken: list[tuple[int, str]] = []
@@ -33,7 +31,10 @@ class Journal:
     def pending(self, step: int, variant: str) -> None:
         self.waiting.append(step)
 
-    def judged(self, checkpoint: str) -> str:
+    def videos(self, step: int, variant: str) -> None:
+        """None are kept."""
+
+    def judged(self, step: int, checkpoint: str, variant: str = "") -> str:
         return "read here"
 
     def take(self, report: Any, step: int, checkpoint: str, variant: str = "") -> bool:

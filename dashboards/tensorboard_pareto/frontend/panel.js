@@ -132,7 +132,7 @@ function frontList(front, view, state, actions) {
 /** Who is not on the picture, and why. */
 function aside(view) {
   const count = (status) => view.shown.filter((candidate) => candidate.status === status).length;
-  const parts = ["running", "stopped", "failed"].map((status) => [status, count(status)]).filter(([, n]) => n);
+  const parts = ["running", "stopped", "failed", "infeasible"].map((status) => [status, count(status)]).filter(([, n]) => n);
   const lines = [];
   if (parts.length) lines.push(`${parts.map(([status, n]) => `${n} ${status}`).join(", ")}: never on a front.`);
   if (view.missing.length) {
@@ -171,5 +171,10 @@ function settings(candidate, other) {
 
 function table(rows) {
   return el("table", { class: "facts" }, el("tbody", {}, ...rows.map(([name, mine, theirs]) =>
-    el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, mine), theirs === null ? null : el("td", { class: "theirs" }, theirs)))));
+    el("tr", {}, el("th", { scope: "row" }, breakable(name)), el("td", {}, mine), theirs === null ? null : el("td", { class: "theirs" }, theirs)))));
+}
+
+/** A name that may go over to the next line behind a dot or an underscore. */
+function breakable(name) {
+  return name.split(/(?<=[._])/).flatMap((part, i) => (i ? [el("wbr"), part] : [part]));
 }

@@ -91,7 +91,7 @@ export class CanvasPen {
     c.textAlign = align === "middle" ? "center" : align;
     if (halo) {
       c.strokeStyle = halo;
-      c.lineWidth = 3;
+      c.lineWidth = 4;
       c.lineJoin = "round";
       c.strokeText(text, 0, 0);
     }
@@ -150,7 +150,7 @@ export class SvgPen {
 
   text(text, x, y, { fill, size = 11, align = "start", weight = 400, rotate = 0, halo = null, alpha = 1 }) {
     const turn = rotate ? ` transform="rotate(${rotate} ${short(x)} ${short(y)})"` : "";
-    const ring = halo ? ` stroke="${halo}" stroke-width="3" stroke-linejoin="round" paint-order="stroke"` : "";
+    const ring = halo ? ` stroke="${halo}" stroke-width="4" stroke-linejoin="round" paint-order="stroke"` : "";
     this.parts.push(
       `<text x="${short(x)}" y="${short(y)}" fill="${fill}" font-size="${size}" font-weight="${weight}" ` +
         `text-anchor="${align}"${turn}${ring}${opacity(alpha)}>${escape(text)}</text>`,

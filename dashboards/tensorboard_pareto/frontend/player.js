@@ -162,10 +162,11 @@ function drawTracks(context, video, frame) {
     for (const [x, y] of paths.get(id)) context.lineTo(x, y);
     context.stroke();
     if (!label || boxes.length > MOST_NAMES) continue;
-    context.strokeStyle = "rgba(0, 0, 0, 0.6)";
-    const [x, y] = [Math.min(x1, video.width - context.measureText(label).width), y1 > video.width / 12 ? y1 - video.width / 80 : y2 + video.width / 16];
-    context.strokeText(label, x, y);
-    context.fillStyle = colour;
-    context.fillText(label, x, y);
+    const [wide, high] = [context.measureText(label).width, video.width / 15];
+    const [x, y] = [Math.max(0, Math.min(x1, video.width - wide)), y1 > high ? y1 - high - 1 : Math.min(y2 + 1, video.height - high)];
+    context.fillStyle = "rgba(0, 0, 0, 0.65)";
+    context.fillRect(x, y, wide, high);
+    context.fillStyle = "#ffffff";
+    context.fillText(label, x, y + 0.82 * high);
   }
 }

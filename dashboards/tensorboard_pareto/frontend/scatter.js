@@ -130,11 +130,12 @@ export function drawMany(pen, points, fill, size, alpha, box) {
   pen.dots([...groups.values()], alpha, box);
 }
 
-/** Not finished: a hollow ring while it runs, a cross where it failed, a small square where it was stopped early. */
+/** Not finished: a hollow ring while it runs, a cross where it failed, a small square where it was stopped early, a diamond where it breaks a constraint. */
 function drawAside(pen, point, colours) {
   const style = { stroke: colours.aside, width: 1.4 };
   if (point.candidate.status === "failed") pen.marker("cross", point.px, point.py, 4, style);
   else if (point.candidate.status === "stopped") pen.marker("square", point.px, point.py, 3.2, style);
+  else if (point.candidate.status === "infeasible") pen.marker("diamond", point.px, point.py, 3.4, style);
   else pen.marker("circle", point.px, point.py, 3.8, style);
 }
 
@@ -184,7 +185,7 @@ function drawLabels(pen, { box, xs, ys }, view, colours) {
   }
   for (const front of view.fronts) {
     if (front.knee) wanted.push([front.knee.px, front.knee.py, "knee", colours.knee]);
-    if (front.reference) wanted.push([xs.map(front.reference[0]), ys.map(front.reference[1]), "reference", colours.soft]);
+    if (front.reference) wanted.push(referenceLabel(xs.map(front.reference[0]), ys.map(front.reference[1]), box, colours));
   }
   // names keep off the front's points as well
   const taken = view.fronts.flatMap((front) => front.points).slice(0, MANY).map(({ px, py }) => [px - 7, py - 7, px + 7, py + 7]);
@@ -201,6 +202,13 @@ function drawLabels(pen, { box, xs, ys }, view, colours) {
     taken.push([x + dx, y + dy - 11, x + dx + width, y + dy + 3]);
     pen.text(text, x + dx, y + dy, { fill, size: 11.5, weight: 500, halo: colours.halo });
   }
+}
+
+/** The reference point's name beside it; at the edge with an arrow where the point itself lies outside the picture. */
+function referenceLabel(x, y, box, colours) {
+  const [inX, inY] = [Math.min(Math.max(x, box.left), box.right), Math.min(Math.max(y, box.top), box.bottom)];
+  const arrow = ["↖↑↗", "← →", "↙↓↘"][Math.sign(Math.round(y - inY)) + 1][Math.sign(Math.round(x - inX)) + 1];
+  return [inX, inY, `reference ${arrow}`.trim(), colours.soft];
 }
 
 /** A bar of the colour scale, or the names of the colours. */

@@ -4,7 +4,7 @@ const PREFIX = "p.pareto.";
 
 export const DEFAULTS = {
   x: "", y: "", third: "", thirdAs: "size", colour: "", size: "", logx: false, logy: false,
-  sweeps: [], selected: "", compare: "", until: 0, below: "parameters", seeds: "each",
+  sweeps: [], selected: "", compare: "", until: 0, below: "parameters", seeds: "",
   bars: true, dominated: true, aside: true, fronts: true, filters: {}, axes: [], mix: [], sort: "", zoom: [],
 };
 

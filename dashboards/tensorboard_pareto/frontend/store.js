@@ -137,7 +137,7 @@ function parse(raw) {
   for (const [name, value] of Object.entries(raw.cost ?? {})) cost[name] = number(value);
   return {
     key: `${raw.run}\n${raw.name}`,
-    name: String(raw.name), run: String(raw.run), label: raw.sweep ?? null, trial: raw.trial ?? "", kind: String(raw.kind ?? "trial"),
+    name: String(raw.name), run: String(raw.run), label: raw.sweep ?? null, trial: raw.trial ?? "", setting: raw.setting ?? null, kind: String(raw.kind ?? "trial"),
     status: String(raw.status ?? "finished"), seed: raw.seed ?? null, step: raw.step ?? 0, time: number(raw.time),
     protocol: raw.protocol ?? null, maximise: new Set(raw.maximise ?? []), metrics, parameters, cost,
   };

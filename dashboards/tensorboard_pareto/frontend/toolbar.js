@@ -42,7 +42,7 @@ export class Toolbar {
       el("span", { class: "grow" }),
       Object.keys(state.filters).length ? button(`clear filter`, () => set({ filters: {} }), { class: "toggle on", "data-control": "clear", title: "Show all again (Esc)" }) : null,
       state.zoom.length ? button("whole picture", () => set({ zoom: [] }), { class: "toggle on", "data-control": "unzoom" }) : null,
-      this.showMenu(state),
+      this.showMenu(view, state),
       this.exportMenu(),
       button("?", () => this.actions.help(), { class: "icon", title: "Keyboard and mouse (?)", "aria-label": "Help" }));
     for (const name of open) this.host.querySelector(`details[data-menu="${name}"]`)?.setAttribute("open", "");
@@ -71,12 +71,12 @@ export class Toolbar {
       el("div", { class: "menu-body" }, all.length > 8 ? search : null, ...items));
   }
 
-  showMenu(state) {
+  showMenu(view, state) {
     const check = (label, name) => el("label", { class: "check" }, el("input", { type: "checkbox", checked: state[name], "data-control": name, on: { change: (event) => this.actions.set({ [name]: event.target.checked }) } }), label);
     return el("details", { class: "menu right", "data-menu": "show" }, el("summary", {}, "show"),
       el("div", { class: "menu-body" },
-        check("fronts and dominated area", "fronts"), check("intervals", "bars"), check("dominated candidates", "dominated"), check("running, stopped, failed", "aside"),
-        el("label", { class: "check" }, el("input", { type: "checkbox", checked: state.seeds === "merged", "data-control": "seeds", on: { change: (event) => this.actions.set({ seeds: event.target.checked ? "merged" : "each" }) } }), "seeds of a setting as one, with ellipse"),
+        check("fronts and dominated area", "fronts"), check("intervals", "bars"), check("dominated candidates", "dominated"), check("running, stopped, failed, infeasible", "aside"),
+        el("label", { class: "check" }, el("input", { type: "checkbox", checked: view.merged, "data-control": "seeds", on: { change: (event) => this.actions.set({ seeds: event.target.checked ? "merged" : "each" }) } }), "seeds of a setting as one, with ellipse"),
         button("back to the first view", () => this.actions.set(null))));
   }
 

@@ -34,8 +34,8 @@ function baseView(store, state, last, dark) {
   const shapes = new Map(sweeps.map((sweep, i) => [sweep.id, SHAPES[i % SHAPES.length]]));
   const points = [];
   const missing = [];
-  const merged = state.seeds === "merged" ? mergeSeeds(shown, axes) : shown;
-  for (const candidate of merged) {
+  const merged = state.seeds ? state.seeds === "merged" : sweeps.some((sweep) => sweep.setup.pool_seeds);
+  for (const candidate of merged ? mergeSeeds(shown, axes) : shown) {
     const x = numeric(valueOf(candidate, axes.x.id));
     const y = numeric(valueOf(candidate, axes.y.id));
     if (!Number.isFinite(x) || !Number.isFinite(y) || (axes.x.log && x <= 0) || (axes.y.log && y <= 0)) {
@@ -47,7 +47,7 @@ function baseView(store, state, last, dark) {
   const histories = last?.historyKey === historyKey(store, sweeps, axes) ? last.histories : new Map();
   const fronts = sweeps.map((sweep, place) => frontOf(sweep, place, points, axes, members, histories));
   const sizes = axes.third && state.thirdAs === "size" ? sizing(points, axes.third) : null;
-  return { sweeps, refused, axes, members, shown, until, points, missing, foreign, fronts, colour, sizes, histories, historyKey: historyKey(store, sweeps, axes) };
+  return { sweeps, refused, axes, merged, members, shown, until, points, missing, foreign, fronts, colour, sizes, histories, historyKey: historyKey(store, sweeps, axes) };
 }
 
 /** The growth of the hypervolume does not depend on how far the slider has gone. */
@@ -195,27 +195,38 @@ export function filterOf(filters) {
   return (candidate) => tests.every((test) => test(candidate));
 }
 
-/** Candidates that differ only in their seed as one: means, and the spread of the seeds as interval and ellipse. */
+/** Seeds of one setting as one candidate: means, and the spread of the seeds as interval and ellipse. */
 function mergeSeeds(candidates, axes) {
+  const used = [axes.x, axes.y, axes.third].filter(Boolean).map((axis) => axis.id);
   const groups = new Map();
   for (const candidate of candidates) {
-    const key = JSON.stringify([candidate.sweep, candidate.step, candidate.status, candidate.kind === "replicate" ? "trial" : candidate.kind, candidate.parameters]);
-    if (!groups.has(key)) groups.set(key, []);
-    groups.get(key).push(candidate);
+    // a seed that has no place in the picture must not pull the others' mean along
+    const counts = candidate.status === "finished" && used.every((id) => Number.isFinite(numeric(valueOf(candidate, id))));
+    const group = groups.get(counts ? settingOf(candidate) : candidate.key) ?? [];
+    group.push(candidate);
+    groups.set(counts ? settingOf(candidate) : candidate.key, group);
   }
   return [...groups.values()].map((group) => (group.length === 1 ? group[0] : merge(group, axes)));
 }
 
+function settingOf(candidate) {
+  const { sweep, step, setting, parameters } = candidate;
+  if (setting !== null) return JSON.stringify([sweep, step, setting]);
+  return JSON.stringify([sweep, step, candidate.kind === "replicate" ? "trial" : candidate.kind, parameters]);
+}
+
 function merge(group, axes) {
+  // the first seed lends its name, as in the search's own front
+  group.sort((a, b) => Number(a.kind === "replicate") - Number(b.kind === "replicate"));
   const metrics = {};
   for (const name of Object.keys(group[0].metrics)) {
-    const values = group.map((candidate) => candidate.metrics[name]?.mean).filter(Number.isFinite);
-    if (!values.length) continue;
+    if (!group.every((candidate) => candidate.metrics[name])) continue;
+    const values = group.map((candidate) => candidate.metrics[name].mean);
     const mean = average(values);
-    const deviation = Math.sqrt(average(values.map((value) => (value - mean) ** 2)) * (values.length / Math.max(1, values.length - 1)));
+    const deviation = Math.sqrt(average(values.map((value) => (value - mean) ** 2)) * (values.length / (values.length - 1)));
     metrics[name] = { mean, low: mean - deviation, high: mean + deviation, n: values.length };
   }
-  const pairs = group.map((c) => [numeric(valueOf(c, axes.x.id)), numeric(valueOf(c, axes.y.id))]).filter((pair) => pair.every(Number.isFinite));
+  const pairs = group.map((c) => [numeric(valueOf(c, axes.x.id)), numeric(valueOf(c, axes.y.id))]);
   return { ...group[0], metrics, seeds: group, pairs };
 }
 

@@ -12,6 +12,7 @@ from drivereplay.dashboard.events import SWEEP, TRIALS, EventFiles, add_hparams,
 from drivereplay.dashboard.films import add_films
 from drivereplay.errors import SpecError
 from drivereplay.search.candidates import Candidate
+from drivereplay.search.constraints import feasible
 from drivereplay.spec import Spec, with_values
 from drivereplay.storage import Storage
 
@@ -44,6 +45,7 @@ class SweepBoard:
         self._animated: set[str] = set()
         self._real_clips: set[str] = set()
         self._on_front: tuple[str, ...] = ()
+        self._infeasible: set[str] = set()
         self._setup: dict[str, Any] = {}
         self._columns = False
         with self._files.run(SWEEP, keep=True) as writer:
@@ -55,6 +57,7 @@ class SweepBoard:
         # of a trial that has ended only the last checkpoint is told of, but all have their final status now
         ended = [c for c in front.candidates if c.trial == candidate.trial and c.name != candidate.name]
         settled = [candidate] if candidate.status == "running" else [*ended, candidate]
+        settled += self._judged_anew(front, settled)
         step = len(front.candidates)
         with self._files.run(SWEEP, keep=True) as writer:
             self._write_setup(writer, front, report, step)
@@ -86,6 +89,7 @@ class SweepBoard:
             "units": self._setup.get("units", {}),
             "reference": dict(zip(front.objectives, front.reference, strict=bool(front.reference))),
             "protocol": self._setup.get("protocol"),
+            "pool_seeds": True,
             "mix": [f"{WEIGHTS}.{domain.name}" for domain in self._spec.replay.domains],
             "title": self._spec.name,
         }
@@ -99,6 +103,19 @@ class SweepBoard:
             self._setup = setup
             add_setup(writer, **setup, step=step)
 
+    def _judged_anew(self, front: Front, told: Sequence[Candidate]) -> list[Candidate]:
+        """Candidates besides those told of that keep, or break, the search's constraints only since now.
+
+        Limits count from the base, which may be evaluated after others.
+        """
+        if not front.limits:
+            return []
+        finished = [c for c in front.candidates if c.status == "finished"]
+        allowed = {c.name for c in feasible(finished, front.limits)}
+        before, self._infeasible = self._infeasible, {c.name for c in finished} - allowed
+        changed = (before ^ self._infeasible) - {c.name for c in told}
+        return [c for c in finished if c.name in changed]
+
     def _write_candidate(self, writer: Any, candidate: Candidate) -> None:
         from tensorboard_pareto import add_candidate
 
@@ -110,8 +127,9 @@ class SweepBoard:
             step=max(candidate.step, 0),
             seed=candidate.seed,
             kind=candidate.kind,
-            status=candidate.status,
+            status="infeasible" if candidate.name in self._infeasible else candidate.status,
             trial=candidate.trial,
+            setting="+".join(filter(None, (candidate.setting or candidate.trial, candidate.variant))),
             cost=dict(candidate.cost),
             protocol=candidate.protocol,
             settings=settings(candidate, self._spec),
@@ -162,6 +180,10 @@ class SweepBoard:
                 add_hparams_columns(writer, self._searched(), directions)
             self._columns = True
         with self._files.run(f"{TRIALS}/{candidate.trial}") as writer:
+            if candidate.trial not in self._curves:
+                # TensorBoard may be started on this run alone; of equal layouts it shows one
+                writer.add_custom_scalars(LAYOUT)
+                writer.add_text("experiment", f"```\n{settings(candidate, self._spec)}\n```", 0)
             after = self._curves.get(candidate.trial, -1)
             trial = self._directory.below(TRIALS, candidate.trial)
             self._curves[candidate.trial] = add_curve(writer, trial, self._spec.training.batch_size, after=after)

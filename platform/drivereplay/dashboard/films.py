@@ -12,6 +12,7 @@ from typing import Any
 from drivereplay.dashboard.animation import side_by_side
 from drivereplay.dashboard.events import add_animation
 from drivereplay.search.candidates import Candidate
+from drivereplay.search.trial import evaluation_name
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 
@@ -27,8 +28,8 @@ def add_films(
     Args:
         writer: A `SummaryWriter` of the sweep's run.
         candidate: Whose videos they are.
-        trial: The trial's directory; videos are pairs `NN-real.mp4`, `NN-generated.mp4` in its `videos/`, with the
-            tracks of the objects in them as `NN-tracks.json` where there are any.
+        trial: The trial's directory; videos are pairs `NN-real.mp4`, `NN-generated.mp4` in its `videos/step-S/`, with
+            the tracks of the objects in them as `NN-tracks.json` where there are any.
         spec: For frame rate, size and the number of context frames.
         animate: Also as moving pictures for the image tab.
         known: Clips whose real video has been written before; all candidates of a protocol share them.
@@ -38,7 +39,7 @@ def add_films(
     """
     from tensorboard_pareto import add_video
 
-    storage = trial.below(VIDEOS)
+    storage = trial.below(VIDEOS, evaluation_name(candidate.step, candidate.variant))
     names = set(storage.names())
     clips = [m["clip"] for m in map(_REAL.fullmatch, sorted(names)) if m and f"{m['clip']}-generated.mp4" in names]
     if not clips:

@@ -107,7 +107,7 @@ class ApartJudge:
             self._collect(0)
             return self._judge(model, step, checkpoint, variant) and not self._stopped
         self._judge.pending(step, variant)
-        report = self._actor.judge.remote(self._directory.below(checkpoint), self._judge.videos)
+        report = self._actor.judge.remote(self._directory.below(checkpoint), self._judge.videos(step, variant))
         self._waiting.append(_Waiting(step, checkpoint, variant, report))
         self._collect(AHEAD)
         return not self._stopped
@@ -147,5 +147,5 @@ class ApartJudge:
             raise
         except ray.exceptions.RayActorError:
             # it was killed or ran out of memory: what it should have judged lies in the storage
-            return self._judge.judged(waiting.checkpoint)
+            return self._judge.judged(waiting.step, waiting.checkpoint, waiting.variant)
         return report

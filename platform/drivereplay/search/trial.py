@@ -239,11 +239,7 @@ class FineTuning:
 
 
 class Judge:
-    """Evaluates checkpoints of one trial and hands the outcomes on.
-
-    Attributes:
-        videos: Where generated clips are kept, or None.
-    """
+    """Evaluates checkpoints of one trial and hands the outcomes on."""
 
     def __init__(
         self, spec: Spec, directory: Storage, clips: Any, done: Mapping[tuple[int, str], Outcome], emit: Emit
@@ -255,7 +251,6 @@ class Judge:
         self._emit = emit
         self._evaluate_s = 0.0
         self._started = time.monotonic()
-        self.videos = directory.below("videos") if spec.evaluation.videos else None
         self._scores: Scores | None = None
         if spec.training.keep is not None or spec.evaluation.apart:
             self._scores = Scores(directory)
@@ -265,6 +260,12 @@ class Judge:
     def knows(self, step: int, variant: str) -> bool:
         """Whether an earlier attempt has evaluated it."""
         return (step, variant) in self._done
+
+    def videos(self, step: int, variant: str) -> Storage | None:
+        """Where an evaluation's generated clips are kept; None where they are not."""
+        if not self._spec.evaluation.videos:
+            return None
+        return self._directory.below("videos", evaluation_name(step, variant))
 
     def __call__(self, model: VideoModel, step: int, checkpoint: str, variant: str = "") -> bool:
         """Evaluate a model now; whether the trial is to go on."""
@@ -276,16 +277,16 @@ class Judge:
 
         started = time.monotonic()
         cache = Storage.of(self._spec.storage).below(".shared", "cache")
-        report = evaluate_model(model, self._clips, self._spec, cache=cache, videos=self.videos)
+        report = evaluate_model(model, self._clips, self._spec, cache=cache, videos=self.videos(step, variant))
         self._evaluate_s += time.monotonic() - started
         return self.take(report, step, checkpoint, variant)
 
-    def judged(self, checkpoint: str) -> Report:
+    def judged(self, step: int, checkpoint: str, variant: str = "") -> Report:
         """The report of a checkpoint of this trial, read from the storage."""
         from drivereplay.search.apart import judged
 
         started = time.monotonic()
-        report = judged(self._spec, self._directory.below(checkpoint), self._clips, self.videos)
+        report = judged(self._spec, self._directory.below(checkpoint), self._clips, self.videos(step, variant))
         self._evaluate_s += time.monotonic() - started
         return report
 
@@ -315,7 +316,7 @@ class Judge:
         for step in self._scores.unjudged():
             if step in there and not self.knows(step, ""):
                 place = _relative(there[step].storage, self._directory)
-                self.take(self.judged(place), step, place)
+                self.take(self.judged(step, place), step, place)
 
     def _note(self, step: int, variant: str, metrics: Mapping[str, Estimate]) -> None:
         """Keep what decides which checkpoints are worth their room."""
@@ -342,7 +343,7 @@ class Judge:
 
 
 def evaluation_name(step: int, variant: str) -> str:
-    """Stem of a checkpoint's report below `trials/<id>/evaluations/`."""
+    """Stem of a checkpoint's report below `trials/<id>/evaluations/`, and name of its folder below `videos/`."""
     return f"step-{step}" + (f"+{variant.replace(' ', '-')}" if variant else "")
 
 
