@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from drivereplay.errors import SpecError
 from drivereplay.spec import ClipSpec, DatasetSource, DomainSpec, Spec, VideosSource, load_spec
@@ -188,11 +188,26 @@ def foresee_plan(spec: Spec, *, world_size: int = 1) -> list[dict[str, Any]]:
 
 
 def train(spec: Spec, *, resume: bool = False, quiet: bool = False) -> TrialOutcome:
-    """One fine-tuning run, evaluated at its checkpoints, in `<storage>/<name>/trials/run/`, with its event files."""
+    """One fine-tuning run, evaluated at its checkpoints, in `<storage>/<name>/trials/run/`, with its event files.
+
+    With `evaluation.replay_clips` the report of the last checkpoint holds what was forgotten on the replay domains.
+    """
     from drivereplay.dashboard.curves import RunBoard
     from drivereplay.search.single import run_single
 
-    return run_single(spec, resume=resume, show_progress=not quiet, told=RunBoard(spec))
+    outcome = run_single(spec, resume=resume, show_progress=not quiet, told=RunBoard(spec))
+    if spec.evaluation.replay_clips and outcome.report is not None:
+        from drivereplay.data.prepare import prepare
+        from drivereplay.evaluation.domains import forgetting_table
+        from drivereplay.models import load_checkpoint
+
+        model = load_checkpoint(Storage.of(outcome.directory).below("checkpoints", f"step-{outcome.steps}").uri)
+        cache = Storage.of(spec.storage).below(".shared", "cache")
+        outcome.report.tables["forgetting"] = forgetting_table(
+            model, spec, prepare(spec), cache=cache, after=outcome.report
+        )
+        outcome.report.save(Storage.of(outcome.directory))
+    return outcome
 
 
 def foresee(spec: Spec) -> dict[str, Any]:
@@ -225,23 +240,40 @@ def generate(
 
 
 def evaluate(
-    checkpoint: Path, *, sets: Iterable[str] = (), metrics: Sequence[str] = (), out: Path | None = None
+    checkpoint: Path,
+    *,
+    sets: Iterable[str] = (),
+    metrics: Sequence[str] = (),
+    out: Path | None = None,
+    quiet: bool = True,
 ) -> Report:
-    """The metrics of a checkpoint on the held-out clips of the run it belongs to."""
+    """The metrics of a checkpoint on the held-out clips of the run it belongs to.
+
+    Work on real clips is kept in the run's storage, so that the next evaluation skips it; `quiet` shows no progress.
+    With `evaluation.replay_clips` the report holds what was forgotten on the replay domains, against the base.
+    """
     from drivereplay.data.clips import evaluation_clips
     from drivereplay.data.prepare import prepare
+    from drivereplay.evaluation.counter import Counter
+    from drivereplay.evaluation.domains import forgetting_table
     from drivereplay.evaluation.judge import evaluate_model
     from drivereplay.models import load_checkpoint
     from drivereplay.session import ensure_ray
 
     spec = spec_of_checkpoint(checkpoint, sets, metrics)
     ensure_ray()
-    index = prepare(spec)[spec.target.name]
+    indexes = prepare(spec)
+    index = indexes[spec.target.name]
     clips = evaluation_clips(
         index, spec.clip, count=spec.evaluation.clips, seed=spec.evaluation.seed, subset=spec.evaluation.split
     )
     page = None if out is None else Storage.of(out)
-    report = evaluate_model(load_checkpoint(checkpoint), clips, spec, page=page)
+    cache = Storage.of(spec.storage).below(".shared", "cache")
+    model = load_checkpoint(checkpoint)
+    with Counter("evaluate", None if quiet else spec.evaluation.clips) as counter:
+        report = evaluate_model(model, clips, spec, cache=cache, page=page, progress=counter)
+    if spec.evaluation.replay_clips:
+        report.tables["forgetting"] = forgetting_table(model, spec, indexes, cache=cache, after=report)
     if out is not None:
         report.save(Storage.of(out))
     return report
@@ -261,13 +293,47 @@ def spec_of_checkpoint(checkpoint: Path, sets: Iterable[str] = (), metrics: Sequ
 
 
 def evaluate_videos(
-    generated: Path, real: Path, *, context: int = 1, metrics: Sequence[str] = (), out: Path | None = None
+    generated: Path,
+    real: Path,
+    *,
+    context: int = 1,
+    frames: int | None = None,
+    fps: float | None = None,
+    size: tuple[int, int] | None = None,
+    partial: bool = False,
+    pseudo: Literal["motion", "detector", "none"] = "motion",
+    metrics: Sequence[str] = (),
+    out: Path | None = None,
+    cache: Path | None = None,
+    quiet: bool = True,
 ) -> Report:
-    """The metrics of any model's videos against the real ones, matched by file name."""
+    """The metrics of any model's videos against the real ones, matched by file name.
+
+    The rules are those of `drivereplay.evaluation.videos`. Work on the real videos is kept in `cache` (`.cache` in
+    `out` where none is given), so that the next evaluation of the same protocol skips it; `quiet` shows no progress.
+    """
+    from drivereplay.evaluation.counter import Counter
     from drivereplay.evaluation.judge import evaluate_videos as judge
+    from drivereplay.evaluation.videos import matched
 
     page = None if out is None else Storage.of(out)
-    report = judge(generated, real, context=context, metrics=tuple(metrics), page=page)
+    kept = Storage.of(cache) if cache is not None else None if page is None else page.below(".cache")
+    count = None if quiet else len(matched(generated, real, partial=partial))
+    with Counter("evaluate", count) as counter:
+        report = judge(
+            generated,
+            real,
+            context=context,
+            frames=frames,
+            fps=fps,
+            size=size,
+            partial=partial,
+            pseudo=pseudo,
+            metrics=tuple(metrics),
+            cache=kept,
+            page=page,
+            progress=counter,
+        )
     if out is not None:
         report.save(Storage.of(out))
     return report

@@ -6,7 +6,7 @@ import json as jsonlib
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -42,6 +42,15 @@ def _version(value: bool) -> None:
     if value:
         typer.echo(f"drivereplay {__version__}")
         raise typer.Exit
+
+
+def _height_width(size: str | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    height, _, width = size.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise SpecError(f"--size is '{size}'.", "Write HEIGHTxWIDTH in pixels, such as 96x160.")
+    return int(height), int(width)
 
 
 def _with_cache(sets: list[str] | None, no_cache: bool) -> list[str]:
@@ -213,9 +222,20 @@ def evaluate(
     generated: Annotated[Path | None, typer.Option(help="Directory of generated videos.")] = None,
     real: Annotated[Path | None, typer.Option(help="Directory of the real ones; matched by file name.")] = None,
     context: Annotated[int, typer.Option(help="Leading frames that were given (with --generated).")] = 1,
+    frames: Annotated[int | None, typer.Option(help="Judge the first N frames (with --generated).")] = None,
+    fps: Annotated[float | None, typer.Option(help="Take frames at this rate (with --generated).")] = None,
+    size: Annotated[str | None, typer.Option(help="Bring all to HEIGHTxWIDTH (with --generated).")] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Leave out files without a counterpart.")] = False,
+    pseudo: Annotated[
+        Literal["motion", "detector", "none"],
+        typer.Option(help="How objects are found in videos without annotations (with --generated)."),
+    ] = "motion",
     against: Annotated[Path | None, typer.Option(help="An evaluation.json or a checkpoint to compare with.")] = None,
     metrics: Annotated[list[str] | None, typer.Option("--metric", help="Only these metrics. May be repeated.")] = None,
     out: Annotated[Path | None, typer.Option(help="Directory for evaluation.json and the HTML page.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where work on the real videos is kept (with --generated); default: in --out.")
+    ] = None,
     sets: Sets = None,
     json: Json = False,
 ) -> None:
@@ -225,10 +245,23 @@ def evaluate(
     if (checkpoint is None) == (generated is None) or (generated is None) != (real is None):
         raise SpecError("evaluate: give either a CHECKPOINT or both --generated DIR and --real DIR.")
     if checkpoint is not None:
-        report = api.evaluate(checkpoint, sets=sets or (), metrics=metrics or (), out=out)
+        report = api.evaluate(checkpoint, sets=sets or (), metrics=metrics or (), out=out, quiet=json)
     else:
         assert generated is not None and real is not None
-        report = api.evaluate_videos(generated, real, context=context, metrics=metrics or (), out=out)
+        report = api.evaluate_videos(
+            generated,
+            real,
+            context=context,
+            frames=frames,
+            fps=fps,
+            size=_height_width(size),
+            partial=partial,
+            pseudo=pseudo,
+            metrics=metrics or (),
+            out=out,
+            cache=cache,
+            quiet=json,
+        )
     comparison = api.compare(report, against, sets=sets or ()) if against else None
     document = report.to_json() if comparison is None else {**report.to_json(), "against": comparison.to_json()}
     present.show(document, json, lambda: present.report(report, comparison))

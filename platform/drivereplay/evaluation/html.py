@@ -58,6 +58,7 @@ def page(report: Report, gallery: Gallery, title: str = "Evaluation") -> str:
         "<h2>Figures</h2>",
         _table(report),
         _best(report),
+        _forgetting(report),
         "<h2>Error over the horizon</h2>",
         _key(report),
         '<div class="charts">',
@@ -128,6 +129,21 @@ def _number(estimate: Estimate | None) -> str:
 
 def _plain(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.3g}"
+
+
+def _forgetting(report: Report) -> str:
+    """What fine-tuning did to every domain, where it was measured."""
+    if "forgetting" not in report.tables:
+        return ""
+    from drivereplay.evaluation.domains import rows
+
+    lines = rows(report.tables["forgetting"])
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in lines[0])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(str(v))}</td>" for v in line.values()) + "</tr>" for line in lines
+    )
+    note = '<p class="note">Positive: better than before fine-tuning.</p>'
+    return f'<h2>Forgetting</h2>{note}<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _key(report: Report) -> str:

@@ -49,6 +49,7 @@ def evaluate_model(
     videos: Storage | None = None,
     page: Storage | None = None,
     prompt: str | None = None,
+    lacking: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Generate a future for every clip and judge it.
@@ -64,6 +65,7 @@ def evaluate_model(
             of the objects in them as `NN-tracks.json` (see `overlay.video_tracks`); None writes none.
         page: Where `evaluation.html` goes; None writes none.
         prompt: Text condition; None means the target's, or `model.prompt`.
+        lacking: Leave out, with a warning, a metric asked for by name that no clip has what it needs for.
         progress: Called after each batch.
 
     Raises:
@@ -103,7 +105,9 @@ def evaluate_model(
         "denoising_steps": settings.denoising_steps,
         "split": settings.split,
     }
-    report = session.report(how, resamples=settings.resamples, seed=settings.seed, asked=settings.metrics)
+    report = session.report(
+        how, resamples=settings.resamples, seed=settings.seed, asked=() if lacking else settings.metrics
+    )
     session.write_page(report, page, f"{spec.name}: {spec.target.name}")
     return report
 
