@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.training.helpers import MemoryIndex, memory_batches, small_spec
 
+from drivereplay.errors import TrainingError
 from drivereplay.models import load_model
 from drivereplay.storage import Storage
 from drivereplay.training.checkpoint import checkpoints, read_extra
@@ -83,3 +85,21 @@ def test_clips_are_named_in_messages(tmp_path: Path) -> None:
         spec, Storage.of(tmp_path), indexes, Group(), state, extra, Progress("x", 1, every=1), lambda *_: False
     )
     assert hooks.clip_name(1, 3) == "street/street-3.mp4@1.50"
+
+
+def test_trouble_of_the_first_rank_ends_the_others_too(tmp_path: Path) -> None:
+    """They would wait for it in the next collective otherwise."""
+
+    class Second(Group):
+        rank, size = 1, 2
+
+        def gather(self, value: Any) -> list[Any]:
+            return [TrainingError("The storage is gone.", "Use --resume.") if value is None else value, value]
+
+    spec = small_spec()
+    state, extra = begin(load_model(spec), spec, Storage.of(tmp_path))
+    indexes = [MemoryIndex(d.name) for d in spec.domains]
+    progress = Progress("x", 1, every=1, show=False)
+    hooks = RunHooks(spec, Storage.of(tmp_path), indexes, Second(), state, extra, progress, lambda *_: False)
+    with pytest.raises(TrainingError, match="storage is gone"):
+        hooks.checkpoint(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -204,14 +205,14 @@ class Guarded:
     def _made(self) -> Any:
         if self._checker is None:
             try:
-                from cosmos_guardrail import CosmosSafetyChecker
+                guardrail = importlib.import_module("cosmos_guardrail")
             except ImportError as error:
                 raise ModelError(
                     "To generate with Cosmos weights their licence asks for a guardrail, and cosmos_guardrail is not"
                     " installed.",
                     "Run `pip install cosmos_guardrail`; training alone (evaluation.every: null) goes without.",
                 ) from error
-            self._checker = CosmosSafetyChecker()
+            self._checker = guardrail.CosmosSafetyChecker()
         return self._checker
 
     def to(self, device: torch.device | str) -> Guarded:

@@ -91,7 +91,7 @@ class ApartJudge:
         self._directory = directory
         self._judge = judge
         resources = spec.resources
-        self._actor: Any = Evaluator.options(
+        self._actor: Any = Evaluator.options(  # type: ignore[attr-defined]
             num_cpus=resources.cpus_per_worker,
             num_gpus=resources.gpus_per_worker if spec.training.device != "cpu" else 0,
             scheduling_strategy="DEFAULT",  # not from what the trial reserved for itself

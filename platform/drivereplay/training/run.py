@@ -6,10 +6,10 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from drivereplay.data.batch import Batch
-from drivereplay.errors import TrainingError
+from drivereplay.errors import DriveReplayError, TrainingError
 from drivereplay.models.base import VideoModel
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import torch
 
     from drivereplay.data.index import ClipIndex
+
+_T = TypeVar("_T")
 
 
 class StopTraining(Exception):
@@ -166,9 +168,21 @@ class RunHooks(Hooks):
     def _saved(self, state: LoopState, extra: dict[str, Any], variant: str = "") -> Checkpoint | None:
         """Write a checkpoint; rank 0 does, and knows it."""
         complete = whole(state, self.group.rank)
-        if self.group.rank != 0:
-            return None
-        return save_checkpoint(self.directory, complete, extra, variant, self.uploads)
+        return self._first(lambda: save_checkpoint(self.directory, complete, extra, variant, self.uploads))
+
+    def _first(self, action: Callable[[], _T]) -> _T | None:
+        """Rank 0 does something and gets the result; its error ends all ranks, which would else wait for it."""
+        result: _T | None = None
+        failure: DriveReplayError | None = None
+        if self.group.rank == 0:
+            try:
+                result = action()
+            except DriveReplayError as error:
+                failure = error
+        for found in self.group.gather(failure):
+            if found is not None:
+                raise found
+        return result
 
     def _prune(self) -> None:
         if self.group.rank == 0:
@@ -176,9 +190,7 @@ class RunHooks(Hooks):
 
     def tell(self, state: LoopState, saved: Checkpoint | None, metrics: dict[str, float], variant: str = "") -> None:
         """Tell of a complete checkpoint; rank 0 knows it, and all ranks learn together whether to stop."""
-        stop = (
-            self.checkpointed(state, saved, metrics, variant) if saved is not None and self.group.rank == 0 else False
-        )
+        stop = self._first(lambda: saved is not None and self.checkpointed(state, saved, metrics, variant))
         if any(self.group.gather(stop)):
             raise StopTraining
 
