@@ -84,15 +84,15 @@ def _estimated(footage: Footage) -> CameraMotion:
     before: tuple[Array, Array, float] | None = None
     for t in steps:
         camera = intrinsics(footage, t)
-        corners = _corners(footage.grey[t], _objects(footage, t))
-        here, there = _tracked(footage.grey[t], footage.grey[t + 1], corners, camera)
+        points = corners(footage.grey[t], free_of_objects(footage, t))
+        here, there = tracked(footage.grey[t], footage.grey[t + 1], points, camera)
         solved = _solve(here, there, 1 / camera[0, 0])
         rotation, direction = solved if solved is not None else (np.eye(3), np.array([0.0, 0.0, 1.0]))
         length = 1.0
         if before is not None and direction.any():
             length = before[2]
             if solved is not None and before[1].any():
-                length *= _length_ratio(footage, t, (corners, here, there), (rotation, direction), before[:2])
+                length *= _length_ratio(footage, t, (points, here, there), (rotation, direction), before[:2])
         rotations.append(rotation)
         directions.append(direction)
         found.append(solved is not None)
@@ -102,7 +102,7 @@ def _estimated(footage: Footage) -> CameraMotion:
     return CameraMotion(np.array(rotations), np.array(directions), np.array(lengths), np.array(found))
 
 
-def _objects(footage: Footage, frame: int) -> NDArray[np.uint8]:
+def free_of_objects(footage: Footage, frame: int) -> NDArray[np.uint8]:
     """Mask (H, W), 255 where no known object is. In future frames the boxes are those followed in this very video."""
     height, width = footage.frames.shape[1:3]
     mask = np.full((height, width), 255, dtype=np.uint8)
@@ -116,14 +116,14 @@ def _objects(footage: Footage, frame: int) -> NDArray[np.uint8]:
     return mask if (mask > 0).mean() > 0.2 else np.full_like(mask, 255)
 
 
-def _corners(grey: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+def corners(grey: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Corner points (K, 2)."""
     apart = max(2.0, np.sqrt(grey.size / CORNERS) / 2)
     points = cv2.goodFeaturesToTrack(grey, CORNERS, 0.003, apart, mask=mask, blockSize=5)
     return np.empty((0, 2), np.float32) if points is None else np.asarray(points, np.float32).reshape(-1, 2)
 
 
-def _tracked(
+def tracked(
     first: NDArray[np.uint8], second: NDArray[np.uint8], points: NDArray[np.float32], camera: Array
 ) -> tuple[Array, Array]:
     """Corners that can be found again, in normalised coordinates of both frames, (K, 2) each; NaN rows where lost."""
@@ -288,10 +288,10 @@ def _length_ratio(
     Args:
         seen: Corners of `frame` in pixels, and normalised there and in the next frame.
     """
-    corners, here, after = seen
+    points, here, after = seen
     camera = intrinsics(footage, frame)
-    _, earlier = _tracked(footage.grey[frame], footage.grey[frame - 1], corners, camera)
-    both = np.isfinite(after).all(-1) & np.isfinite(earlier).all(-1) if len(corners) else np.zeros(0, bool)
+    _, earlier = tracked(footage.grey[frame], footage.grey[frame - 1], points, camera)
+    both = np.isfinite(after).all(-1) & np.isfinite(earlier).all(-1) if len(points) else np.zeros(0, bool)
     if both.sum() < LEAST_POINTS:
         return 1.0
     # the step's pose (R, t) maps next to here; x_next = Rᵀ x_here − Rᵀ t

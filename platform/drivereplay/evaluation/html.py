@@ -54,7 +54,7 @@ def page(report: Report, gallery: Gallery, title: str = "Evaluation") -> str:
         f"<h1>{html.escape(title)}</h1>",
         f"<p>{fields['clips']['count']} clips of {shape}, {fields['context']} of them given. "
         f"Protocol <code>{report.protocol.hash}</code>. Intervals: 95 %, bootstrap over clips.</p>",
-        *(f'<p class="warning">{html.escape(text)}</p>' for text in report.warnings),
+        _warnings(report),
         "<h2>Figures</h2>",
         _table(report),
         _best(report),
@@ -131,6 +131,20 @@ def _plain(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.3g}"
 
 
+def _warnings(report: Report) -> str:
+    """Warnings; where they are many, what merely does not apply is folded away."""
+    lines = [(f'<p class="warning">{html.escape(text)}</p>', _is_minor(text)) for text in report.warnings]
+    minor = [line for line, folded in lines if folded]
+    if len(minor) < 4:
+        return "".join(line for line, _ in lines)
+    shown = "".join(line for line, folded in lines if not folded)
+    return f"{shown}<details><summary>{len(minor)} notes on what does not apply</summary>{''.join(minor)}</details>"
+
+
+def _is_minor(text: str) -> bool:
+    return "is left out: it needs" in text or "does not apply to the others" in text
+
+
 def _forgetting(report: Report) -> str:
     """What fine-tuning did to every domain, where it was measured."""
     if "forgetting" not in report.tables:
@@ -160,7 +174,8 @@ def _chart(name: str, report: Report) -> str:
     if name == "fidelity.psnr":
         lines = {row: values for row, values in lines.items() if row != "real"}
     known = [v for values in (*lines.values(), table["low"], table["high"]) for v in values if _is_number(v)]
-    if not known:
+    if sum(_is_number(v) for v in table["mean"]) < 2:
+        # one point is no curve: the figure is in the table
         return ""
     low, high = min(known), max(known)
     if low == high:
