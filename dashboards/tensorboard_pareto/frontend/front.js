@@ -16,14 +16,49 @@ export function nonDominated(costs) {
     }
     return kept;
   }
-  // in lexicographic order nothing is dominated by a later one
-  const front = [];
+  // in lexicographic order nothing is dominated by a later one; of the earlier ones only the other two costs matter
+  const stairs = new Stairs();
   for (const i of order) {
-    if (front.some((j) => dominates(costs[j], costs[i]))) continue;
+    const [, y, z] = costs[i];
+    const earlier = stairs.under(y, z);
+    if (earlier && dominates(earlier, costs[i])) continue;
     kept[i] = true;
-    front.push(i);
+    if (!earlier) stairs.insert(y, z, costs[i]);
   }
   return kept;
+}
+
+/** Pairs none of which is nowhere better than another: the first values rise, the second fall. */
+class Stairs {
+  constructor() {
+    this.steps = [];
+  }
+
+  /** How many steps have a first value of at most `first`. */
+  upTo(first) {
+    let [low, high] = [0, this.steps.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.steps[middle].first <= first) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** What was inserted at a step that is nowhere above this pair, or null. */
+  under(first, second) {
+    const step = this.steps[this.upTo(first) - 1];
+    return step && step.second <= second ? step.what : null;
+  }
+
+  /** Put a pair in that no step is under; gives the steps above it, which it replaces, and its place. */
+  insert(first, second, what) {
+    let at = this.upTo(first);
+    if (at && this.steps[at - 1].first === first) at--;
+    let end = at;
+    while (end < this.steps.length && this.steps[end].second >= second) end++;
+    return [this.steps.splice(at, end - at, { first, second, what }), at];
+  }
 }
 
 /** Whether a is nowhere worse than b and somewhere better. */
@@ -50,52 +85,74 @@ export function hypervolume(costs, reference) {
 }
 
 function area(costs, [refX, refY]) {
-  const sorted = [...costs].sort(compare);
-  let total = 0;
-  let low = refY;
-  for (const [x, y] of sorted) {
-    if (y >= low) continue;
-    total += (refX - x) * (low - y);
-    low = y;
-  }
-  return total;
+  const covered = new Area(refX, refY);
+  for (const [x, y] of costs) covered.add(x, y);
+  return covered.total;
 }
 
-/** Slices along the third cost: each slab has the area of what has been met so far. */
-function volume(costs, reference) {
-  const sorted = [...costs].sort((a, b) => a[2] - b[2]);
-  let total = 0;
-  let met = [];
-  for (let i = 0; i < sorted.length; i++) {
-    const flat = sorted[i].slice(0, 2);
-    if (!met.some((other) => other[0] <= flat[0] && other[1] <= flat[1])) {
-      met = met.filter((other) => !(flat[0] <= other[0] && flat[1] <= other[1]));
-      met.push(flat);
-    }
-    const top = i + 1 < sorted.length ? sorted[i + 1][2] : reference[2];
-    if (top > sorted[i][2]) total += area(met, reference) * (top - sorted[i][2]);
+/** The area that pairs dominate, up to a reference that all of them dominate; grows with each pair. */
+class Area {
+  constructor(refX, refY) {
+    [this.refX, this.refY] = [refX, refY];
+    this.stairs = new Stairs();
+    this.total = 0;
   }
+
+  add(x, y) {
+    const { stairs } = this;
+    if (stairs.under(x, y)) return;
+    const [above, at] = stairs.insert(x, y, true);
+    let left = x;
+    let top = at ? stairs.steps[at - 1].second : this.refY;
+    for (const { first, second } of above) {
+      this.total += (first - left) * (top - y);
+      [left, top] = [first, second];
+    }
+    this.total += ((stairs.steps[at + 1]?.first ?? this.refX) - left) * (top - y);
+  }
+}
+
+/** Slices along the third cost: each has the area of what has been met so far. */
+function volume(costs, [refX, refY, refZ]) {
+  const sorted = [...costs].sort((a, b) => a[2] - b[2]);
+  const met = new Area(refX, refY);
+  let total = 0;
+  sorted.forEach(([x, y, z], i) => {
+    met.add(x, y);
+    total += met.total * ((i + 1 < sorted.length ? sorted[i + 1][2] : refZ) - z);
+  });
   return total;
 }
 
 /**
  * The hypervolume after each cost vector in turn; a vector is null for a candidate that does not count.
- * Of very many candidates it is computed a few hundred times, and held in between.
+ * Of three costs and very many candidates it is computed a few hundred times, and held in between.
  */
 export function hypervolumeHistory(costs, reference) {
+  return reference.length === 2 ? areaHistory(costs, reference) : volumeHistory(costs, reference);
+}
+
+function areaHistory(costs, [refX, refY]) {
+  const covered = new Area(refX, refY);
+  return costs.map((cost) => {
+    if (cost !== null && cost[0] < refX && cost[1] < refY) covered.add(cost[0], cost[1]);
+    return covered.total;
+  });
+}
+
+function volumeHistory(costs, reference) {
   let front = [];
+  let fresh = [];
   let current = 0;
-  let stale = false;
-  const stride = Math.ceil(costs.length / (reference.length === 2 ? 2000 : 200));
+  const stride = Math.ceil(costs.length / 200);
   return costs.map((cost, i) => {
-    if (cost !== null && !front.some((other) => dominates(other, cost) || compare(other, cost) === 0)) {
-      front = front.filter((other) => !dominates(cost, other));
-      front.push(cost);
-      stale = true;
-    }
-    if (stale && ((i + 1) % stride === 0 || i === costs.length - 1)) {
+    if (cost !== null) fresh.push(cost);
+    if (fresh.length && ((i + 1) % stride === 0 || i === costs.length - 1)) {
+      const all = [...front, ...fresh];
+      const kept = nonDominated(all);
+      front = all.filter((_, k) => kept[k]);
+      fresh = [];
       current = hypervolume(front, reference);
-      stale = false;
     }
     return current;
   });

@@ -4,6 +4,7 @@ import { button, el, replace, download } from "./dom.js";
 import { showCurves } from "./curves.js";
 import { Player } from "./player.js";
 import { format, formatInterval } from "./scale.js";
+import { shorten } from "./scatter.js";
 import { split, valueOf } from "./store.js";
 
 const CHOSEN = "#D55E00";
@@ -124,7 +125,7 @@ function frontList(front, view, state, actions) {
       : el("p", { class: "sub" }, "hypervolume ", el("b", { "data-role": "hypervolume", "data-value": String(front.hypervolume) }, format(front.hypervolume, 5)),
         el("span", { class: "soft" }, ` against ${reference}${front.given ? "" : " (the worst, moved out by a tenth of the range)"}`)),
     rows.length ? el("table", { class: "front-list", "data-role": "front" },
-      el("thead", {}, el("tr", {}, el("th", {}, "candidate"), ...used.map((axis) => el("th", { title: axis.label }, axis.label, el("span", { class: "soft" }, axis.direction === "min" ? " ↓" : " ↑"))), column ? el("th", { title: column.label }, column.label.split(".").at(-1)) : null)),
+      el("thead", {}, el("tr", {}, el("th", {}, "candidate"), ...used.map((axis) => el("th", { title: axis.label }, shorten(axis.label, used.length > 2 ? 10 : 13), el("span", { class: "soft" }, axis.direction === "min" ? " ↓" : " ↑"))), column ? el("th", { title: column.label }, column.label.split(".").at(-1)) : null)),
       el("tbody", {}, ...rows)) : el("p", { class: "note" }, none),
   ];
 }

@@ -106,7 +106,7 @@ function drawPoints(pen, view, state, colours) {
   const size = (point, usual) => (view.sizes ? view.sizes(point.candidate) : usual);
   const fill = (point) => point.fill ?? (point.onFront ? colours.front : colours.dominated);
   const usual = few ? 4.2 : 3;
-  drawMany(pen, layers[2], fill, (point) => Math.round(2 * size(point, usual)) / 2, few ? 0.75 : 0.6, view.layout.box);
+  drawMany(pen, layers[2], fill, (point) => Math.round(2 * size(point, usual)) / 2, few ? (colours.dark ? 0.95 : 0.75) : 0.6, view.layout.box);
   for (const point of layers[3]) {
     pen.marker(point.shape, point.px, point.py, size(point, 6), { fill: fill(point), stroke: colours.ink, width: 1.3 });
   }

@@ -42,7 +42,7 @@ export function followTheme(changed) {
 export function viridis(share, dark) {
   if (!Number.isFinite(share)) return "#9e9e9e";
   // the bright end would vanish on white, the dark end on black
-  const [from, to] = dark ? [0.2, 1] : [0, 0.93];
+  const [from, to] = dark ? [0.36, 1] : [0, 0.93];
   const place = (from + Math.min(Math.max(share, 0), 1) * (to - from)) * (VIRIDIS.length - 1);
   const i = Math.min(Math.floor(place), VIRIDIS.length - 2);
   const mix = VIRIDIS[i].map((value, k) => Math.round(value + (VIRIDIS[i + 1][k] - value) * (place - i)));
