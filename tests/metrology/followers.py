@@ -1,6 +1,9 @@
 """Ways to follow an object, measured against exact boxes before one was chosen. Prints a markdown table.
 
-    python -m tests.metrology.followers CLIPS
+    python -m tests.metrology.followers CLIPS [VIDEO ...]
+
+Without videos on the worlds' exact boxes; else on that many clips of each video, against the boxes of a detector
+(installed weights: yolov4-tiny), of which it is sure at the start and which it finds again.
 
 The error of a clip is the mean distance of box centres over the image diagonal, a lost object counted as 0.5.
 """
@@ -10,15 +13,16 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tests.metrology.response import video_clips
 
 from drivereplay.domains.worlds import write_world
-from drivereplay.evaluation import follow
+from drivereplay.evaluation import follow, pseudo
 from drivereplay.evaluation.boxes import centres, known_at_start, real_tracks
 from drivereplay.evaluation.flow import future_flow
 from drivereplay.evaluation.footage import Footage
@@ -173,9 +177,8 @@ def _median_move(box: Box, before: NDArray[np.float64], after: NDArray[np.float6
     return np.concatenate([moved - _sides(box) / 2 * scale, moved + _sides(box) / 2 * scale])
 
 
-def main(count: int) -> None:
-    """Measure on both splits of two worlds."""
-    cv2.setNumThreads(1)
+def world_sets(count: int) -> dict[str, list[Footage]]:
+    """Both splits of two worlds."""
     sets: dict[str, list[Footage]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for world in ("highway", "town"):
@@ -185,18 +188,29 @@ def main(count: int) -> None:
                 write_world(place, world, split=split, **options)  # type: ignore[arg-type]
                 files = [(path.stem, path, path) for path in sorted(place.glob("*.mp4"))]
                 sets[f"{world}, {split}"] = [Footage.of(c) for c, _ in read_pairs(files, PairRules(context=2))]
-    for videos in sets.values():
-        for video in videos:
+    return sets
+
+
+def main(count: int, videos: Sequence[Path]) -> None:
+    """Measure and print."""
+    cv2.setNumThreads(1)
+    if not videos:
+        sets = world_sets(count)
+    else:
+        clips = video_clips(videos, count, frames=16)
+        sets = {", ".join(v.name for v in videos): [pseudo.footage(clip, "detector") for clip in clips]}
+    for shown in sets.values():
+        for video in shown:
             future_flow(video)
     print("| follower | " + " | ".join(sets) + " | CPU s per clip |\n| --- |" + " --- |" * (len(sets) + 1))
     ways = {**{name: stepped(step) for name, step in WAYS.items()}, "**as shipped**": follow.tracks}
     for name, tracks in ways.items():
         started = time.process_time()
-        errors = {key: np.array([error(v, tracks(v)) for v in videos]) for key, videos in sets.items()}
+        errors = {key: np.array([error(v, tracks(v)) for v in shown]) for key, shown in sets.items()}
         seconds = (time.process_time() - started) / sum(map(len, errors.values()))
         cells = [f"{100 * np.nanmedian(e):.2f} % ({100 * np.nanmean(e):.2f} %)" for e in errors.values()]
         print(f"| {name} | " + " | ".join(cells) + f" | {seconds:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 24)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 24, [Path(video) for video in sys.argv[2:]])

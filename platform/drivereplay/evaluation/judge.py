@@ -291,7 +291,8 @@ class _Session:
         lost = [name for name in asked if name not in report.metrics]
         if lost:
             raise DataError(
-                f"{', '.join(lost)}: " + " ".join(w for w in report.warnings if w.split()[0] in lost), "Leave it out."
+                f"{', '.join(lost)}: " + " ".join(w for w in report.warnings if w.split()[0] in lost),
+                "Leave it out; where boxes are what is missing, another way may find objects (--pseudo detector).",
             )
         return report
 
