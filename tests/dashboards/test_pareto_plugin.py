@@ -12,7 +12,7 @@ from tensorboard.plugins.base_plugin import TBContext
 from tests.dashboards.helpers import provider, write_sweep
 from werkzeug.test import Client, TestResponse
 
-from tensorboard_pareto.plugin import ParetoPlugin, frontend_files
+from tensorboard_pareto.plugin import ParetoLoader, ParetoPlugin, frontend_files
 
 
 def ask(plugin: ParetoPlugin, route: str, **query: Any) -> TestResponse:
@@ -99,3 +99,10 @@ def test_an_empty_log_directory_has_no_candidates(tmp_path: Path) -> None:
     plugin = ParetoPlugin(TBContext(data_provider=provider(tmp_path)))
     assert json.loads(ask(plugin, "/candidates").data)["candidates"] == []
     assert not plugin.is_active()
+
+
+def test_two_entry_points_give_one_plugin() -> None:
+    one, other = TBContext(), TBContext()
+    assert isinstance(ParetoLoader().load(one), ParetoPlugin)
+    assert ParetoLoader().load(one) is None
+    assert isinstance(ParetoLoader().load(other), ParetoPlugin), "another TensorBoard of the process has its own"
