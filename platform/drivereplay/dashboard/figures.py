@@ -177,7 +177,7 @@ def _labels(axis: Axes, candidates: Sequence[Candidate], x_name: str, y_name: st
     if not anchors:
         return
     shown = axis.transAxes.inverted().transform(axis.transData.transform(points)) * _PANEL_PT
-    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in shown]
+    taken: list[tuple[float, ...]] = [(x - 4, y - 4, x + 4, y + 4) for x, y in shown]
     for n in sorted(anchors, key=lambda n: tuple(points[n])):
         name = ANCHORS[candidates[n].kind]
         size = (_CHARACTER_PT[0] * len(name), _CHARACTER_PT[1])
