@@ -9,6 +9,7 @@ import { split, valueOf } from "./store.js";
 
 const CHOSEN = "#D55E00";
 const COMPARED = "#009E73";
+const MOST_ROWS = 300;
 
 export class Panel {
   /** `actions`: choose(key, extend), compare(key), hover(key). */
@@ -102,7 +103,7 @@ function frontList(front, view, state, actions) {
   const { axes } = view;
   const used = front.used;
   const column = used.length < 3 && view.colour?.id.startsWith("parameter:") ? view.colour : null;
-  const rows = front.points.map((point) => {
+  const rows = front.points.slice(0, MOST_ROWS).map((point) => {
     const { candidate } = point;
     return el("tr", {
       "data-candidate": candidate.name, "data-kind": candidate.kind, class: point.match ? "" : "faint", tabindex: 0,
@@ -127,6 +128,7 @@ function frontList(front, view, state, actions) {
     rows.length ? el("table", { class: "front-list", "data-role": "front" },
       el("thead", {}, el("tr", {}, el("th", {}, "candidate"), ...used.map((axis) => el("th", { title: axis.label }, shorten(axis.label, used.length > 2 ? 10 : 13), el("span", { class: "soft" }, axis.direction === "min" ? " ↓" : " ↑"))), column ? el("th", { title: column.label }, column.label.split(".").at(-1)) : null)),
       el("tbody", {}, ...rows)) : el("p", { class: "note" }, none),
+    front.points.length > MOST_ROWS ? el("p", { class: "note" }, `The first ${MOST_ROWS}; all are in the table as CSV.`) : null,
   ];
 }
 
