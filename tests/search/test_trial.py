@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.search.problems import experiment
+from tests.training.helpers import small_spec
 
 from drivereplay.errors import SpecError
-from drivereplay.search.trial import FineTuning, TrialRequest, _data_key, evaluation_name
+from drivereplay.evaluation.report import Estimate
+from drivereplay.models import load_model
+from drivereplay.search.trial import FineTuning, Judge, Outcome, TrialRequest, _data_key, evaluation_name
 from drivereplay.spec import with_values
+from drivereplay.storage import Storage
+from drivereplay.training.checkpoint import save_checkpoint
+from drivereplay.training.keep import Scores
+from drivereplay.training.loop import new_state
 
 REQUEST = TrialRequest("t0001-s2", "replicate", 2, {"replay.frequency": 0.5}, "t0001")
 
@@ -49,3 +58,40 @@ def test_what_a_process_keeps_is_not_sent_to_others() -> None:
 def test_reports_are_named_by_step_and_variant() -> None:
     assert evaluation_name(200, "") == "step-200"
     assert evaluation_name(200, "wise-ft-0.50") == "step-200+wise-ft-0.50"
+
+
+class Said:
+    """A report as far as a judge looks at it."""
+
+    protocol = SimpleNamespace(hash="abc")
+    metrics = {"fidelity.psnr": Estimate(20.0, 19.0, 21.0, 4)}
+
+    def save(self, directory: Storage, name: str = "evaluation.json") -> None:
+        directory.write(name, b"{}")
+
+
+def test_what_was_still_being_judged_is_judged_first_after_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = small_spec(evaluation={"apart": True})
+    directory = Storage.of(tmp_path)
+    state = new_state(load_model(spec), spec)
+    for state.step in (2, 4, 6):
+        save_checkpoint(directory, state, {})
+    known = Outcome(2, Said.metrics, "abc")
+    outcomes: list[Outcome] = []
+
+    def judge() -> Judge:
+        return Judge(spec, directory, [], {(2, ""): known}, lambda outcome: outcomes.append(outcome) is None)
+
+    for step in (2, 4, 6, 8):
+        judge().pending(step, "")
+    judge().pending(6, "wise-ft-0.50")
+    read: list[str] = []
+    monkeypatch.setattr(Judge, "judged", lambda self, checkpoint: read.append(checkpoint) or Said())
+    judge().catch_up()
+    # 2 had been judged, 6 is where training goes on and tells of it, 8 was never whole
+    assert read == ["checkpoints/step-00000004"] and [outcome.step for outcome in outcomes] == [4]
+    assert Scores(directory).unjudged() == [2, 6, 8]
+    assert json.loads(directory.read("scores.json"))["4"] == {"fidelity.psnr": -20.0}
+    assert directory.names("evaluations") == ["step-4.json"]
