@@ -200,31 +200,6 @@ def case(name: str, videos: Path, storage: Path, steps: int, batch: int, with_ra
     return rows
 
 
-def plan_cost() -> tuple[str, str, str]:
-    """10⁹ clips, 100 domains, 1,024 ranks."""
-    import tracemalloc
-
-    domains = [{"name": f"d{n}", "weight": n + 1.0, "source": {"kind": "world", "world": "shapes"}} for n in range(99)]
-    spec = parse_spec(
-        {
-            "name": "plan",
-            "target": {"name": "t", "source": {"kind": "world", "world": "highway"}},
-            "replay": {"frequency": 0.37, "domains": domains},
-            "training": {"batch_size": 1024, "steps": 10**6},
-        }
-    )
-    tracemalloc.start()
-    plan = SamplingPlan.of(spec, [10**7] * 100)
-    plan.rows(0, 4)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    begin = time.perf_counter()
-    for step in range(4, 300):
-        plan.step(step)
-    each = (time.perf_counter() - begin) / (296 * 1024) * 1e6
-    return "plan: 10⁹ clips, 100 domains, 1,024 ranks", f"{each:.1f} µs/sample", f"{peak / 1e6:.1f} MB"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a quarter of the windows")
@@ -241,7 +216,6 @@ def main() -> None:
         ensure_ray(num_cpus=CORES)
         rows = case("three one-minute files", root / "long", root / "runs", steps, 32, with_ray=True)
         rows += case(f"{count} short files", root / "short", root / "runs", count // 8, 8, with_ray=False)
-        rows.append(plan_cost())
     finally:
         shutil.rmtree(root, ignore_errors=True)
     print("| what | measured | rates |\n| --- | --- | --- |")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.data.chairman import Chairman, Piece, integer_weights
+from drivereplay.data.dealing import Dealer
 from drivereplay.data.permutation import permuted, unit_interval
 from drivereplay.errors import DataError, SpecError
 from drivereplay.spec import Spec
@@ -159,7 +160,7 @@ class SamplingPlan:
             before = np.asarray(self._parts[number].base, dtype=np.int64) + mixer.counts_before(step)
             use = before[domain] + _occurrence(domain, self.domains)
             # order[slot] is the place in the sequence of samples of what lies in that slot
-            order = self._order(step, domain, int(before[1:].sum()))[mine]
+            order = self._order(step, domain, before)[mine]
             parts.append((step * self.batch_size + order, mine, domain[order], use[order]))
         sample, slot, domain, use = (np.concatenate(column) for column in zip(*parts, strict=True))
         clip, epoch = self._clips(domain, use)
@@ -169,7 +170,8 @@ class SamplingPlan:
         """Slots that worker `rank` of `world_size` trains in `step`, ascending, (B / world_size,) int64.
 
         In every step each rank has each domain's due within one sample. Over the whole run it stays within one sample
-        where there is one replay domain; where there are more it drifts slowly (`docs/data.md` has figures).
+        where there is one replay domain, and within few where there are more and the batch is a power of two;
+        `docs/data.md` has figures.
 
         Raises:
             SpecError: The number of workers does not divide the batch, or there is no such rank.
@@ -206,11 +208,11 @@ class SamplingPlan:
         clip = permuted(position, sizes, "clip", self._spec.seed, rows=(domain, epoch))
         return clip, epoch
 
-    def _order(self, step: int, domain: NDArray[np.int64], replayed: int) -> NDArray[np.int64]:
-        """Which of the step's samples lies in each slot, (B,).
+    def _order(self, step: int, domain: NDArray[np.int64], before: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which of the step's samples lies in each slot, (B,); rank r of W has the slots ≡ r modulo W.
 
-        Rank r of W has the slots ≡ r modulo W, so L neighbouring slots give every rank ⌊L/W⌋ or ⌈L/W⌉ of them,
-        for every W at once. Each domain gets such a run.
+        With several replay domains and a batch of 2^a, a dealer decides (`drivereplay.data.dealing`). Otherwise L
+        neighbouring slots give every rank ⌊L/W⌋ or ⌈L/W⌉ of them, for every W at once, and each domain gets such a run.
 
         With one replay domain, its run begins where that of the last step ended (modulo B): over many steps it is one
         unbroken deal, and no rank is ever ahead by more than one sample. Whenever the deal comes out even, the next one
@@ -219,16 +221,26 @@ class SamplingPlan:
         """
         size = self.batch_size
         replayed_now = int((domain > 0).sum())
+        if self.domains > 2 and Dealer.fits(size):
+            order = np.empty(size, dtype=np.int64)
+            order[np.argsort(self._dealer.slots(step), kind="stable")] = np.argsort(domain, kind="stable")
+            return order
         even = self._mixer(step).steps_of_a_deal
         if self.domains > 2 or replayed_now in (0, size):
             start = int(size * self._turn("start", step, 0))
             first = int(self.domains * self._turn("order", step, 1))
         else:
             turned = self._turn("start", step // even if even else 0, 0)
-            start = replayed + int(size * turned)
+            start = int(before[1:].sum()) + int(size * turned)
             first = 1
-        order = (domain - first) % self.domains
-        return np.roll(np.argsort(order, kind="stable"), start)
+        return np.roll(np.argsort((domain - first) % self.domains, kind="stable"), start)
+
+    @functools.cached_property
+    def _dealer(self) -> Dealer:
+        return Dealer(self.batch_size, self.domains, self._spec.seed, self._domains_of)
+
+    def _domains_of(self, step: int) -> NDArray[np.int64]:
+        return self._mixer(step).domains(step)
 
     def _check(self) -> None:
         for mixer in self._mixers:

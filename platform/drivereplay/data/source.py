@@ -43,5 +43,11 @@ class PlanSource(Datasource):
 
 
 def _read(work: Any, block: int) -> Iterable[Block]:
+    yield BlockAccessor.batch_to_block(_opened(work).decoded(block))
+
+
+@functools.lru_cache(maxsize=2)
+def _opened(work: Any) -> Work:
+    """Kept by a process from block to block: the plan then deals on from where it was."""
     task: Work = ray.get(work)
-    yield BlockAccessor.batch_to_block(task.decoded(block))
+    return task
