@@ -24,6 +24,7 @@ from drivereplay.evaluation.footage import Footage
 SETTINGS = {
     "follower": "Lucas-Kanade 7 px from rest and from the motion so far, DIS, the motion so far; best by correlation",
     "follower_fit": "shift and scale per axis, Cauchy, scales drawn together",
+    "follower_light": "levelled where the mean changes by 8 grey levels",
     "follower_lost": "unseen for more than 5 frames or 3/4 out of the picture",
 }
 GRID, WINDOW_PX = 8, 7
@@ -36,6 +37,8 @@ LEAST_ALIKE, FIRST_ALIKE = 0.5, 0.05
 """Correlation under which a box does not show the object; what the first proposal has in advance."""
 MOST_UNSEEN = 5
 """An object is lost when it stays unseen for more frames than these."""
+LIGHT_LEVELS = 8.0
+"""The light has changed where the mean of the frame has by more than so many grey levels."""
 LEAST_INSIDE = 0.25
 """An object is lost when less of its box than this is inside the picture."""
 PATCH = (24, 16)
@@ -114,6 +117,9 @@ class _Step:
     second: Grey
     dense: NDArray[np.float32]
 
+    def __post_init__(self) -> None:
+        self._levelled = _levelled(self.first, self.second)
+
     def move(self, objects: list[_Object]) -> None:
         """Append to each object its box in the second frame."""
         for one in objects:
@@ -132,8 +138,8 @@ class _Step:
 
     def _tracked(self, points: Points, start: Points) -> tuple[Points, NDArray[np.float64]]:
         """Where points (K, 2) come to lie, looked for from `start` on; forward-backward errors (K,), NaN where lost."""
-        moved, found = _lucas_kanade(self.first, self.second, points, start)
-        back, found_back = _lucas_kanade(self.second, self.first, moved, moved + points - start)
+        moved, found = _lucas_kanade(self.first, self._levelled, points, start)
+        back, found_back = _lucas_kanade(self._levelled, self.first, moved, moved + points - start)
         height, width = self.first.shape
         inside = ((moved >= 0) & (moved <= (width, height))).all(1)
         return moved, np.where(found & found_back & inside, np.linalg.norm(back - points, axis=1), np.nan)
@@ -153,6 +159,17 @@ class _Step:
         alike[0] += FIRST_ALIKE
         best = int(np.argmax(alike))
         return proposed[best] if alike[best] >= LEAST_ALIKE else None
+
+
+def _levelled(first: Grey, second: Grey) -> Grey:
+    """The second frame with the brightness and contrast of the first, where the light has changed: Lucas-Kanade
+    takes a change of light for motion."""
+    shift = float(second.mean() - first.mean())
+    if abs(shift) < LIGHT_LEVELS:
+        return second
+    gain = float(np.clip(first.std() / max(float(second.std()), 1.0), 0.5, 2.0))
+    level = gain * (second - float(second.mean())) + float(first.mean())
+    return np.clip(np.rint(level), 0, 255).astype(np.uint8)
 
 
 def fitted(box: Box, before: Points, after: Points) -> Box:
