@@ -245,6 +245,8 @@ class Reader:
         name = tag.removeprefix(records.CANDIDATE)
         if not isinstance(record["metrics"], dict) or not isinstance(record["parameters"], dict):
             raise ValueError("metrics and parameters must be mappings")
+        if not all(isinstance(figure, list) and len(figure) == 4 for figure in record["metrics"].values()):
+            raise ValueError("a metric must be a list of mean, low, high and n")
         self._version += 1
         # what was written is sent as it is: encoding it anew would take most of the time of a first poll
         more = records.encode({"run": run, "name": name, "time": wall_time})

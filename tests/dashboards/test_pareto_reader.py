@@ -161,6 +161,7 @@ def test_a_record_that_is_none_is_reported_not_fatal(tmp_path: Path) -> None:
         b"[]",
         b'{"version": 99}',
         b'{"version":1,"metrics":[],"parameters":{}}',
+        b'{"version":1,"metrics":{"x":3},"parameters":{}}',
         b'{"version":1}',
         b"\xff\xfe",
     ]
