@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from drivereplay.models.base import VideoModel
 from drivereplay.models.stock import StockModel
 
@@ -149,6 +151,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_one_file_makes_a_family(tmp_path: Path, project_root: Path) -> None:
     (tmp_path / "families").mkdir()
     (tmp_path / "families" / "mine.py").write_text(MINE)

@@ -88,7 +88,7 @@ def test_what_was_still_being_judged_is_judged_first_after_a_resume(
         judge().pending(step, "")
     judge().pending(6, "wise-ft-0.50")
     read: list[str] = []
-    monkeypatch.setattr(Judge, "judged", lambda self, checkpoint: read.append(checkpoint) or Said())
+    monkeypatch.setattr(Judge, "judged", lambda self, step, checkpoint: read.append(checkpoint) or Said())
     judge().catch_up()
     # 2 had been judged, 6 is where training goes on and tells of it, 8 was never whole
     assert read == ["checkpoints/step-00000004"] and [outcome.step for outcome in outcomes] == [4]
