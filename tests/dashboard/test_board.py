@@ -90,8 +90,10 @@ def test_what_any_tensorboard_shows(run: Path) -> None:
     assert any(tag.startswith("videos/") for tag in tags["images"])
     assert "custom_scalars__config__" in tags["tensors"]
     assert "front/text_summary" in tags["tensors"] and "experiment/text_summary" in tags["tensors"]
-    trial = accumulated(run / "tensorboard" / "trials" / "t0004").Tags()["scalars"]
-    assert {"fidelity.psnr", "agents.ade", "loss/domain/driving"} <= set(trial)
+    trial = accumulated(run / "tensorboard" / "trials" / "t0004").Tags()
+    assert {"fidelity.psnr", "agents.ade", "loss/domain/driving"} <= set(trial["scalars"])
+    # TensorBoard may be started on one trial alone
+    assert {"custom_scalars__config__", "experiment/text_summary"} <= set(trial["tensors"])
 
 
 def test_checkpoints_of_a_running_trial_get_their_final_status_at_its_end(tmp_path: Path) -> None:
