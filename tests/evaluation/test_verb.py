@@ -48,7 +48,7 @@ def test_the_second_evaluation_skips_the_work_on_real_videos(
     first = CliRunner().invoke(app, [*call, "--out", str(tmp_path / "a"), "--cache", str(tmp_path / "kept"), "--json"])
     made: list[int] = []
     original = scoring.score_real
-    monkeypatch.setattr(scoring, "score_real", lambda *a: made.append(1) or original(*a))
+    monkeypatch.setattr(scoring, "score_real", lambda *a: made.append(1) or original(*a))  # type: ignore[func-returns-value]
     second = CliRunner().invoke(app, [*call, "--out", str(tmp_path / "b"), "--cache", str(tmp_path / "kept"), "--json"])
     assert json.loads(first.stdout) == json.loads(second.stdout) and not made
     assert (tmp_path / "b" / "evaluation.html").is_file()

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -88,8 +89,8 @@ def flow_voting(video: Footage, t: int, box: Box) -> Box:
 def point_tracks(video: Footage, t: int, box: Box) -> Box:
     """Median flow (Kalal et al., ICPR 2010): Lucas-Kanade with a forward-backward check, the better half votes."""
     points = (_grid(video, box) - 0.5).astype(np.float32)[:, None]
-    options = {"winSize": (9, 9), "maxLevel": 3}
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(video.grey[t - 1], video.grey[t], points, points.copy(), **options)  # type: ignore[call-overload]
+    options: dict[str, Any] = {"winSize": (9, 9), "maxLevel": 3}
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(video.grey[t - 1], video.grey[t], points, points.copy(), **options)
     back, again, _ = cv2.calcOpticalFlowPyrLK(video.grey[t], video.grey[t - 1], moved, moved.copy(), **options)
     error = np.where((found & again).ravel() == 1, np.linalg.norm(back - points, axis=-1).ravel(), np.inf)
     kept = error <= max(float(np.median(error)), 1e-3)
@@ -184,8 +185,15 @@ def world_sets(count: int) -> dict[str, list[Footage]]:
         for world in ("highway", "town"):
             for split in ("regular", "rare-motion"):
                 place = Path(scratch) / world / split
-                options = {"clips": count, "seed": 23, "frames": 16, "fps": 8.0, "height": 96, "width": 160}
-                write_world(place, world, split=split, **options)  # type: ignore[arg-type]
+                options: dict[str, Any] = {
+                    "clips": count,
+                    "seed": 23,
+                    "frames": 16,
+                    "fps": 8.0,
+                    "height": 96,
+                    "width": 160,
+                }
+                write_world(place, world, split=split, **options)
                 files = [(path.stem, path, path) for path in sorted(place.glob("*.mp4"))]
                 sets[f"{world}, {split}"] = [Footage.of(c) for c, _ in read_pairs(files, PairRules(context=2))]
     return sets

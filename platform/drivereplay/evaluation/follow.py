@@ -90,7 +90,7 @@ def _follow_all(footage: Footage) -> NDArray[np.float64]:
     known, last = footage.annotations.boxes_px.astype(np.float64), footage.context - 1
     boxes = np.full((len(footage.frames), *known.shape[1:]), np.nan)
     followed: dict[int, _Object] = {}
-    for n in np.flatnonzero(known_at_start(footage)):
+    for n in np.flatnonzero(known_at_start(footage)).tolist():
         boxes[last, n] = known[last, n]
         earlier = last > 0 and footage.annotations.visible[last - 1, n] >= CLEAR and np.isfinite(known[last - 1, n])
         followed[n] = _Object([known[last - 1, n], known[last, n]] if np.all(earlier) else [known[last, n]])

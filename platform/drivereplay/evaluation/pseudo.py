@@ -62,12 +62,12 @@ def footage(clip: Clip, way: Way, estimates: dict[str, Any] | None = None) -> Fo
     if not wanted(clip, way):
         return real
     boxes = real.estimate(ESTIMATE, lambda: _detected(real) if way == "detector" else _moving(real))
-    real.annotations = annotations(boxes, clip.annotations)
+    real.annotations = as_annotations(boxes, clip.annotations)
     real.pseudo = True
     return real
 
 
-def annotations(boxes: NDArray[Any], known: ClipAnnotations | None = None) -> ClipAnnotations:
+def as_annotations(boxes: NDArray[Any], known: ClipAnnotations | None = None) -> ClipAnnotations:
     """Boxes (T, N, 4), NaN where an object is not seen, as annotations; poses and intrinsics as they were known."""
     frames, count = boxes.shape[:2]
     return ClipAnnotations(
@@ -87,7 +87,7 @@ def shown(clip: Clip, estimates: dict[str, Any]) -> Clip:
     """The clip with the pseudo annotations that were made of it, for a picture of it."""
     if ESTIMATE not in estimates:
         return clip
-    return replace(clip, annotations=annotations(estimates[ESTIMATE], clip.annotations))
+    return replace(clip, annotations=as_annotations(estimates[ESTIMATE], clip.annotations))
 
 
 def _moving(real: Footage) -> NDArray[np.float32]:
@@ -125,7 +125,7 @@ def _followed(real: Footage, start: Boxes) -> Boxes:
     video = real.with_frames(real.frames)
     # the same video: its flow need not be made again
     video.estimates = {name: real.estimates[name] for name in ("grey", "future_flow") if name in real.estimates}
-    video.annotations = annotations(boxes)
+    video.annotations = as_annotations(boxes)
     return follow.tracks(video)
 
 
@@ -141,7 +141,7 @@ def _comes_back(real: Footage, boxes: Boxes, end: int) -> bool:
     backwards = np.ascontiguousarray(real.frames[first : end + 1][::-1])
     start = np.full((len(backwards), 1, 4), np.nan)
     start[0, 0] = boxes[end]
-    found = follow.tracks(Footage(backwards, 1, real.fps, annotations(start)))[-1]
+    found = follow.tracks(Footage(backwards, 1, real.fps, as_annotations(start)))[-1]
     return bool(overlaps(found, boxes[first][None])[0, 0] >= BACK_IOU)
 
 
