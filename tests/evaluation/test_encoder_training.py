@@ -9,7 +9,16 @@ import torch
 from scipy import stats
 
 from drivereplay.domains.recording import Clip, ClipAnnotations
-from drivereplay.evaluation.encoder_training import DAMAGES, MOTIONS, Lessons, damaged, motion, train_encoder
+from drivereplay.evaluation.encoder_training import (
+    DAMAGES,
+    MOTIONS,
+    RUNGS,
+    Lessons,
+    aim,
+    damaged,
+    motion,
+    train_encoder,
+)
 from drivereplay.evaluation.features import SHIPPED, WorldsEncoder, shipped_sha256
 from drivereplay.evaluation.frechet import frechet_distance
 
@@ -84,6 +93,22 @@ def test_training_teaches_and_the_seed_decides() -> None:
     other = train_encoder(lessons, steps=3, batch_size=4)
     assert all(torch.equal(a, b) for a, b in zip(twin.parameters(), other.parameters(), strict=True))
     assert isinstance(encoder, WorldsEncoder)
+
+
+def test_aimed_features_have_unit_variance_on_real_clips_and_move_with_damage() -> None:
+    torch.manual_seed(0)
+    encoder = WorldsEncoder(channels=(8, 8, 8, 16), features=4).eval().requires_grad_(False)
+    clips = moving_clips(48, seed=3)
+    aim(encoder, clips)
+    assert encoder.config["features"] == encoder.head.out_features == len(RUNGS) * (len(DAMAGES) - 1) + 4
+    seen = encoder(torch.from_numpy(clips)).double()
+    torch.testing.assert_close(seen.mean(dim=0), torch.zeros(12, dtype=torch.float64), atol=1e-2, rtol=0)
+    wanted = torch.tensor([1.0] * 8 + [0.25] * 4, dtype=torch.float64)
+    torch.testing.assert_close(seen.var(dim=0), wanted, atol=2e-2, rtol=2e-2)
+    rng = np.random.default_rng(1)
+    for number, kind in enumerate(DAMAGES[1:]):
+        worse = encoder(torch.from_numpy(np.stack([damaged(clip, kind, RUNGS[1], rng) for clip in clips]))).double()
+        assert float((worse - seen).mean(dim=0)[2 * number + 1].detach()) > 0
 
 
 def test_the_shipped_encoder_is_small() -> None:

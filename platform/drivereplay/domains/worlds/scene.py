@@ -167,7 +167,9 @@ class SceneBuilder:
         on_ground = np.repeat(np.array([body for body, _ in self._ground], np.int64), flat)
         bodies = np.array([body for body, _ in solids], np.int64)
         normals = newell(corners)
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        # a face without area has no normal (NaN), looks nowhere and is never painted
+        with np.errstate(invalid="ignore"):
+            normals /= np.linalg.norm(normals, axis=1, keepdims=True)
         middles = (corners.min(axis=1) + corners.max(axis=1)) / 2
         return Scene(
             corners=np.ascontiguousarray(corners.transpose(2, 1, 0)),
