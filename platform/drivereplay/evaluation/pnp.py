@@ -20,7 +20,7 @@ def motion_with_depth(footage: Footage, depths_m: NDArray[np.floating]) -> camer
 
     Args:
         footage: The video; known objects are masked as they are there.
-        depths_m: (T, H, W), distance along the optical axis in metres; NaN or not positive where unknown.
+        depths_m: (T, H, W), distance along the optical axis in metres; not finite or not positive where unknown.
 
     Raises:
         ValueError: The depths are not of the video's shape.
@@ -48,7 +48,7 @@ def _step(footage: Footage, t: int, depth_m: Array) -> tuple[Array, Array] | Non
         return None
     columns, rows = np.rint(corners).astype(int).T
     depth = depth_m[rows, columns]
-    kept = np.isfinite(there).all(-1) & (np.nan_to_num(depth) > 0)
+    kept = np.isfinite(there).all(-1) & np.isfinite(depth) & (np.nan_to_num(depth) > 0)
     if kept.sum() < camera.LEAST_POINTS:
         return None
     points = np.column_stack([here[kept], np.ones(kept.sum())]) * depth[kept, None]
