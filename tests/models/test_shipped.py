@@ -17,7 +17,7 @@ TINY = Path(__file__).parents[2] / "platform" / "drivereplay" / "models" / "ship
 
 
 def spec(**clip: int) -> Spec:
-    size = {"frames": 9, "context": 2, "height": 64, "width": 96, **clip}
+    size = {"frames": 8, "context": 2, "height": 64, "width": 96, **clip}
     target = {"name": "driving", "source": {"kind": "world", "world": "highway"}}
     return parse_spec({"name": "t", "clip": size, "model": {"base": "tiny"}, "target": target})
 
@@ -28,11 +28,11 @@ def model() -> VideoModel:
 
 
 def moving_square(count: int = 2) -> np.ndarray:
-    """Clips (count, 9, 64, 96, 3): a bright square moves over a ground of two colours."""
-    clips = np.empty((count, 9, 64, 96, 3), np.uint8)
+    """Clips (count, 8, 64, 96, 3): a bright square moves over a ground of two colours."""
+    clips = np.empty((count, 8, 64, 96, 3), np.uint8)
     clips[:, :, :30], clips[:, :, 30:] = (150, 190, 230), (90, 120, 70)
     for n in range(count):
-        for t in range(9):
+        for t in range(8):
             left = 10 + 8 * n + 5 * t
             clips[n, t, 34:46, left : left + 14] = (200, 40, 40)
     return clips
@@ -61,9 +61,9 @@ def test_pictures_survive_the_autoencoder(model: VideoModel) -> None:
 def test_generation_keeps_the_scene_and_the_seed_decides(model: VideoModel) -> None:
     clips = torch.from_numpy(moving_square())
     conditions = Conditions(["", ""], 8.0)
-    made = model.generate(clips[:, :2], 9, [1, 2], 4, conditions)
+    made = model.generate(clips[:, :2], 8, [1, 2], 4, conditions)
     assert made.shape == clips.shape
-    assert torch.equal(made, model.generate(clips[:, :2], 9, [1, 2], 4, conditions))
+    assert torch.equal(made, model.generate(clips[:, :2], 8, [1, 2], 4, conditions))
     error = (made[:, 2:].float() - clips[:, 2:].float()).square().mean()
     grey = (127.5 - clips[:, 2:].float()).square().mean()
     assert error < 0.5 * grey
@@ -72,6 +72,13 @@ def test_generation_keeps_the_scene_and_the_seed_decides(model: VideoModel) -> N
 def test_impossible_sizes_are_refused_with_the_nearest_one() -> None:
     with pytest.raises(ModelError, match="64 × 96"):
         load_model(spec(height=60, width=100))
+
+
+def test_frames_that_do_not_fill_its_tokens_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"clip.frames = 9 .* takes 2 latent frames"):
+        load_model(spec(frames=9))
+    with pytest.raises(ModelError, match=r"clip.context = 3 .* takes 2 latent frames"):
+        load_model(spec(context=3))
 
 
 def test_the_model_card_says_what_it_was_made_of() -> None:
