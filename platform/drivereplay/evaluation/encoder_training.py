@@ -228,7 +228,6 @@ def aim(encoder: WorldsEncoder, frames: NDArray[np.uint8], *, seed: int = 0) -> 
     """
     rng = np.random.default_rng(seed)
     told = encoder.head
-    encoder.head = nn.Identity()
     seen = _features(encoder, frames)
     covariance = torch.cov(seen.T)
     size = len(covariance)
@@ -251,7 +250,13 @@ def aim(encoder: WorldsEncoder, frames: NDArray[np.uint8], *, seed: int = 0) -> 
 
 
 def _features(encoder: WorldsEncoder, frames: NDArray[np.uint8]) -> Tensor:
-    return torch.cat([encoder(part) for part in torch.from_numpy(np.ascontiguousarray(frames)).split(32)]).double()
+    """What goes into the last layer, (N, channels) float64."""
+    seen: list[Tensor] = []
+    hook = encoder.head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    for part in torch.from_numpy(np.ascontiguousarray(frames)).split(32):
+        encoder(part)
+    hook.remove()
+    return torch.cat(seen).double()
 
 
 _MIRROR = np.array([-1, 1, 1, 1, -1, -1, 1, 1], np.float32)
