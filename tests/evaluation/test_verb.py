@@ -10,7 +10,8 @@ import pytest
 from tests.evaluation.clips import make_clip
 from typer.testing import CliRunner
 
-from drivereplay.cli import _height_width, app
+from drivereplay.cli import app
+from drivereplay.cli.experiments import _height_width
 from drivereplay.domains.mp4 import write_video
 from drivereplay.errors import DataError, SpecError
 from drivereplay.evaluation import scoring

@@ -14,7 +14,7 @@ from drivereplay.spec import load_spec
 def test_the_packages_and_the_experiment_travel(tmp_path: Path, experiment: Path) -> None:
     package = pack(["sweep", str(experiment), "--json"], _empty(tmp_path))
     names = {path for path, _ in package.files}
-    assert {"drivereplay/cli.py", "drivereplay/__main__.py", "drivereplay/jobs/submit.py"} <= names
+    assert {"drivereplay/cli/experiments.py", "drivereplay/__main__.py", "drivereplay/jobs/submit.py"} <= names
     assert any(name.startswith("tensorboard_pareto/") for name in names)
     assert "experiments/small.yaml" in names
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]

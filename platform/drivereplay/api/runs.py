@@ -1,0 +1,57 @@
+"""Verbs about one model: train, generate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drivereplay.spec import Spec
+from drivereplay.storage import Storage
+
+if TYPE_CHECKING:
+    from drivereplay.search.single import TrialOutcome
+
+
+def train(spec: Spec, *, resume: bool = False, quiet: bool = False) -> TrialOutcome:
+    """One fine-tuning run, evaluated at its checkpoints, in `<storage>/<name>/trials/run/`, with its event files.
+
+    With `evaluation.replay_clips` the report of the last checkpoint holds what was forgotten on the replay domains.
+    """
+    from drivereplay.dashboard.curves import RunBoard
+    from drivereplay.search.single import run_single
+
+    outcome = run_single(spec, resume=resume, show_progress=not quiet, told=RunBoard(spec))
+    if spec.evaluation.replay_clips and outcome.report is not None:
+        from drivereplay.data.prepare import prepare
+        from drivereplay.evaluation.domains import forgetting_table
+        from drivereplay.models import load_checkpoint
+
+        model = load_checkpoint(Storage.of(outcome.directory).below("checkpoints", f"step-{outcome.steps}").uri)
+        cache = Storage.of(spec.storage).below(".shared", "cache")
+        outcome.report.tables["forgetting"] = forgetting_table(
+            model, spec, prepare(spec), cache=cache, after=outcome.report
+        )
+        outcome.report.save(Storage.of(outcome.directory))
+    return outcome
+
+
+def foresee(spec: Spec) -> dict[str, Any]:
+    """What a run would cost: parameters, memory, steps, storage. Nothing is started."""
+    from drivereplay.training.foresee import foresee as estimate
+
+    return estimate(spec)
+
+
+def generate(
+    checkpoint: Path,
+    source: Path,
+    out: Path,
+    *,
+    frames: int | None = None,
+    seed: int = 0,
+    denoising_steps: int | None = None,
+) -> Path:
+    """A video from a checkpoint, its first frames given by `source`."""
+    from drivereplay.evaluation.generate import generate_file
+
+    return generate_file(checkpoint, source, out, frames=frames, seed=seed, denoising_steps=denoising_steps)

@@ -1,0 +1,70 @@
+"""From frames to what the objective takes: by the model, or from the cache of what it made of them before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from drivereplay.data.augment import changes_nothing
+from drivereplay.data.latents import LatentCache
+from drivereplay.domains import local_directory
+from drivereplay.models.base import Conditions, VideoModel
+from drivereplay.spec import Spec
+from drivereplay.storage import Storage
+
+_LATENTS, _GIVEN = "latents", "given/"
+
+
+@torch.no_grad()
+def encode(
+    model: VideoModel, frames: NDArray[np.uint8], prompts: Sequence[str], fps: float
+) -> tuple[Tensor, Conditions]:
+    """Latents (B, C, t, h, w) and conditions of frames (B, T, H, W, 3) uint8."""
+    # arrays from Ray's object store are read-only, which torch cannot express
+    own = frames if frames.flags.writeable else frames.copy()
+    there = torch.from_numpy(own).to(model.device, non_blocking=True)
+    return model.encode(there), model.conditions(there, prompts, fps)
+
+
+class Encoder:
+    """`encode` with a cache on disk, shared by trials, runs and the workers that see the storage.
+
+    Args:
+        model: Whose autoencoder it is; one without has nothing to keep.
+        spec: `training.cache` turns the cache off, and so does augmentation, with which no clip comes twice.
+    """
+
+    def __init__(self, model: VideoModel, spec: Spec) -> None:
+        self._model = model
+        self._fps = spec.clip.fps
+        self._cache: LatentCache | None = None
+        if spec.training.cache and model.has_autoencoder and changes_nothing(spec.training.augment):
+            directory = local_directory(Storage.of(spec.storage).below(".shared")) / "cache" / "latents"
+            made: tuple[Any, ...] = (model.family, model.fingerprint(), model.context, spec.model.base)
+            self._cache = LatentCache(directory, repr(made))
+
+    def __call__(self, frames: NDArray[np.uint8], prompts: Sequence[str]) -> tuple[Tensor, Conditions]:
+        """Latents and conditions of a batch; clips that are missing are encoded one at a time, and kept."""
+        if self._cache is None:
+            return encode(self._model, frames, prompts, self._fps)
+        entries = [self._entry(clip, self._cache) for clip in frames]
+        stacked = {name: torch.stack([entry[name] for entry in entries]) for name in entries[0]}
+        there = {name: tensor.to(self._model.device, non_blocking=True) for name, tensor in stacked.items()}
+        given = {name.removeprefix(_GIVEN): tensor for name, tensor in there.items() if name.startswith(_GIVEN)}
+        return there[_LATENTS], Conditions(list(prompts), self._fps, given)
+
+    def _entry(self, clip: NDArray[np.uint8], cache: LatentCache) -> dict[str, Tensor]:
+        key = cache.key(clip)
+        found = cache.get(key)
+        if found is None:
+            # alone, so that an entry does not depend on what else was missing; what is given does not hang on the text
+            latents, conditions = encode(self._model, clip[None], [""], self._fps)
+            made = {_LATENTS: latents, **{_GIVEN + name: tensor for name, tensor in conditions.given.items()}}
+            found = {name: tensor[0].cpu().numpy() for name, tensor in made.items()}
+            cache.put(key, found)
+        return {name: torch.from_numpy(array) for name, array in found.items()}
