@@ -148,15 +148,21 @@ def in_ray(windows: Sequence[Window]) -> float:
         of_file.setdefault(window.path, []).append(window)
     begin = time.perf_counter()
     first, *others = (
-        ray.data.read_videos(path, resize=(96, 160))
-        .repartition(1)
-        .map_batches(_Cut(wanted), batch_size=None, batch_format="numpy")
+        ray.data.read_videos(path, resize=(96, 160), override_num_blocks=1).map_batches(
+            _Cut(wanted), batch_size=_frames(path), batch_format="numpy"
+        )
         for path, wanted in of_file.items()
     )
     mixed = first.mix(*others, weights=[float(len(wanted)) for wanted in of_file.values()])
     made = sum(len(batch["clip"]) for batch in mixed.iter_batches(batch_size=32, batch_format="numpy"))
     assert made == len(windows), (made, len(windows))
     return made / (time.perf_counter() - begin)
+
+
+def _frames(path: str) -> int:
+    import decord
+
+    return len(decord.VideoReader(path, num_threads=1))
 
 
 class _Cut:
@@ -184,7 +190,12 @@ def streamed(spec: Spec, index: ClipIndex) -> tuple[float, float, float]:
     return count / (whole - first), first, (started + count) / whole
 
 
-def case(name: str, videos: Path, storage: Path, steps: int, batch: int, with_ray: bool) -> list[tuple[str, str, str]]:
+def case(name: str, videos: Path, storage: Path, steps: int, batch: int, with_ray: bool) -> None:
+    """Print the rows of one case, each when it has been measured."""
+
+    def row(what: str, measured: str, rates: str = "") -> None:
+        print(f"| {name}: {what} | {measured} | {rates} |", flush=True)
+
     spec = experiment(videos, storage, steps, batch, cache=False)
     index = prepare(spec)["footage"]
     windows = planned(spec, index)
@@ -192,22 +203,18 @@ def case(name: str, videos: Path, storage: Path, steps: int, batch: int, with_ra
     pool, ahead = in_pool(windows), in_pool(sorted_within(windows))
     loader = in_loader(windows, batch)
     ours, first, whole = streamed(spec, index)
-    rows = [
-        (f"{name}: stream / pool in plan order", f"{ours / pool:.2f}", f"{ours:.0f} / {pool:.0f} windows/s"),
-        (f"{name}: stream / pool of sorted windows", f"{ours / ahead:.2f}", f"{ours:.0f} / {ahead:.0f}"),
-        (f"{name}: stream / DataLoader", f"{ours / loader:.2f}", f"{ours:.0f} / {loader:.0f}"),
-        (f"{name}: first batch, warm", f"{first:.2f} s", ""),
-    ]
+    row("stream / pool in plan order", f"{ours / pool:.2f}", f"{ours:.0f} / {pool:.0f} windows/s")
+    row("stream / pool of sorted windows", f"{ours / ahead:.2f}", f"{ours:.0f} / {ahead:.0f}")
+    row("stream / DataLoader", f"{ours / loader:.2f}", f"{ours:.0f} / {loader:.0f}")
+    row("first batch, warm", f"{first:.2f} s")
     if with_ray:
-        theirs = in_ray(windows)
-        both = f"{whole:.0f} / {theirs:.0f}, starts included"
-        rows.append((f"{name}: stream / read_videos + mix", f"{whole / theirs:.2f}", both))
         cached = experiment(videos, storage, steps, batch, cache=True)
         streamed(cached, index)
         again, first, _ = streamed(cached, index)
-        rows.append((f"{name}: cached epoch / decoded epoch", f"{again / ours:.1f}", f"{again:.0f} / {ours:.0f}"))
-        rows.append((f"{name}: first batch, cached", f"{first:.3f} s", ""))
-    return rows
+        row("cached epoch / decoded epoch", f"{again / ours:.1f}", f"{again:.0f} / {ours:.0f}")
+        row("first batch, cached", f"{first:.3f} s")
+        theirs = in_ray(windows)
+        row("stream / read_videos + mix", f"{whole / theirs:.2f}", f"{whole:.0f} / {theirs:.0f}, starts included")
 
 
 def main() -> None:
@@ -224,13 +231,11 @@ def main() -> None:
         for n in range(count * 4 // 3 + 1):
             write(root / "short" / f"{n:03d}.mp4", 17, n)
         ensure_ray(num_cpus=CORES)
-        rows = case("three one-minute files", root / "long", root / "runs", steps, 32, with_ray=True)
-        rows += case(f"{count} short files", root / "short", root / "runs", count // 8, 8, with_ray=False)
+        print("| what | measured | rates |\n| --- | --- | --- |")
+        case("three one-minute files", root / "long", root / "runs", steps, 32, with_ray=True)
+        case(f"{count} short files", root / "short", root / "runs", count // 8, 8, with_ray=False)
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    print("| what | measured | rates |\n| --- | --- | --- |")
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
 
 
 if __name__ == "__main__":

@@ -60,14 +60,19 @@ class ClipCache:
     def get(self, clips: NDArray[np.int64]) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
         """(K, *shape) arrays of clips, and (K,) whether each is there and undamaged; others are left empty."""
         out = np.empty((len(clips), *self._shape), dtype=self._data.dtype)
-        found = self._sums[clips] != 0
-        for place in np.flatnonzero(found).tolist():
-            out[place] = self._data[clips[place]]
-            found[place] = _checksum(out[place]) == self._sums[clips[place]]
+        return out, self.read(clips, out, range(len(clips)))
+
+    def read(self, clips: NDArray[np.int64], out: NDArray[np.generic], places: Sequence[int]) -> NDArray[np.bool_]:
+        """Put clips at `places` of `out` (N, *shape); (K,) whether each is there and undamaged."""
+        found = np.asarray(self._sums[clips] != 0)
+        for n in np.flatnonzero(found).tolist():
+            row = out[places[n]]
+            row[...] = self._data[clips[n]]
+            found[n] = _checksum(row) == self._sums[clips[n]]
         hits = int(found.sum())
         telemetry.total("drivereplay_cache_clips", hits, result="hit")
         telemetry.total("drivereplay_cache_clips", len(clips) - hits, result="miss")
-        return out, found
+        return found
 
     def has(self, clips: NDArray[np.int64]) -> bool:
         """Whether all of these were written; `get` says whether they are undamaged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from drivereplay.spec import ClipSpec
 
 _OPEN_FILES = 16
 _CHUNK_BYTES = 64 << 20
+_REMEMBERED_BYTES = 256 << 20
+"""Decoded frames that a decoder remembers, for windows that share them but come in another call."""
 
 
 def scaled_size(source: tuple[int, int], clip: ClipSpec) -> tuple[int, int]:
@@ -36,6 +38,7 @@ class Decoder:
         self._clip = clip
         self._limit = open_files
         self._readers: OrderedDict[str, _Reader] = OrderedDict()
+        self._remembered = _Remembered(_REMEMBERED_BYTES)
 
     def decode(self, windows: Sequence[Window]) -> tuple[NDArray[np.uint8], dict[int, str]]:
         """Decode windows, each file from its start towards its end and frames that windows share only once.
@@ -67,7 +70,8 @@ class Decoder:
         return frames, failed
 
     def close(self) -> None:
-        """Close all files."""
+        """Close all files and forget their frames."""
+        self._remembered = _Remembered(_REMEMBERED_BYTES)
         while self._readers:
             self._readers.popitem()[1].close()
 
@@ -91,17 +95,23 @@ class Decoder:
             window = windows[n]
             times.update(zip(window.frames, window.times_s, strict=True))
             images.update(zip(window.frames, window.images, strict=False))
-        wanted = sorted(times)
-        reader = self._reader(windows[chunk[0]])
-        try:
-            got = reader.read(wanted, [times[n] for n in wanted], [images.get(n, "") for n in wanted])
-        except DataError:
-            # its state is unknown now
-            self._readers.pop(windows[chunk[0]].path).close()
-            raise
-        place = {number: k for k, number in enumerate(wanted)}
+        path = windows[chunk[0]].path
+        found = self._remembered.get(path, times)
+        wanted = sorted(times.keys() - found.keys())
+        if wanted:
+            reader = self._reader(windows[chunk[0]])
+            try:
+                got = reader.read(wanted, [times[n] for n in wanted], [images.get(n, "") for n in wanted])
+            except DataError:
+                # its state is unknown now
+                self._readers.pop(path).close()
+                raise
+            read = dict(zip(wanted, got, strict=True))
+            self._remembered.put(path, read)
+            found |= read
         for n in chunk:
-            out[n] = got[[place[number] for number in windows[n].frames]]
+            for place, number in enumerate(windows[n].frames):
+                out[n, place] = found[number]
 
     def _reader(self, window: Window) -> _Reader:
         reader = self._readers.get(window.path)
@@ -113,6 +123,34 @@ class Decoder:
         else:
             self._readers.move_to_end(window.path)
         return reader
+
+
+class _Remembered:
+    """Frames by file and number, as many as a budget holds; those used longest ago are forgotten first."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget = budget_bytes
+        self._bytes = 0
+        self._frames: OrderedDict[tuple[str, int], NDArray[np.uint8]] = OrderedDict()
+
+    def get(self, path: str, numbers: Iterable[int]) -> dict[int, NDArray[np.uint8]]:
+        """Those of a file's frames that are there."""
+        found = {}
+        for number in numbers:
+            frame = self._frames.get((path, number))
+            if frame is not None:
+                self._frames.move_to_end((path, number))
+                found[number] = frame
+        return found
+
+    def put(self, path: str, frames: Mapping[int, NDArray[np.uint8]]) -> None:
+        """Remember frames of a file."""
+        for number, frame in frames.items():
+            # a copy: a view would keep alive all that was decoded with it
+            self._frames[path, number] = frame.copy()
+            self._bytes += frame.nbytes
+        while self._bytes > self._budget:
+            self._bytes -= self._frames.popitem(last=False)[1].nbytes
 
 
 class _Reader(ABC):

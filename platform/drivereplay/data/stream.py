@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _BLOCK_BYTES = 120 << 20
 _BLOCK_CLIPS = 192
+_SHORT_BLOCK = 16
 _TRIES = 16
 """A bad clip is replaced by the next one of its domain that can be read, at most so many further on."""
 
@@ -134,7 +135,7 @@ def _from_cache(
     found = np.zeros(len(rows), dtype=bool)
     for d in np.unique(rows.domain).tolist():
         mine = np.flatnonzero(rows.domain == d)
-        frames[mine], found[mine] = caches[d].get(indexes[d].numbers(rows.clip[mine]))
+        found[mine] = caches[d].read(indexes[d].numbers(rows.clip[mine]), frames, mine.tolist())
     return frames, found
 
 
@@ -157,7 +158,7 @@ def decoded_dataset(
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    work = Work(spec, tuple(indexes), plan, steps, rank, world_size)
+    work = Work(spec, tuple(indexes), plan, steps, rank, world_size, _decoders())
     decoded = ray.data.read_datasource(
         PlanSource(work),
         override_num_blocks=work.blocks,
@@ -174,10 +175,13 @@ def _decoders() -> int:
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
-def _cuts(rows: int, per_step: int, clip: ClipSpec) -> list[int]:
-    """Where to cut the rank's rows into blocks: small ones first, so that training begins at once, then large ones."""
+def _cuts(rows: int, per_step: int, clip: ClipSpec, decoders: int) -> list[int]:
+    """Where to cut the rank's rows into blocks: small ones first, so that training begins at once, then large ones.
+
+    A short run is cut into several blocks for each decoder, so that none is left with the last one alone.
+    """
     clip_bytes = clip.frames * clip.height * clip.width * 3
-    most = max(1, min(_BLOCK_CLIPS, _BLOCK_BYTES // clip_bytes))
+    most = max(1, min(_BLOCK_CLIPS, _BLOCK_BYTES // clip_bytes, max(_SHORT_BLOCK, -(-rows // (4 * decoders)))))
     # the first batch is decoded by several processes at once
     cuts, size = [0], min(-(-per_step // 4), most)
     while cuts[-1] < rows:
@@ -198,6 +202,7 @@ class Work:
         steps: range,
         rank: int,
         world_size: int,
+        decoders: int = 1,
     ) -> None:
         self.clip = spec.clip
         self._spec = spec
@@ -207,7 +212,7 @@ class Work:
         self._rank = rank
         self._world_size = world_size
         self._per_step = len(plan.rank_slots(steps.start, rank, world_size))
-        self._cuts = _cuts(len(steps) * self._per_step, self._per_step, spec.clip)
+        self._cuts = _cuts(len(steps) * self._per_step, self._per_step, spec.clip, decoders)
 
     @property
     def blocks(self) -> int:
