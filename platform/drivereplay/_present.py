@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from drivereplay.evaluation.report import Report
     from drivereplay.search.front import Front
     from drivereplay.search.single import TrialOutcome
+    from drivereplay.training.fill import Filled
 
 
 def show(document: Any, json: bool, otherwise: Callable[[], None]) -> None:
@@ -63,6 +64,13 @@ def table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         drawn.add_row(*[escape(_text(row.get(key))) for key in rows[0]])
     _console().print(drawn)
+
+
+def filled(result: Filled) -> None:
+    """What was decoded, and what could not be."""
+    table("clips in the cache", result.rows())
+    for name, reason in result.bad.items():
+        typer.echo(f"set aside: {name}: {reason}")
 
 
 def pairs(values: Mapping[str, Any]) -> None:

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from tests.footage import moving_square
 
+from drivereplay.data.decode import Decoder
+from drivereplay.data.index import ingest
 from drivereplay.data.probe import Probe, cuts, difference_hash, digest, probe
 from drivereplay.data.video import write_video
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
+from drivereplay.spec import ClipSpec
 
 
 def look(path: Path) -> Probe:
@@ -147,6 +150,58 @@ def test_ten_bits(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     found = look(path)
     assert (found.pixel_format, found.timeline.frames) == ("yuv420p10le", 12)
+
+
+def test_av1_is_read_by_pyav_and_shows_the_right_frames(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libsvtav1", rate=10, options={"preset": "10", "crf": "20"})
+        stream.width, stream.height, stream.pix_fmt = 96, 72, "yuv420p"
+        video = moving_square(0, 20)
+        for picture in video:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    found = look(path)
+    assert (found.timeline.frames, found.width, found.height, found.reader) == (20, 96, 72, "av")
+    assert "decord cannot read it" in found.notes[0]
+    clip = ClipSpec(frames=4, context=1, fps=10, height=72, width=96, resize="stretch")
+    index = ingest(
+        [Recording(key="a.mp4", path=str(path), split="train")],
+        domain="a", clip=clip, held_out=0.2, seed=0, out=tmp_path / "index",
+    )  # fmt: skip
+    windows = [index.window("train", n) for n in range(index.count("train"))]
+    frames, failed = Decoder(clip).decode(windows)
+    assert not failed
+    for window, shown in zip(windows, frames, strict=True):
+        for number, picture in zip(window.frames, shown, strict=True):
+            error = [np.abs(picture.astype(int) - other).mean() for other in video]
+            assert int(np.argmin(error)) == number
+
+
+def test_high_dynamic_range_and_interlaced_files_are_read_and_said_to_be_so(tmp_path: Path) -> None:
+    def made(name: str, tags: dict[str, int], flags: int = 0, **options: str) -> Probe:
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream("libx264", rate=10, options=options)
+            stream.width, stream.height, stream.pix_fmt = 96, 72, "yuv420p"
+            for key, value in tags.items():
+                setattr(stream.codec_context, key, value)
+            stream.codec_context.flags |= flags
+            for picture in moving_square(0, 12):
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+                for key, value in tags.items():
+                    setattr(frame, key, value)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return look(tmp_path / name)
+
+    bt2020, pq, hlg = 9, 16, 18
+    for transfer, name in ((pq, "PQ"), (hlg, "HLG")):
+        found = made(f"{name}.mp4", {"color_trc": transfer, "color_primaries": bt2020})
+        assert found.timeline.frames == 12 and name in " ".join(found.notes)
+    # FFmpeg's flags for interlaced motion estimation and transform
+    found = made("fields.mp4", {}, flags=(1 << 18) | (1 << 29), **{"x264-params": "tff=1"})
+    assert found.timeline.frames == 12 and "interlaced" in " ".join(found.notes)
+    assert not made("plain.mp4", {}).notes
 
 
 def test_the_best_of_several_streams(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from drivereplay.api.places import (
     submit,
     write_static_dashboard,
 )
-from drivereplay.api.runs import foresee, generate, train
+from drivereplay.api.runs import foresee, generate, prepare, train
 from drivereplay.spec import load_spec
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "open_dashboard",
     "plan",
     "plot_front",
+    "prepare",
     "spec_of_checkpoint",
     "status",
     "stop_job",

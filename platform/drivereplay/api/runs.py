@@ -1,4 +1,4 @@
-"""Verbs about one model: train, generate."""
+"""Verbs about one model: prepare, train, generate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from drivereplay.storage import Storage
 
 if TYPE_CHECKING:
     from drivereplay.search.single import TrialOutcome
+    from drivereplay.training.fill import Filled
 
 
 def train(spec: Spec, *, resume: bool = False, quiet: bool = False) -> TrialOutcome:
@@ -55,3 +56,13 @@ def generate(
     from drivereplay.evaluation.generate import generate_file
 
     return generate_file(checkpoint, source, out, frames=frames, seed=seed, denoising_steps=denoising_steps)
+
+
+def prepare(spec: Spec) -> Filled:
+    """Write worlds, index videos and fill the caches: what the first trials of a sweep would else wait for."""
+    from drivereplay.data.prepare import prepare as indexed
+    from drivereplay.session import ensure_ray
+    from drivereplay.training.fill import fill
+
+    ensure_ray()
+    return fill(spec, list(indexed(spec).values()))

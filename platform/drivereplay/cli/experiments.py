@@ -138,6 +138,21 @@ def plan(
 
 
 @app.command()
+def prepare(experiment: Experiment, sets: Sets = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Write worlds, index videos, decode and encode every training clip once, before the trials need them."""
+    from drivereplay import api
+
+    loaded = api.load_spec(experiment, sets or ())
+    if dry_run:
+        foreseen = api.foresee_plan(loaded)
+        present.show(foreseen, json, lambda: present.table("what a run decodes and keeps", foreseen))
+        return
+    filled = api.prepare(loaded)
+    document = {"domains": filled.rows(), "bad": filled.bad}
+    present.show(document, json, lambda: present.filled(filled))
+
+
+@app.command()
 def train(
     experiment: Experiment,
     sets: Sets = None,

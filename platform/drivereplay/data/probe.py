@@ -126,6 +126,8 @@ class _Seen:
     keep_every: int = 1
     breaks: list[int] = field(default_factory=list)
     damaged: int = 0
+    interlaced: int = 0
+    transfer: int = 0
 
     @property
     def count(self) -> int:
@@ -172,9 +174,11 @@ def _take(frame: Any, seen: _Seen) -> None:
     if not seen.count:
         seen.rotation = int(frame.rotation) % 360
         seen.pixel_format = frame.format.name
+        seen.transfer = int(frame.color_trc)
         turned = seen.rotation in (90, 270)
         seen.width, seen.height = (frame.height, frame.width) if turned else (frame.width, frame.height)
     number = seen.count
+    seen.interlaced += bool(frame.interlaced_frame)
     seen.timed &= frame.time is not None
     time_s = number / seen.rate if frame.time is None else float(frame.time)
     look = thumbnail(frame)
@@ -186,6 +190,10 @@ def _take(frame: Any, seen: _Seen) -> None:
     seen.last = look
     seen.times.append(time_s)
     _keep(look, number, seen)
+
+
+_HIGH_RANGE = {16: "PQ", 18: "HLG"}
+"""Transfer characteristics of ITU-T H.273."""
 
 
 def thumbnail(frame: Any) -> NDArray[np.uint8]:
@@ -210,6 +218,10 @@ def _mended(seen: _Seen, recording: Recording) -> tuple[NDArray[np.float64], lis
     notes = []
     if seen.damaged:
         notes.append(f"{seen.damaged} damaged frames were left out")
+    if seen.interlaced > seen.count / 2:
+        notes.append("interlaced: both fields are shown in one picture, so what moves sideways has combed edges")
+    if seen.transfer in _HIGH_RANGE:
+        notes.append(f"high dynamic range ({_HIGH_RANGE[seen.transfer]}) is not tone-mapped: pictures look pale")
     if not seen.timed or (np.diff(times) <= 0).any():
         seen.timed = False
         given = np.asarray(recording.timestamps_s, dtype=np.float64)
