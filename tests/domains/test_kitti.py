@@ -63,6 +63,37 @@ def vehicle_to_camera2() -> np.ndarray:
     return rigid(np.eye(3), (-BESIDE_M, 0, 0)) @ CAM @ VELO
 
 
+def tracks(truth: Drive) -> dict[int, dict[int, dict]]:
+    """Rows of each object by frame, as long as it has one in every frame."""
+    found: dict[int, dict[int, dict]] = {}
+    for n, objects in enumerate(truth.objects):
+        for row in objects:
+            if row["x_m"] is not None:
+                found.setdefault(row["id"], {})[n] = row
+    return {name: rows for name, rows in found.items() if len(rows) == max(rows) - min(rows) + 1}
+
+
+def tracklets(truth: Drive) -> str:
+    """The objects as KITTI's tool writes them: places of the bottom's centre in the scanner's axes."""
+    scanner = rigid(np.eye(3), (-BESIDE_M, 0, 0)) @ CAM
+    items = []
+    for rows in tracks(truth).values():
+        states = []
+        for n, row in rows.items():
+            to_scanner = np.linalg.inv(truth.poses[n] @ scanner)
+            place = to_scanner @ [row["x_m"], row["y_m"], row["z_m"], 1.0]
+            ahead = to_scanner[:3, :3] @ [np.cos(row["heading_rad"]), np.sin(row["heading_rad"]), 0.0]
+            values = {"tx": place[0], "ty": place[1], "tz": place[2] - row["height_m"] / 2, "rx": 0, "ry": 0}
+            values |= {"rz": np.arctan2(ahead[1], ahead[0]), "occlusion": 0, "truncation": 0}
+            states.append("<item>" + "".join(f"<{k}>{v:.12e}</{k}>" for k, v in values.items()) + "</item>")
+        size = next(iter(rows.values()))
+        items.append(
+            f"<item><objectType>Car</objectType><h>{size['height_m']}</h><w>{size['width_m']}</w>"
+            f"<l>{size['length_m']}</l><first_frame>{min(rows)}</first_frame><poses>{''.join(states)}</poses></item>"
+        )
+    return f"<boost_serialization><tracklets>{''.join(items)}</tracklets></boost_serialization>"
+
+
 def test_odometry(truth: Drive, tmp_path: Path) -> None:
     sequence = tmp_path / "k" / "sequences" / "00"
     write_pictures(sequence / "image_2", truth.frames, [f"{n:06d}.png" for n in range(FRAMES)])
@@ -110,11 +141,18 @@ def test_raw(truth: Drive, tmp_path: Path) -> None:
     for name, matrix in (("imu_to_velo", VELO), ("velo_to_cam", CAM)):
         text = f"calib_time: 25-May-2012\nR: {numbers(matrix[:3, :3])}\nT: {numbers(matrix[:3, 3])}\n"
         (date / f"calib_{name}.txt").write_text(text)
+    (sync / "tracklet_labels.xml").write_text(tracklets(truth))
     (recording,) = read_kitti(str(tmp_path / "k"), None, tmp_path / "notes")
     assert recording.key == "2011_09_26/2011_09_26_drive_0001_sync"
     assert recording.timestamps_s == pytest.approx(truth.times_s, abs=1e-6)
     found = read_back(recording)
     assert np.allclose(relative(found.poses), relative(truth.poses), atol=1e-3)
+    order = list(tracks(truth))
+    assert_same_things(found, truth.known, order.index)
+    assert all(np.isfinite(found.boxes_px[:, n]).any() for n in range(len(found.ids)))
+    (sync / "tracklet_labels.xml").write_text(tracklets(truth).replace("<h>", "<hh>"))
+    with pytest.raises(DataError, match="no list of tracklets"):
+        read_kitti(str(tmp_path / "k"), None, tmp_path / "other notes")
 
 
 def test_tracking(truth: Drive, tmp_path: Path) -> None:

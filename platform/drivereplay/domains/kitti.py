@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.domains.conversion import FORWARD_LEFT_UP, Rows, converted, rigid
+from drivereplay.domains.kitti_tracklets import VISIBLE, add_tracklets
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError, SpecError
 
@@ -53,6 +54,7 @@ def _raw(root: Path, drive: Path, number: str, out: Path) -> Recording:
     stamps = drive / f"image_{number}" / "timestamps.txt"
     times = _raw_times(stamps) if stamps.is_file() else ()
     calibration = drive.parent / "calib_cam_to_cam.txt"
+    tracklets = drive / "tracklet_labels.xml"
 
     def make() -> tuple[Rows, tuple[int, int]]:
         known = _numbers(calibration)
@@ -62,14 +64,18 @@ def _raw(root: Path, drive: Path, number: str, out: Path) -> Recording:
         readings = [_reading(file.read_text(encoding="utf-8"), file) if file.is_file() else None for file in files]
         poses = _imu_poses(readings)
         rows = Rows()
-        for n, pose in enumerate(poses):
-            placed = None if pose is None or to_camera is None else pose @ np.linalg.inv(to_camera)
-            rows.frame(n, time_s=times[n] if times else n / _FPS, camera=projection[:, :3], pose=placed)
-        return rows, _picture_size(pictures / names[0])
+        placed = [None if p is None or to_camera is None else p @ np.linalg.inv(to_camera) for p in poses]
+        for n, pose in enumerate(placed):
+            rows.frame(n, time_s=times[n] if times else n / _FPS, camera=projection[:, :3], pose=pose)
+        picture = _picture_size(pictures / names[0])
+        scanner = _raw_camera_of_velo(drive.parent, known, projection)
+        if tracklets.is_file() and scanner is not None:
+            add_tracklets(tracklets, rows, poses=placed, to_camera=scanner, camera=projection[:, :3], picture=picture)
+        return rows, picture
 
     annotations = None
     if calibration.is_file():
-        stamped = [calibration, drive / "oxts" / "data"]
+        stamped = [calibration, drive / "oxts" / "data", tracklets]
         annotations = converted(out, f"{drive}-{number}", stamped, make)
     key = drive.relative_to(root).as_posix()
     return Recording(key, str(pictures), tuple(names), _FPS, times, annotations=annotations)
@@ -171,8 +177,7 @@ def _tracked(
         position = world[:3]
         forward = pose[:3, :3] @ np.asarray([np.cos(turn), 0.0, -np.sin(turn)])
         heading = float(np.arctan2(forward[1], forward[0]))
-    # 0 fully visible, 1 partly, 2 largely hidden, 3 unknown: shares that the labels' meaning allows
-    visible = {0: 1.0, 1: 0.5, 2: 0.2}.get(occluded)
+    visible = VISIBLE.get(occluded)
     rows.object(
         frame,
         identity,
@@ -189,13 +194,28 @@ def _raw_camera_of_imu(
     date: Path, known: dict[str, NDArray[np.float64]], projection: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
     """(4, 4) from GPS/IMU to the camera, or None where a calibration file is missing."""
-    files = date / "calib_imu_to_velo.txt", date / "calib_velo_to_cam.txt"
-    if not all(file.is_file() for file in files):
+    file = date / "calib_imu_to_velo.txt"
+    scanner = _raw_camera_of_velo(date, known, projection)
+    if scanner is None or not file.is_file():
         return None
-    velo, cam = (rigid(v["R"].reshape(3, 3), v["T"]) for v in map(_numbers, files))
+    return scanner @ _rigid_of(file)
+
+
+def _raw_camera_of_velo(
+    date: Path, known: dict[str, NDArray[np.float64]], projection: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """(4, 4) from the laser scanner to the camera, or None where the calibration file is missing."""
+    file = date / "calib_velo_to_cam.txt"
+    if not file.is_file():
+        return None
     rectify = rigid(known["R_rect_00"].reshape(3, 3), (0, 0, 0))
     beside = rigid(np.eye(3), np.linalg.solve(projection[:, :3], projection[:, 3]))
-    return beside @ rectify @ cam @ velo
+    return beside @ rectify @ _rigid_of(file)
+
+
+def _rigid_of(file: Path) -> NDArray[np.float64]:
+    values = _numbers(file)
+    return rigid(values["R"].reshape(3, 3), values["T"])
 
 
 def _imu_poses(readings: list[NDArray[np.float64] | None]) -> list[NDArray[np.float64] | None]:
