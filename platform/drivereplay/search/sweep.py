@@ -14,13 +14,14 @@ from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.nodes import require_shared
 from drivereplay.search.agenda import Agenda, Round, anchor_requests, lag_of
 from drivereplay.search.candidates import TABLE
-from drivereplay.search.constraints import BUDGET, limits_of
+from drivereplay.search.constraints import BUDGET, Limit, limits_of
 from drivereplay.search.environment import environment
 from drivereplay.search.front import FILE as FRONT
 from drivereplay.search.front import Front, eligible, signs
 from drivereplay.search.halving import Halving
 from drivereplay.search.journal import FILE as JOURNAL
 from drivereplay.search.journal import Journal
+from drivereplay.search.lease import only_driver
 from drivereplay.search.progress import Lines
 from drivereplay.search.proposals import Proposals
 from drivereplay.search.record import SweepListener, SweepRecord
@@ -74,6 +75,21 @@ def sweep(
     halving = Halving.of(spec, directions)
     storage = Storage.of(spec.storage).below(spec.name)
     _open(storage, spec, resume)
+    with only_driver(storage, spec.name):
+        return _driven(spec, space, directions, limits, halving, storage, listeners, show_progress, runner)
+
+
+def _driven(
+    spec: Spec,
+    space: Space,
+    directions: Sequence[str],
+    limits: tuple[Limit, ...],
+    halving: Halving | None,
+    storage: Storage,
+    listeners: Sequence[SweepListener],
+    show_progress: bool,
+    runner: TrialRunner,
+) -> Front:
     ensure_ray()
     require_shared(storage)
     runner.prepare(spec)
