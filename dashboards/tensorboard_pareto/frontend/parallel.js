@@ -9,7 +9,7 @@ import { theme } from "./theme.js";
 import { numeric } from "./view.js";
 
 const MOST_AXES = 12;
-const MOST_LINES = 1500;
+const MOST_LINES = 800;
 
 export class Parallel {
   /** `actions`: filter(id, range or null, done), hover(key). */

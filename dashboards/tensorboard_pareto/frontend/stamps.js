@@ -31,16 +31,27 @@ export function stampAll(context, groups, alpha, box) {
   const image = context.getImageData(left, top, width, height);
   const { data } = image;
   for (const { shape, r, fill, places } of groups) {
-    const { offsets, rgb: [red, green, blue] } = stampOf(shape, r, fill, ratio);
+    const { offsets, half, rgb: [red, green, blue] } = stampOf(shape, r, fill, ratio);
+    const count = offsets.length / 3;
+    const steps = new Int32Array(count);
+    const shares = new Float32Array(count);
+    for (let i = 0; i < count; i++) {
+      steps[i] = 4 * (offsets[3 * i + 1] * width + offsets[3 * i]);
+      shares[i] = offsets[3 * i + 2] * alpha;
+    }
     for (let k = 0; k < places.length; k++) {
       const x0 = Math.round(places[k].px * ratio) - left;
       const y0 = Math.round(places[k].py * ratio) - top;
-      for (let i = 0; i < offsets.length; i += 3) {
-        const x = x0 + offsets[i];
-        const y = y0 + offsets[i + 1];
-        if (x < 0 || y < 0 || x >= width || y >= height) continue;
-        const at = 4 * (y * width + x);
-        const share = offsets[i + 2] * alpha;
+      const inside = x0 >= half && y0 >= half && x0 < width - half && y0 < height - half;
+      const from = 4 * (y0 * width + x0);
+      for (let i = 0; i < count; i++) {
+        if (!inside) {
+          const x = x0 + offsets[3 * i];
+          const y = y0 + offsets[3 * i + 1];
+          if (x < 0 || y < 0 || x >= width || y >= height) continue;
+        }
+        const at = from + steps[i];
+        const share = shares[i];
         data[at] += (red - data[at]) * share;
         data[at + 1] += (green - data[at + 1]) * share;
         data[at + 2] += (blue - data[at + 2]) * share;
@@ -50,7 +61,7 @@ export function stampAll(context, groups, alpha, box) {
   context.putImageData(image, left, top);
 }
 
-/** The covered pixels of a marker round its centre, as x, y, coverage, and its colour. */
+/** The covered pixels of a marker round its centre, as x, y, coverage, none farther than `half`, and its colour. */
 function stampOf(shape, r, fill, ratio) {
   const key = `${shape} ${r} ${fill} ${ratio}`;
   if (!STAMPS.has(key)) {
@@ -67,7 +78,7 @@ function stampOf(shape, r, fill, ratio) {
     const offsets = [];
     for (let k = 0; k < data.length / 4; k++) if (data[4 * k + 3]) offsets.push((k % width) - half, Math.floor(k / width) - half, data[4 * k + 3] / 255);
     const centre = 4 * (half * width + half);
-    STAMPS.set(key, { offsets: Float32Array.from(offsets), rgb: [...data.subarray(centre, centre + 3)] });
+    STAMPS.set(key, { offsets: Float32Array.from(offsets), half, rgb: [...data.subarray(centre, centre + 3)] });
   }
   return STAMPS.get(key);
 }
