@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tests.footage import moving_square
 from tests.training.test_encoded import spec_of
@@ -15,7 +15,7 @@ from drivereplay.data.video import write_video
 from drivereplay.errors import SpecError
 from drivereplay.spec import Spec, with_values
 from drivereplay.storage import Storage
-from drivereplay.training.fill import fill
+from drivereplay.training.fill import _Filler, fill
 from drivereplay.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -44,32 +44,32 @@ def latents(spec: Spec) -> dict[str, int]:
     return {p.name: p.stat().st_mtime_ns for p in Path(spec.storage).rglob("*.latents")}
 
 
-def test_everything_is_decoded_and_encoded_once(spec: Spec, tmp_path: Path) -> None:
+def test_everything_is_decoded_and_encoded_once_and_what_cannot_be_read_is_named(spec: Spec, tmp_path: Path) -> None:
     by_name = prepare(spec)
     indexes = list(by_name.values())
-    count = sum(index.count("train") for index in indexes)
+    bad = Path(indexes[1].window("train", 0).path)
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[:900])
     first = fill(spec, indexes)
-    assert first.clips == first.decoded == {index.name: index.count("train") for index in indexes}
-    assert not first.bad
+    assert first.clips == {index.name: index.count("train") for index in indexes}
+    assert first.bad and all("street" in name and "changed" in reason for name, reason in first.bad.items())
+    assert first.decoded == {"driving": first.clips["driving"], "street": first.clips["street"] - len(first.bad)}
     caches = pixel_caches(spec, indexes)
     assert caches is not None
-    for cache, index in zip(caches, indexes, strict=True):
-        assert cache.has(index.numbers(np.arange(index.count("train"))))
+    assert [cache.written() for cache in caches] == list(first.decoded.values())
+    assert len(latents(spec)) == sum(first.decoded.values())
+    # the file is whole again: only what is missing is made, as in another call
+    stat = indexes[1].window("train", 0)
+    bad.write_bytes(whole)
+    os.utime(bad, ns=(stat.modified_ns, stat.modified_ns))
+    filler = _Filler(spec, tuple(indexes))
+    for place, index in enumerate(indexes):
+        made = filler({"domain": [place], "first": [0], "last": [index.count("train")]})
+        assert made["decoded"] == [len(first.bad) if place else 0] and made["bad"] == [[]]
     kept = latents(spec)
-    assert len(kept) == count
-    again = fill(spec, indexes)
-    assert set(again.decoded.values()) == {0}
+    assert len(kept) == sum(first.clips.values())
     train(spec, Storage.of(tmp_path / "run"), indexes=by_name, show_progress=False)
     assert latents(spec) == kept
-
-
-def test_a_clip_that_cannot_be_read_is_named(spec: Spec, tmp_path: Path) -> None:
-    indexes = list(prepare(spec).values())
-    path = Path(indexes[0].window("train", 0).path)
-    path.write_bytes(path.read_bytes()[:900])
-    filled = fill(spec, indexes)
-    assert filled.bad and all("driving" in name and "changed" in reason for name, reason in filled.bad.items())
-    assert filled.decoded["driving"] == filled.clips["driving"] - len(filled.bad)
 
 
 def test_without_a_cache_there_is_nothing_to_fill(spec: Spec) -> None:

@@ -37,9 +37,17 @@ def write_worlds(
     from drivereplay.domains.worlds import write_world
     from drivereplay.session import ensure_ray
 
-    ensure_ray()
     return write_world(
-        directory, world, clips=clips, seed=seed, split=split, frames=frames, fps=fps, height=height, width=width
+        directory,
+        world,
+        clips=clips,
+        seed=seed,
+        split=split,
+        frames=frames,
+        fps=fps,
+        height=height,
+        width=width,
+        beginning=ensure_ray,
     )
 
 
@@ -64,8 +72,8 @@ def ingest(
     reader = VideosSource if kind == "videos" else DatasetSource
     source = _checked(reader, {"kind": kind, "path": path})
     described = _checked(DomainSpec, {"name": domain, "source": source})
-    ensure_ray()
     found = recordings(described, clip, Storage.of(out.parent / ".shared"))
+    ensure_ray()
     return write_index(found, domain=domain, clip=clip, held_out=held_out, seed=seed, out=out)
 
 

@@ -157,9 +157,17 @@ def test_impossible_requests_are_refused_before_anything_is_written(
     tmp_path: Path, changes: dict[str, Any], word: str
 ) -> None:
     request: dict[str, Any] = {"world": "highway", "clips": 1, **SMALL, **changes}
+    begun: list[str] = []
     with pytest.raises(SpecError, match=word):
-        write_world(tmp_path / "w", request.pop("world"), **request)
-    assert not (tmp_path / "w").exists()
+        write_world(tmp_path / "w", request.pop("world"), **request, beginning=lambda: begun.append("now"))
+    assert not (tmp_path / "w").exists() and not begun
+
+
+def test_the_beginning_is_told_of_when_there_is_something_to_write(tmp_path: Path) -> None:
+    begun: list[str] = []
+    for _ in range(2):
+        write_world(tmp_path / "w", "shapes", clips=1, **SMALL, beginning=lambda: begun.append("now"))
+    assert begun == ["now"]
 
 
 def test_a_missing_file_and_a_damaged_manifest_are_named(tmp_path: Path) -> None:

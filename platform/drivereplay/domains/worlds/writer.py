@@ -6,7 +6,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -65,6 +65,7 @@ def write_world(
     height: int,
     width: int,
     split: str = "regular",
+    beginning: Callable[[], None] | None = None,
 ) -> list[Recording]:
     """Write `clips` videos of a world with their annotations, and return them.
 
@@ -81,6 +82,7 @@ def write_world(
         height: Height in pixels.
         width: Width in pixels.
         split: `regular`, `rare-motion` or `both` (half of each); only driving worlds have rare motion.
+        beginning: Called when all that is asked for is possible and something has to be written, as to connect to Ray.
 
     Raises:
         SpecError: Something asked for is impossible, or the directory holds something else. Nothing was written.
@@ -101,6 +103,8 @@ def write_world(
     try:
         _put_manifest(directory, wanted)
         missing = [clip for clip in range(wanted.clips) if not _video(directory, clip).exists()]
+        if missing and beginning is not None:
+            beginning()
         for _ in _written(directory, wanted, missing):
             pass
         _put_manifest(directory, Manifest(**{**asdict(wanted), "state": "complete"}))
