@@ -113,6 +113,23 @@ def test_a_file_that_hangs_the_decoder_is_set_aside(monkeypatch: pytest.MonkeyPa
     assert all("given up" in str(result) for _, result in found)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_a_file_that_waits_behind_hanging_ones_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hanging(recording: Recording) -> str:
+        import threading
+
+        if recording.key != "fine":
+            threading.Event().wait()
+        return "fine"
+
+    monkeypatch.setattr(ingest_module, "_probed", hanging)
+    monkeypatch.setattr(ingest_module, "PATIENCE_S", 12.0)
+    found = {r.key: str(result) for r, result in probed([Recording(key=k, path="") for k in ("a", "b", "fine")])}
+    assert found["fine"] == "fine"
+    assert "given up" in found["a"] and "given up" in found["b"]
+
+
 @settings(deadline=None)
 @given(
     windows=st.lists(st.integers(1, 50), min_size=1, max_size=30),

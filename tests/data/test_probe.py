@@ -204,6 +204,14 @@ def test_high_dynamic_range_and_interlaced_files_are_read_and_said_to_be_so(tmp_
     assert not made("plain.mp4", {}).notes
 
 
+def test_a_codec_that_nobody_knows_is_said_to_be_unknown(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", moving_square(0, 12), 10.0)
+    path = tmp_path / "b.mp4"
+    path.write_bytes((tmp_path / "a.mp4").read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
+    with pytest.raises(DataError, match="codec that is not known"):
+        look(path)
+
+
 def test_the_best_of_several_streams(tmp_path: Path) -> None:
     path = tmp_path / "two.mp4"
     with av.open(str(path), "w") as container:

@@ -105,17 +105,30 @@ def probed(recordings: Sequence[Recording]) -> Iterator[tuple[Recording, Probe |
             return
         done, _ = ray.wait(list(running), num_returns=1, timeout=PATIENCE_S)
         if not done:
-            for reference, recording in running.items():
+            for reference in running:
                 ray.cancel(reference, force=True)
-                yield recording, f"was given up: decoding took more than {PATIENCE_S:.0f} s"
+            # some of them only waited for a place behind the others: each has its own time now
+            for recording in running.values():
+                alone = task.remote(recording)
+                if ray.wait([alone], timeout=PATIENCE_S)[0]:
+                    yield recording, _result(alone)
+                else:
+                    ray.cancel(alone, force=True)
+                    yield recording, f"was given up: decoding took more than {PATIENCE_S:.0f} s"
             running.clear()
             continue
         for reference in done:
-            recording = running.pop(reference)
-            try:
-                yield recording, ray.get(reference)
-            except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-                yield recording, f"crashes the decoder ({type(error).__name__})"
+            yield running.pop(reference), _result(reference)
+
+
+def _result(reference: Any) -> Probe | str:
+    import ray
+
+    try:
+        found: Probe | str = ray.get(reference)
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+        return f"crashes the decoder ({type(error).__name__})"
+    return found
 
 
 def _probed(recording: Recording) -> Probe | str:

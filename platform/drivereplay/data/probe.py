@@ -143,6 +143,8 @@ def _decoded(path: Path, part_s: tuple[float, float] | None) -> _Seen:
             stream = container.streams.best("video")
             if stream is None:
                 raise DataError("has no video stream" + (" (audio only)" if container.streams.audio else ""))
+            if stream.codec_context is None:
+                raise DataError("its video stream has a codec that is not known here")
             stream.codec_context.thread_count = 1
             seen.codec = stream.codec_context.name
             seen.rate = float(stream.average_rate or stream.guessed_rate or 25)
