@@ -26,8 +26,9 @@ def train(spec: Spec, *, resume: bool = False, quiet: bool = False) -> TrialOutc
         from drivereplay.data.prepare import prepare
         from drivereplay.evaluation.domains import forgetting_table
         from drivereplay.models import load_checkpoint
+        from drivereplay.training.checkpoint import checkpoints
 
-        model = load_checkpoint(Storage.of(outcome.directory).below("checkpoints", f"step-{outcome.steps}").uri)
+        model = load_checkpoint(checkpoints(Storage.of(outcome.directory))[-1].storage.uri)
         cache = Storage.of(spec.storage).below(".shared", "cache")
         outcome.report.tables["forgetting"] = forgetting_table(
             model, spec, prepare(spec), cache=cache, after=outcome.report
@@ -58,11 +59,17 @@ def generate(
     return generate_file(checkpoint, source, out, frames=frames, seed=seed, denoising_steps=denoising_steps)
 
 
-def prepare(spec: Spec) -> Filled:
-    """Write worlds, index videos and fill the caches: what the first trials of a sweep would else wait for."""
+def prepare(spec: Spec, *, quiet: bool = True) -> Filled:
+    """Write worlds, index videos and fill the caches: what the first trials of a sweep would else wait for.
+
+    `quiet` shows no progress.
+    """
     from drivereplay.data.prepare import prepare as indexed
+    from drivereplay.evaluation.counter import Counter
     from drivereplay.session import ensure_ray
     from drivereplay.training.fill import fill
 
     ensure_ray()
-    return fill(spec, list(indexed(spec).values()))
+    indexes = list(indexed(spec).values())
+    with Counter("prepare", None if quiet else sum(index.count("train") for index in indexes)) as counter:
+        return fill(spec, indexes, progress=counter)

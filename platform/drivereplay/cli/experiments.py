@@ -147,7 +147,7 @@ def prepare(experiment: Experiment, sets: Sets = None, dry_run: DryRun = False, 
         foreseen = api.foresee_plan(loaded)
         present.show(foreseen, json, lambda: present.table("what a run decodes and keeps", foreseen))
         return
-    filled = api.prepare(loaded)
+    filled = api.prepare(loaded, quiet=json)
     document = {"domains": filled.rows(), "bad": filled.bad}
     present.show(document, json, lambda: present.filled(filled))
 

@@ -18,7 +18,7 @@ from drivereplay.spec import Spec
 from drivereplay.training.encoded import Encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _BLOCK = 32
 """Clips that one worker takes at a time."""
@@ -45,15 +45,22 @@ class Filled:
         ]
 
 
-def fill(spec: Spec, indexes: Sequence[ClipIndex]) -> Filled:
+def fill(spec: Spec, indexes: Sequence[ClipIndex], progress: Callable[[int], None] | None = None) -> Filled:
     """Put every training clip, and its latents where the model has an autoencoder, into the caches.
 
     Actors decode and encode, each with a GPU of its own where Ray has GPUs. What is there already is not made again, so
     a call that was interrupted goes on. The caches must lie where trials see them: on storage that all nodes share.
 
+    Args:
+        spec: The experiment.
+        indexes: Of its domains, in order.
+        progress: Called with the number of clips that are done.
+
     Raises:
         SpecError: The experiment does without a cache.
     """
+    import logging
+
     import ray
     import ray.data
 
@@ -68,6 +75,8 @@ def fill(spec: Spec, indexes: Sequence[ClipIndex]) -> Filled:
     gpus = int(offered.get("GPU", 0)) if spec.training.device != "cpu" else 0
     # to start one costs as much as several parts
     workers = max(1, min(len(parts) // 4, gpus or int(offered.get("CPU", 1))))
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
     done = (
         ray.data.from_items(parts, override_num_blocks=len(parts))
         .map_batches(
@@ -78,10 +87,14 @@ def fill(spec: Spec, indexes: Sequence[ClipIndex]) -> Filled:
             num_cpus=1,
             num_gpus=1 if gpus else 0,
         )
-        .take_all()
+        .iter_rows()
     )
     filled = Filled({i.name: i.count("train") for i in indexes}, {i.name: 0 for i in indexes})
+    count = 0
     for row in done:
+        count += int(row["clips"])
+        if progress is not None:
+            progress(count)
         filled.decoded[indexes[int(row["domain"])].name] += int(row["decoded"])
         filled.bad.update(zip(row["bad"], row["reason"], strict=True))
     return filled
@@ -116,6 +129,7 @@ class _Filler:
             self._encoder(usable, [""] * len(usable))
         return {
             "domain": [domain],
+            "clips": [last - first],
             "decoded": [len(good)],
             "bad": [[windows[n].name for n in failed]],
             "reason": [list(failed.values())],
