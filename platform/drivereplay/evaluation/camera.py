@@ -86,7 +86,7 @@ def _estimated(footage: Footage) -> CameraMotion:
         camera = intrinsics(footage, t)
         points = corners(footage.grey[t], free_of_objects(footage, t))
         here, there = tracked(footage.grey[t], footage.grey[t + 1], points, camera)
-        solved = _solve(here, there, 1 / camera[0, 0])
+        solved = step_between(here, there, 1 / camera[0, 0])
         rotation, direction = solved if solved is not None else (np.eye(3), np.array([0.0, 0.0, 1.0]))
         length = 1.0
         if before is not None and direction.any():
@@ -148,7 +148,7 @@ def _normalised(points: NDArray[np.float32], camera: Array) -> Array:
     return (points + 0.5 - camera[:2, 2]) / np.array([camera[0, 0], camera[1, 1]])
 
 
-def _solve(here: Array, there: Array, pixel: float) -> tuple[Array, Array] | None:
+def step_between(here: Array, there: Array, pixel: float) -> tuple[Array, Array] | None:
     """Rotation and direction of the next camera in this one from matched points, or None where it cannot be told.
 
     Args:
@@ -262,7 +262,7 @@ def _sampson(x: Array, y: Array, essential: Array, pixel: float) -> Array:
     return np.asarray(np.einsum("kc,pkc->pk", y, line_y) / np.sqrt(np.maximum(square, 1e-24)) / pixel)
 
 
-def _depths(here: Array, there: Array, rotation: Array, translation: Array) -> Array:
+def depths_in_steps(here: Array, there: Array, rotation: Array, translation: Array) -> Array:
     """Depths (K,) in the first camera of points with y ~ R x + t, in units of |t|."""
     x = np.column_stack([here, np.ones(len(here))]) @ rotation.T
     y = np.column_stack([there, np.ones(len(there))])
@@ -273,7 +273,7 @@ def _depths(here: Array, there: Array, rotation: Array, translation: Array) -> A
 
 
 def _in_front(here: Array, there: Array, rotation: Array, translation: Array) -> int:
-    return int((_depths(here, there, rotation, translation) > 0).sum())
+    return int((depths_in_steps(here, there, rotation, translation) > 0).sum())
 
 
 def _length_ratio(
@@ -295,7 +295,7 @@ def _length_ratio(
     if both.sum() < LEAST_POINTS:
         return 1.0
     # the step's pose (R, t) maps next to here; x_next = Rᵀ x_here − Rᵀ t
-    ahead = _depths(here[both], after[both], step[0].T, -step[0].T @ step[1])
-    behind = _depths(here[both], earlier[both], before[0], before[1])
+    ahead = depths_in_steps(here[both], after[both], step[0].T, -step[0].T @ step[1])
+    behind = depths_in_steps(here[both], earlier[both], before[0], before[1])
     usable = (ahead > 0.5) & (behind > 0.5) & (ahead < 100) & (behind < 100)
     return float(np.clip(np.median(behind[usable] / ahead[usable]), 0.2, 5.0)) if usable.sum() >= 8 else 1.0

@@ -11,6 +11,9 @@ from drivereplay.evaluation.footage import Footage
 
 Array = NDArray[np.float64]
 REPROJECTION_PX = 1.0
+FARTHEST_STEPS = 100.0
+"""A point farther off than so many steps says nothing of their length."""
+NEAREST_M = 0.05
 STILL_M = 0.01
 """Steps shorter than this have no direction."""
 
@@ -51,15 +54,55 @@ def _step(footage: Footage, t: int, depth_m: Array) -> tuple[Array, Array] | Non
     kept = np.isfinite(there).all(-1) & np.isfinite(depth) & (np.nan_to_num(depth) > 0)
     if kept.sum() < camera.LEAST_POINTS:
         return None
-    points = np.column_stack([here[kept], np.ones(kept.sum())]) * depth[kept, None]
+    here, there, depth = here[kept], there[kept], depth[kept]
+    pixel = 1 / matrix[0, 0]
+    points = np.column_stack([here, np.ones(len(here))]) * depth[:, None]
+    starts = [s for s in (_consensus(points, there, pixel), _epipolar(here, there, depth, pixel)) if s is not None]
+    if not starts:
+        return None
+    fits = [_refined(points, there, start, pixel) for start in starts]
+    turn, shift = np.split(min(fits, key=lambda fit: fit[1])[0], 2)
+    rotation = np.asarray(cv2.Rodrigues(turn)[0], dtype=np.float64)
+    # x_there = R x_here + t; the pose of the next camera in this one is its inverse
+    return rotation.T, -rotation.T @ shift
+
+
+def _consensus(points: Array, there: Array, pixel: float) -> Array | None:
+    """Rotation vector and shift (6,) that most points (K, 3) agree on."""
     cv2.setRNGSeed(0)
     solved, turn, shift, inliers = cv2.solvePnPRansac(
-        points, there[kept], np.eye(3), None, reprojectionError=REPROJECTION_PX / matrix[0, 0], iterationsCount=200
+        points, there, np.eye(3), None, reprojectionError=REPROJECTION_PX * pixel, iterationsCount=200
     )
     if not solved or inliers is None or len(inliers) < camera.LEAST_POINTS // 2:
         return None
-    chosen = inliers.ravel()
-    turn, shift = cv2.solvePnPRefineLM(points[chosen], there[kept][chosen], np.eye(3), None, turn, shift)
-    rotation = np.asarray(cv2.Rodrigues(turn)[0], dtype=np.float64)
-    # OpenCV gives x_there = R x_here + t; the pose of the next camera in this one is its inverse
-    return rotation.T, -rotation.T @ np.asarray(shift, dtype=np.float64).ravel()
+    return np.concatenate([np.ravel(turn), np.ravel(shift)])
+
+
+def _epipolar(here: Array, there: Array, depth: Array, pixel: float) -> Array | None:
+    """The same from the essential matrix; how far the step is say the depths, the nearer a point the louder."""
+    motion = camera.step_between(here, there, pixel)
+    if motion is None or not motion[1].any():
+        return None
+    rotation, unit = motion[0].T, -motion[0].T @ motion[1]
+    in_steps = camera.depths_in_steps(here, there, rotation, unit)
+    seen = np.isfinite(in_steps) & (in_steps > 0) & (in_steps < FARTHEST_STEPS)
+    if not seen.any():
+        return None
+    lengths, weights = depth[seen] / in_steps[seen], 1 / in_steps[seen]
+    order = np.argsort(lengths)
+    middle = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
+    return np.concatenate([np.ravel(cv2.Rodrigues(rotation)[0]), unit * lengths[order][middle]])
+
+
+def _refined(points: Array, there: Array, start: Array, pixel: float) -> tuple[Array, float]:
+    """The start, moved to where the reprojection errors are least, large ones damped (Cauchy); and what is left."""
+    from scipy.optimize import least_squares
+
+    def errors(motion: Array) -> Array:
+        moved = points @ cv2.Rodrigues(motion[:3])[0].T + motion[3:]
+        # a point that would come to lie behind the camera is as wrong as one can be
+        ahead = np.where(moved[:, 2:] > NEAREST_M, moved[:, 2:], NEAREST_M)
+        return np.asarray((moved[:, :2] / ahead - there).ravel() / pixel)
+
+    found = least_squares(errors, start, loss="cauchy", f_scale=REPROJECTION_PX / 4, max_nfev=60)
+    return np.asarray(found.x), float(found.cost)
