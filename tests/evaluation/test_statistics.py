@@ -28,14 +28,14 @@ def test_an_interval_moves_with_the_values(values: list[float], shift: float) ->
     assert here.low <= here.mean + 1e-9 and here.high >= here.mean - 1e-9
 
 
-@pytest.mark.parametrize("clips", [32, 64])
+@pytest.mark.parametrize("clips", [16, 32, 64])
 def test_intervals_cover_what_they_say(clips: int) -> None:
     """95 % intervals hold the truth in 92 to 97 % of simulated evaluations, of normal and of skewed clip figures."""
     rng = np.random.default_rng(clips)
-    draws = {"normal": rng.normal(0, 1, (400, clips)), "skewed": rng.gamma(4.0, 1.0, (400, clips)) - 4.0}
+    draws = {"normal": rng.normal(0, 1, (2000, clips)), "skewed": rng.gamma(4.0, 1.0, (2000, clips)) - 4.0}
     for name, cases in draws.items():
         inside = [e.low <= 0 <= e.high for e in (mean_interval(c, resamples=400, seed=n) for n, c in enumerate(cases))]
-        assert 0.92 <= np.mean(inside) <= 0.975, name
+        assert 0.92 <= np.mean(inside) <= 0.97, name
 
 
 def test_a_null_comparison_is_significant_one_time_in_twenty() -> None:
