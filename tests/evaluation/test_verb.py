@@ -10,6 +10,7 @@ import pytest
 from tests.evaluation.clips import make_clip
 from typer.testing import CliRunner
 
+from drivereplay.api import judging
 from drivereplay.cli import app
 from drivereplay.cli.experiments import _height_width
 from drivereplay.domains.mp4 import write_video
@@ -53,6 +54,18 @@ def test_the_second_evaluation_skips_the_work_on_real_videos(
     second = CliRunner().invoke(app, [*call, "--out", str(tmp_path / "b"), "--cache", str(tmp_path / "kept"), "--json"])
     assert json.loads(first.stdout) == json.loads(second.stdout) and not made
     assert (tmp_path / "b" / "evaluation.html").is_file()
+
+
+@pytest.mark.parametrize(("many", "started"), [(3, []), (2, ["ray"])])
+def test_many_videos_are_worth_rays_start_and_few_are_not(
+    folders: list[str], monkeypatch: pytest.MonkeyPatch, many: int, started: list[str]
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr("drivereplay.session.ensure_ray", lambda: calls.append("ray"))
+    monkeypatch.setattr(judging, "MANY_VIDEOS", many)
+    call = [*folders, "--metric", "fidelity.psnr", "--partial", "--frames", "8", "--size", "48x64"]
+    assert CliRunner().invoke(app, call).exit_code == 0
+    assert calls == started
 
 
 def test_sizes_are_read_or_refused() -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from drivereplay.evaluation.compare import Comparison
     from drivereplay.evaluation.report import Report
 
+MANY_VIDEOS = 32
+"""From so many on it pays to start Ray, which takes seconds."""
+
 
 def evaluate(
     checkpoint: Path,
@@ -87,15 +90,19 @@ def evaluate_videos(
 
     The rules are those of `drivereplay.evaluation.videos`. Work on the real videos is kept in `cache` (`.cache` in
     `out` where none is given), so that the next evaluation of the same protocol skips it; `quiet` shows no progress.
+    Many videos are judged by all cores, or by the cluster that RAY_ADDRESS names.
     """
     from drivereplay.evaluation.counter import Counter
     from drivereplay.evaluation.judge import evaluate_videos as judge
     from drivereplay.evaluation.videos import matched
+    from drivereplay.session import ensure_ray
 
     page = None if out is None else Storage.of(out)
     kept = Storage.of(cache) if cache is not None else None if page is None else page.below(".cache")
-    count = None if quiet else len(matched(generated, real, partial=partial))
-    with Counter("evaluate", count) as counter:
+    count = len(matched(generated, real, partial=partial))
+    if count >= MANY_VIDEOS:
+        ensure_ray()
+    with Counter("evaluate", None if quiet else count) as counter:
         report = judge(
             generated,
             real,
