@@ -103,11 +103,13 @@ class Page:
 
     def load(self, fragment: str) -> tuple[float, float]:
         """Milliseconds from the data to the picture, and CPU time of the whole load."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
         self.chrome.get(self.address.replace("plugin_entry.html", "environment"))
         before = self.cpu_ms()
         self.chrome.get(f"{self.address}#{fragment}")
-        while not self.chrome.execute_script("return performance.getEntriesByName('pareto-picture').length"):
-            time.sleep(0.1)
+        shown_yet = "return performance.getEntriesByName('pareto-picture').length"
+        WebDriverWait(self.chrome, 120, poll_frequency=0.1).until(lambda chrome: chrome.execute_script(shown_yet))
         cpu = self.cpu_ms() - before
         shown = self.chrome.execute_script("return document.querySelector('.pareto').dataset.candidates")
         assert shown == str(COUNT), f"{shown} candidates"

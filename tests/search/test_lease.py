@@ -15,12 +15,12 @@ from drivereplay.search.lease import FILE, only_driver
 from drivereplay.storage import Storage
 
 HOLD = """
-import sys, time
+import sys, threading
 from drivereplay.search.lease import only_driver
 from drivereplay.storage import Storage
 with only_driver(Storage.of(sys.argv[1]), "sweep"):
     print("held", flush=True)
-    time.sleep(600)
+    threading.Event().wait()
 """
 
 
