@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,21 @@ def test_another_machine_is_believed_as_long_as_it_gives_signs_of_life(
     monkeypatch.setattr(lease.time, "monotonic", lambda: next(moments))
     with only_driver(storage, "sweep"):
         assert json.loads(storage.read(FILE))["host"] != "elsewhere"
+
+
+def test_a_driver_that_was_taken_for_dead_does_not_take_the_lease_back(storage: Storage) -> None:
+    class Once(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            done = self.is_set()
+            self.set()
+            return done
+
+    storage.write(FILE, json.dumps({"token": "theirs"}).encode())
+    lease._keep(storage, {"token": "mine"}, Once())
+    assert json.loads(storage.read(FILE)) == {"token": "theirs"}
+    storage.write(FILE, json.dumps({"token": "mine"}).encode())
+    lease._keep(storage, {"token": "mine"}, Once())
+    assert json.loads(storage.read(FILE))["beat"] > 0
 
 
 def test_a_damaged_file_is_nobodys(storage: Storage) -> None:

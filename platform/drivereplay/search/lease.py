@@ -77,6 +77,10 @@ def _taken(name: str, where: str) -> SpecError:
 def _keep(storage: Storage, mine: dict[str, Any], ended: threading.Event) -> None:
     while not ended.wait(RENEWED_S):
         try:
+            if _holder(storage).get("token", mine["token"]) != mine["token"]:
+                # this process was stopped for long, and counted as dead
+                logger.error("Another driver has taken over the sweep in %s: end this one.", storage.uri)
+                return
             _renew(storage, mine)
         except OSError as error:  # the storage is away; the sweep itself says so where it matters
             logger.warning("The sweep's %s could not be renewed: %s", FILE, error)
