@@ -43,10 +43,10 @@ class LatentCache:
         self._share = share
         self._directory = directory / hashlib.blake2b(maker.encode(), digest_size=8).hexdigest()
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._since = 0
+        # at the first entry that is written; a trial that finds everything need not look through the directory
+        self._since = _LOOK_AGAIN_BYTES
         self.full = False
         """Whether the disk had no room; nothing is written any more, reading goes on."""
-        self.make_room()
 
     def key(self, frames: NDArray[np.uint8]) -> str:
         """Name of a clip's entry, of its frames (T, H, W, 3)."""
