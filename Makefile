@@ -7,12 +7,12 @@ RUN_DEV := $(VENV)/.installed-dev
 RUN_DEMO := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-slow lint format bench bench-search metrology chaos soak base clean help
+.PHONY: demo test test-slow lint audit format bench bench-search metrology chaos soak base clean help
 
 help:
 	@echo "make demo       install into $(VENV), run the whole thing on simulated worlds, print where the front is"
 	@echo "make test       install, then the tests (under 15 minutes on two cores)"
-	@echo "make lint       ruff, mypy"
+	@echo "make lint       ruff, mypy, and what is known against the pinned packages; audit: fails if anything is"
 	@echo "make bench      speed and memory, as ratios in one run; bench-search: samplers on known problems"
 	@echo "make test-slow | chaos | soak | metrology    the tests that take longer"
 
@@ -52,6 +52,10 @@ lint: $(RUN_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python cluster/audit.py
+
+audit: $(RUN_DEV)
+	$(BIN)/python cluster/audit.py --strict
 
 format: $(RUN_DEV)
 	$(BIN)/ruff check --fix .

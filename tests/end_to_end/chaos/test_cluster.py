@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ import psutil
 import pytest
 from cluster.local.cluster import LocalCluster, can_isolate, running
 from tests.end_to_end.chaos.conftest import Run, write_experiment
+
+from drivereplay.search.candidates import CandidateTable
+from drivereplay.storage import Storage
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
 
@@ -87,3 +91,16 @@ def test_the_head_is_lost_and_a_new_cluster_goes_on(job: Run, undisturbed: Run) 
         job.environment = second.environment
         job.finish("--resume")
     job.equals(undisturbed)
+
+
+def test_a_nodes_clock_is_an_hour_ahead(job: Run, undisturbed: Run) -> None:
+    """All trials run on the node whose clock is wrong; the driver and the storage have the right time."""
+    if shutil.which("faketime") is None:
+        pytest.skip("a clock of its own needs faketime (libfaketime)")
+    with running(nodes=1, cpus=0) as cluster:
+        cluster.add_node(cpus=2, prefix=["faketime", "-f", "+1h"])
+        job.environment = cluster.environment
+        job.finish()
+    job.equals(undisturbed)
+    seconds = [row.cost["total_s"] for row in CandidateTable.read(Storage.of(job.directory)) if row.kind != "base"]
+    assert all(0 < value < 1800 for value in seconds), seconds
