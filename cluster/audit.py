@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares the pinned packages with the advisories that pip-audit knows, where its database can be reached.
 
-    python cluster/audit.py            says what is known; `make lint` calls it, and an advisory does not make lint fail
-    python cluster/audit.py --strict   ends with 1 if there is an advisory (`make audit`)
+python cluster/audit.py            says what is known; `make lint` calls it, and an advisory does not make lint fail
+python cluster/audit.py --strict   ends with 1 if there is an advisory (`make audit`)
 """
 
 from __future__ import annotations

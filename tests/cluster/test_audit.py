@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from cluster import audit
 
 SCRIPT = Path(audit.__file__)
