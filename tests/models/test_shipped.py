@@ -52,6 +52,16 @@ def test_stock_diffusers_reads_it() -> None:
         cls.from_pretrained(TINY / part)
 
 
+def test_the_stock_pipeline_reads_it_and_what_is_saved_of_it(model: VideoModel, tmp_path: Path) -> None:
+    from diffusers import WanImageToVideoPipeline
+
+    model.save(tmp_path)
+    absent = dict.fromkeys(("text_encoder", "tokenizer", "transformer_2", "image_encoder", "image_processor"))
+    for directory in (TINY, tmp_path):
+        pipeline = WanImageToVideoPipeline.from_pretrained(directory, **absent)
+        assert pipeline.vae.config.z_dim == pipeline.transformer.config.in_channels
+
+
 def test_pictures_survive_the_autoencoder(model: VideoModel) -> None:
     clips = torch.from_numpy(moving_square())
     error = (model.decode(model.encode(clips)).float() - clips.float()).square().mean()
