@@ -37,7 +37,8 @@ class Moment:
         descriptors: Open in the driver and in the cluster.
         actors: Alive.
         groups: Placement groups that are not removed.
-        session_files: Below Ray's own directory, logs excepted: one log for each worker process is kept by Ray.
+        session_files: Below Ray's own directory. Not counted: logs, of which Ray keeps those of each worker process, and
+            the two empty directories that Tune leaves there for each trial.
         spilled: Files that the object store has written to disk.
     """
 
@@ -68,8 +69,8 @@ def look(cluster: LocalCluster, run: Run, started: float) -> Moment:
             continue
     actors = _rows(cluster, "actors", "ALIVE")
     groups = _rows(cluster, "placement_groups", "CREATED", "PENDING", "RESCHEDULING")
-    files = [path for path in Path(cluster._temporary()).rglob("*") if "logs" not in path.parts]
-    spilled = sum(path.is_file() for path in files if any(part.startswith(SPILLED) for part in path.parts))
+    files = [path for path in Path(cluster._temporary()).rglob("*") if path.is_file() and "logs" not in path.parts]
+    spilled = sum(any(part.startswith(SPILLED) for part in path.parts) for path in files)
     trials = len(list((run.directory / "trials").glob("*/candidates.json")))
     seconds = time.monotonic() - started
     return Moment(seconds, trials, own, memory, processes, descriptors, actors, groups, len(files), spilled)
