@@ -37,7 +37,7 @@ class Moment:
         descriptors: Open in the driver and in the cluster.
         actors: Alive.
         groups: Placement groups that are not removed.
-        session_files: Below Ray's own directory. Not counted: logs, of which Ray keeps those of each worker process, and
+        session_files: Below Ray's own directory. Not counted: logs, which Ray keeps for each worker process, and
             the two empty directories that Tune leaves there for each trial.
         spilled: Files that the object store has written to disk.
     """
