@@ -4,7 +4,7 @@ One vector has to tell which world a clip is from, how the camera and the object
 strongly it was damaged (blurred, noisy, frozen, slowed down). So distances between sets of vectors see content, motion
 and damage.
 
-    python -m drivereplay.evaluation.encoder_training experiments/pretrain-tiny.yaml --out DIRECTORY
+    python -m drivereplay.evaluation.encoder_training experiments/pretrain-worlds.yaml --out DIRECTORY
 """
 
 from __future__ import annotations
