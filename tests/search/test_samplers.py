@@ -20,7 +20,7 @@ from drivereplay.spec import SearchSpec
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("tpe", "TPESampler"), ("gp", "GPSampler"), ("nsga2", "NSGAIISampler"), ("nsga3", "NSGAIIISampler"),
+        ("tpe", "ShortlistTPE"), ("gp", "GPSampler"), ("nsga2", "NSGAIISampler"), ("nsga3", "NSGAIIISampler"),
         ("random", "RandomSampler"), ("qmc", "SobolSampler"), ("mixture", "MixtureSampler"),
     ],
 )  # fmt: skip

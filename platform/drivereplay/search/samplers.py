@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 
 from drivereplay.errors import SpecError
 from drivereplay.search.mixture import CURVE, VIOLATIONS, MixtureSampler
+from drivereplay.search.shortlist import ShortlistTPE
 from drivereplay.search.space import Space
 from drivereplay.spec import SearchSpec
 
@@ -42,7 +43,7 @@ def make_sampler(
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match search.sampler:
             case "tpe":
-                return samplers.TPESampler(
+                return ShortlistTPE(
                     seed=seed,
                     multivariate=True,
                     group=True,
