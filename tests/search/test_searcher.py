@@ -27,6 +27,8 @@ from drivereplay.spec import with_values
 from drivereplay.storage import Storage
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# the tests, and the library that is tested here even where another checkout is installed
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")])}
 
 
 def test_the_order_in_which_trials_end_changes_nothing(tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_killed_at_25_moments_of_its_code_a_sweep_ends_as_if_nothing_had_happene
     done = subprocess.run(
         [sys.executable, "-m", "tests.search.killing", str(tmp_path), str(seed), "25"],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         check=True,
     )
@@ -120,7 +122,7 @@ def kill_and_resume(folder: Path, order: random.Random, kills: int) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.search.local", str(folder), str(log), "0.02"],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=ENVIRONMENT,
         )
         more = order.randrange(1, 4)
         while number < kills and process.poll() is None and len(list(log.iterdir())) < before + more:

@@ -136,16 +136,19 @@ def _botorch(seed: int, start: int, constraints: Constraints | None) -> BaseSamp
     try:
         from optuna_integration.botorch import (  # type: ignore[import-not-found, unused-ignore]
             BoTorchSampler,
-            qnehvi_candidates_func,
+            qnehvi_candidates_func,  # the logarithmic form wherever BoTorch has it, which ours does
+        )
+
+        # without BoTorch itself the import passes and this fails
+        sampler: BaseSampler = BoTorchSampler(
+            candidates_func=qnehvi_candidates_func,
+            n_startup_trials=start,
+            seed=seed,
+            constraints_func=constraints,
+            consider_running_trials=True,
         )
     except ImportError as error:
         raise SpecError(
             f"search.sampler: qlognehvi needs BoTorch ({error}).", "Install it: pip install 'drivereplay[botorch]'."
         ) from error
-    return BoTorchSampler(
-        candidates_func=qnehvi_candidates_func,
-        n_startup_trials=start,
-        seed=seed,
-        constraints_func=constraints,
-        consider_running_trials=True,
-    )
+    return sampler

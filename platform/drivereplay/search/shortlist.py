@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ class ShortlistTPE(TPESampler):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._seen: _Seen | None = None
+        self._gamma = self._good
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """As Optuna's."""
@@ -56,12 +58,17 @@ class ShortlistTPE(TPESampler):
             self._seen = _Seen(study, trial)
         return self._seen
 
+    def _good(self, shown: int) -> int:
+        """How many trials count as good: a tenth of all, as in Optuna, though no more than are shown."""
+        return min(math.ceil(0.1 * (self._seen.finished if self._seen is not None else shown)), BEST)
+
 
 class _Seen(optuna.Study):
     """A study of which only a part is seen, for as long as one suggestion takes.
 
     Attributes:
         asking: Number of the trial that is asked for.
+        finished: Complete and pruned trials of the whole study.
     """
 
     def __init__(self, study: optuna.Study, trial: FrozenTrial) -> None:
@@ -69,7 +76,9 @@ class _Seen(optuna.Study):
         # the sampler would note its proposal for others that ask the same study; a sweep has one driver
         self._storage: Any = _Unshared()
         self.asking = trial.number
-        self._trials = shortlist(study.get_trials(deepcopy=False), study.directions, trial.number)
+        trials = study.get_trials(deepcopy=False)
+        self.finished = sum(t.state is _COMPLETE or t.state is _PRUNED for t in trials)
+        self._trials = shortlist(trials, study.directions, trial.number)
 
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
