@@ -249,8 +249,12 @@ def bench_fidelities(seeds: int) -> None:
             found.append((run(problem, 0.95 * problem.volume, seed), 0.95 * problem.volume))
         for cheap in (1 / 60, 1 / 6):
             budget = float(np.median([spent.budget(cheap, goal) for spent, goal in found]))
-            cells += [f"{budget:.1f}", f"{budget / without[base]:.2f}"]
-        print(f"| {name} | {without[base]:.1f} | {' | '.join(cells)} |", flush=True)
+            both = math.isfinite(budget) and math.isfinite(without[base])
+            cells += [shown(budget), f"{budget / without[base]:.2f}" if both else "-"]
+        print(f"| {name} | {shown(without[base])} | {' | '.join(cells)} |", flush=True)
+
+    def shown(budget: float) -> str:
+        return f"{budget:.1f}" if math.isfinite(budget) else "not reached"
 
     for sampler in ("random", "mixture"):
         needed = []
