@@ -4,27 +4,30 @@
 
 Without names the parts that take a few minutes run: regmix, fidelities, parallel, suggestion. Each part prints one
 markdown table. Regret is 1 − hypervolume / hypervolume of the true front, with objectives scaled to [0, 1] over the
-problem's own range and the reference point at 1.1.
+problem's own range and the reference point at 1.1. Times are CPU time, which other work on the machine does not change
+as it changes wall time.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import moocore
 import numpy as np
 import optuna
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
+
+from tests.bench.search_problems import Problem, analytic, experiment, regmix, volume_of  # noqa: E402
 
 from drivereplay.evaluation.report import Estimate  # noqa: E402
 from drivereplay.search.agenda import Agenda, Ended, lag_of  # noqa: E402
@@ -34,103 +37,16 @@ from drivereplay.search.samplers import quiet_optuna  # noqa: E402
 from drivereplay.search.space import Space  # noqa: E402
 from drivereplay.search.suggestions import Suggestions  # noqa: E402
 from drivereplay.search.trial import TrialRequest  # noqa: E402
-from drivereplay.spec import Spec, parse_spec  # noqa: E402
 
-TABLES = ROOT.parent / "shared" / "bench" / "regmix"
-REFERENCE = 1.1
 PARTS = ("regmix", "analytic", "fidelities", "parallel", "suggestion", "cluster")
-Values = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Objectives, all minimised and scaled, of the values that a space suggests."""
+def search(problem: Problem, concurrent: int = 1, goal: float = math.inf) -> np.ndarray:
+    """(trials, m) costs in the order of trials, as the sweep would suggest them with that many at a time.
 
-    spec: Spec
-    costs: Callable[[Values], np.ndarray]
-    volume: float
-    cheap: Callable[[Values], np.ndarray] | None = None
-
-
-def experiment(space: dict[str, Any], domains: int, sampler: str, trials: int, seed: int) -> Spec:
-    source = {"kind": "videos", "path": "/nowhere"}
-    return parse_spec(
-        {
-            "name": "bench",
-            "seed": seed,
-            "target": {"name": "target", "source": source},
-            "replay": {"frequency": 1.0, "domains": [{"name": f"d{i}", "source": source} for i in range(domains)]},
-            "training": {"steps": 100},
-            "search": {
-                "objectives": ["a.a", "b.b"],
-                "space": space,
-                "sampler": sampler,
-                "trials": trials,
-                "anchors": [],
-            },
-        }
-    )
-
-
-def volume_of(costs: np.ndarray) -> float:
-    inside = costs[np.all(costs < REFERENCE, axis=1)]
-    return float(moocore.hypervolume(inside, ref=[REFERENCE] * costs.shape[1])) if len(inside) else 0.0
-
-
-def regmix(sampler: str, trials: int, seed: int, table: str = "test") -> Problem:
-    """The 256 mixtures of 17 domains at 60 M (cheap: 1 M) parameters, or the 512 at 1 M.
-
-    A mix stands for its nearest row (Euclidean); the objectives are the losses on github and pile-cc.
+    Args:
+        goal: Hypervolume at which to stop.
     """
-
-    def read(name: str) -> np.ndarray:
-        return np.genfromtxt(TABLES / name, delimiter=",", skip_header=1)[:, 1:]
-
-    size = "60m" if table == "test" else "1m"
-    mixes, losses = read(f"{table}_mixture_{size}.csv"), read(f"{table}_pile_loss_{size}.csv")
-    header = (TABLES / f"{table}_pile_loss_{size}.csv").read_text().split("\n", 1)[0].split(",")[1:]
-    columns = [next(i for i, name in enumerate(header) if key in name) for key in ("github", "pile_cc")]
-
-    def scaled(values: np.ndarray) -> np.ndarray:
-        found = values[:, columns]
-        return (found - found.min(axis=0)) / np.ptp(found, axis=0)
-
-    costs = scaled(losses)
-    cheap = scaled(read("test_pile_loss_1m.csv")) if table == "test" else None
-    mixes = mixes / mixes.sum(axis=1, keepdims=True)
-
-    def row(values: Values) -> int:
-        return int(np.argmin(((mixes - np.asarray(values["replay.weights"])) ** 2).sum(axis=1)))
-
-    spec = experiment({"replay.weights": "simplex"}, mixes.shape[1], sampler, trials, seed)
-    return Problem(
-        spec, lambda v: costs[row(v)], volume_of(costs), None if cheap is None else (lambda v: cheap[row(v)])
-    )
-
-
-def analytic(name: str, sampler: str, trials: int, seed: int) -> Problem:
-    """ZDT or DTLZ of pymoo, scaled by the ranges of its true front, in the learning rate, λ and six more keys."""
-    from pymoo.problems import get_problem
-
-    problem = get_problem(name, n_var=8) if name.startswith("zdt") else get_problem(name, n_var=8, n_obj=2)
-    front = problem.pareto_front()
-    low, span = front.min(axis=0), np.ptp(front, axis=0)
-    keys = [
-        "replay.frequency", "training.ema", "augment", "training.weight_decay", "training.retention.l2sp",
-        "training.retention.ewc", "training.retention.distill", "replay.loss_weight", "training.learning_rate",
-    ]  # fmt: skip
-    keys = [key for key in keys if key not in ("augment", "training.ema")] + ["training.bad_clips"]
-    bounds = {key: [1e-9, 1.0] for key in keys}
-    spec = experiment({key: {"uniform": bounds[key]} for key in keys}, 1, sampler, trials, seed)
-
-    def costs(values: Values) -> np.ndarray:
-        return (problem.evaluate(np.array([values[key] for key in keys])) - low) / span
-
-    return Problem(spec, costs, volume_of((front - low) / span))
-
-
-def search(problem: Problem, concurrent: int = 1) -> np.ndarray:
-    """(trials, m) costs in the order of trials, as the sweep would suggest them with that many at a time."""
     space = Space.of(problem.spec)
     study = optuna.create_study(directions=["minimize"] * 2)
     agenda = Agenda(
@@ -143,6 +59,8 @@ def search(problem: Problem, concurrent: int = 1) -> np.ndarray:
         if isinstance(following, TrialRequest):
             live.append(following)
             seen.append(problem.costs(dict(following.parameters)))
+            if goal < math.inf and volume_of(np.array(seen)) >= goal:
+                break
             continue
         first = live.pop(0)
         values = tuple(problem.costs(dict(first.parameters)).tolist())
@@ -212,8 +130,39 @@ def bench_analytic(seeds: int) -> None:
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
-def with_halving(problem: Problem, rate: float, grace_cost: float) -> tuple[np.ndarray, np.ndarray]:
-    """Costs of whole runs, and the budget spent when each came; the one rung on the way is the cheap fidelity."""
+@dataclass
+class Spent:
+    """Budget in whole runs, by how many trials have reached the cheap rung and how many of them the end.
+
+    Attributes:
+        arrived, ended: So far.
+        costs: Of the trials that have ended.
+        when: (`arrived`, `ended`) as each of them ended.
+    """
+
+    arrived: int = 0
+    ended: int = 0
+    costs: list[np.ndarray] = field(default_factory=list)
+    when: list[tuple[int, int]] = field(default_factory=list)
+
+    def end(self, costs: np.ndarray) -> None:
+        self.ended += 1
+        self.costs.append(costs)
+        self.when.append((self.arrived, self.ended))
+
+    def reached(self, goal: float) -> bool:
+        return volume_of(np.array(self.costs)) >= goal if self.costs else False
+
+    def budget(self, cheap: float, goal: float) -> float:
+        """Whole runs spent when the goal was first reached, at that price of the cheap rung; infinity if never."""
+        for n, (arrived, ended) in enumerate(self.when, start=1):
+            if volume_of(np.array(self.costs[:n])) >= goal:
+                return cheap * arrived + (1.0 - cheap) * ended
+        return float("inf")
+
+
+def with_halving(problem: Problem, rate: float, goal: float) -> Spent:
+    """Until the goal is reached or all trials have been asked for; the one rung on the way is the cheap fidelity."""
     assert problem.cheap is not None
     space = Space.of(problem.spec)
     study = optuna.create_study(directions=["minimize"] * 2)
@@ -221,53 +170,109 @@ def with_halving(problem: Problem, rate: float, grace_cost: float) -> tuple[np.n
     agenda = Agenda(
         problem.spec, space, Suggestions(study, space, problem.spec), concurrent=1, lag=1, ended={}, halving=halving
     )
-    spent, budgets, seen = 0.0, [], []
-    while isinstance(following := agenda.next(), TrialRequest):
+    spent = Spent()
+    while not spent.reached(goal) and isinstance(following := agenda.next(), TrialRequest):
         values = dict(following.parameters)
         low = problem.cheap(values)
         metrics = {n: Estimate(v, v, v, 1) for n, v in zip(problem.spec.search.objectives, low.tolist(), strict=True)}
         go_on = halving.arrive(Candidate(following.trial, 50, 0, "trial", following.parameters, metrics))
         if not following.again:
-            spent += grace_cost
+            spent.arrived += 1
         curve = [(0.5, *low.tolist())]
         if not go_on:
             agenda.end(following.trial, Ended(None, parameters=values, curve=tuple(curve), stopped=True))
             continue
-        spent += 1.0 - grace_cost
         high = problem.costs(values)
-        budgets.append(spent)
-        seen.append(high)
+        spent.end(high)
         agenda.end(
             following.trial,
             Ended(tuple(high.tolist()), parameters=values, curve=(*curve, (1.0, *high.tolist()))),
         )
-    return np.array(seen), np.array(budgets)
+    return spent
+
+
+def with_syne_tune(problem: Problem, rate: float, goal: float, seed: int) -> Spent:
+    """Syne Tune's MOASHA as a scheduler alone: it draws at random from this package's numbers of a mix, and stops.
+
+    Raises:
+        ImportError: Syne Tune is not installed.
+    """
+    import datetime
+
+    from syne_tune.backend.trial_status import Trial
+    from syne_tune.config_space import uniform
+    from syne_tune.optimizer.scheduler import SchedulerDecision
+    from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
+
+    assert problem.cheap is not None
+    space = Space.of(problem.spec)
+    np.random.seed(seed)  # it draws from numpy's global generator
+    names = problem.spec.search.objectives
+    scheduler = MOASHA(
+        {name: uniform(0.0, 1.0) for name in space.distributions()}, list(names), time_attr="rung",
+        max_t=round(rate), grace_period=1, reduction_factor=rate, random_seed=seed,
+    )  # fmt: skip
+    spent = Spent()
+    for number in range(problem.spec.search.trials):
+        suggestion = scheduler.suggest()
+        trial = Trial(number, suggestion.config, datetime.datetime.now(datetime.UTC))
+        scheduler.on_trial_add(trial)
+        values = space.values_of(suggestion.config)
+        spent.arrived += 1
+        low = dict(zip(names, problem.cheap(values).tolist(), strict=True))
+        if scheduler.on_trial_result(trial, {"rung": 1, **low}) != SchedulerDecision.CONTINUE:
+            scheduler.on_trial_remove(trial)
+            continue
+        high = problem.costs(values)
+        scheduler.on_trial_complete(trial, {"rung": round(rate), **dict(zip(names, high.tolist(), strict=True))})
+        spent.end(high)
+        if spent.reached(goal):
+            break
+    return spent
 
 
 def bench_fidelities(seeds: int) -> None:
-    """1 M parameters as the cheap fidelity; it is charged a sixth of a whole run, though it costs a sixtieth."""
-    print(f"\n### RegMix: budget (whole runs) to 95 % of the pooled front's hypervolume, median of {seeds} seeds\n")
-    print("| sampler | without | with MO-ASHA, η = 3, first rung at 1/60 | ratio | first rung at 1/6 | ratio |")
+    """1 M parameters as the cheap fidelity: it costs a sixtieth of a whole run, and is also charged as a sixth."""
+    most, rate = 512, 3.0
+    print(
+        f"\n### RegMix: whole runs to 95 % of the true front's hypervolume, median of {seeds} seeds, at most {most}\n"
+    )
+    print("| search | without early stopping | first rung at 1/60 | ratio | first rung at 1/6 | ratio |")
     print("| --- | --- | --- | --- | --- | --- |")
-    most = 256
+    without: dict[str, float] = {}
+
+    def table(name: str, base: str, run: Callable[[Problem, float, int], Spent]) -> None:
+        cells = []
+        found = []
+        for seed in range(seeds):
+            problem = regmix(base, most, seed)
+            found.append((run(problem, 0.95 * problem.volume, seed), 0.95 * problem.volume))
+        for cheap in (1 / 60, 1 / 6):
+            budget = float(np.median([spent.budget(cheap, goal) for spent, goal in found]))
+            both = math.isfinite(budget) and math.isfinite(without[base])
+            cells += [shown(budget), f"{budget / without[base]:.2f}" if both else "-"]
+        print(f"| {name} | {shown(without[base])} | {' | '.join(cells)} |", flush=True)
+
+    def shown(budget: float) -> str:
+        return f"{budget:.1f}" if math.isfinite(budget) else "not reached"
+
     for sampler in ("random", "mixture"):
-        without, sixtieth, sixth = [], [], []
+        needed = []
         for seed in range(seeds):
             problem = regmix(sampler, most, seed)
             goal = 0.95 * problem.volume
-            without.append(_reached(search(regmix(sampler, 128 if sampler == "mixture" else most, seed)), None, goal))
-            sixtieth.append(_reached(*with_halving(problem, 3.0, 1 / 60), goal))
-            sixth.append(_reached(*with_halving(problem, 3.0, 1 / 6), goal))
-        a, b, c = (float(np.median(x)) for x in (without, sixtieth, sixth))
-        print(f"| {sampler} | {a:.1f} | {b:.1f} | {b / a:.2f} | {c:.1f} | {c / a:.2f} |", flush=True)
+            needed.append(_reached(search(problem, goal=goal), goal))
+        without[sampler] = float(np.median(needed))
+        table(f"`{sampler}` with MO-ASHA, η = {rate:g}", sampler, lambda p, goal, _: with_halving(p, rate, goal))
+    try:
+        table("Syne Tune MOASHA", "random", lambda p, goal, seed: with_syne_tune(p, rate, goal, seed))
+    except ImportError as error:
+        print(f"\nSyne Tune's MOASHA was not compared: {error}")
 
 
-def _reached(costs: np.ndarray, budgets: np.ndarray | None, goal: float) -> float:
-    """Budget at which the goal is first reached; infinity if never."""
-    for n in range(1, len(costs) + 1):
-        if volume_of(costs[:n]) >= goal:
-            return float(n if budgets is None else budgets[n - 1])
-    return float("inf")
+def _reached(costs: np.ndarray, goal: float) -> float:
+    """Number of trials at which the goal is first reached; infinity if never."""
+    return next((float(n) for n in range(1, len(costs) + 1) if volume_of(costs[:n]) >= goal), float("inf"))
 
 
 def bench_parallel(seeds: int) -> None:
@@ -284,7 +289,7 @@ def bench_parallel(seeds: int) -> None:
 
 
 def bench_suggestion(seeds: int) -> None:
-    print("\n### Seconds for one suggestion at 1,000 finished trials (ρ and the mix of 3 domains; of 17 domains)\n")
+    print("\n### CPU seconds for one suggestion at 1,000 finished trials (ρ and the mix of 3 domains; of 17 domains)\n")
     print("| sampler | 3 domains | 17 domains |\n| --- | --- | --- |")
     for sampler in ("tpe", "nsga2", "nsga3", "random", "qmc", "mixture", "gp"):
         cells = []
@@ -305,15 +310,15 @@ def bench_suggestion(seeds: int) -> None:
             asking = Suggestions(study, space, spec)
             times = []
             for number in range(1000, 1003):
-                started = time.perf_counter()
+                started = time.process_time()
                 asking.suggest(number, f"t{number}")
-                times.append(time.perf_counter() - started)
+                times.append(time.process_time() - started)
             cells.append(f"{np.median(times):.3f}")
         print(f"| {sampler} | {' | '.join(cells)} |", flush=True)
 
 
 def bench_cluster(seeds: int, trials: int = 10_000, slots: int = 16, seconds: float = 1.0) -> None:
-    """A cluster in simulated time: trials take a second, and the driver's own work is really done and really timed.
+    """A cluster in simulated time: trials take a second, and the driver's own work is really done, in CPU time.
 
     The driver decides, tells, suggests and books as in a sweep; while it works no trial starts. What Ray itself needs
     to start a trial is not in it (see `bench_trial.py`).
@@ -345,9 +350,9 @@ def bench_cluster(seeds: int, trials: int = 10_000, slots: int = 16, seconds: fl
         clock, working, running = 0.0, 0.0, list[tuple[float, int, TrialRequest]]()
         number = 0
         while True:
-            started = time.perf_counter()
+            started = time.process_time()
             following = agenda.next()
-            clock += time.perf_counter() - started
+            clock += time.process_time() - started
             if isinstance(following, TrialRequest):
                 # the worker's own record; it is written by the worker's machine, so that its time is not the driver's
                 place = storage.below("trials", following.trial)
@@ -360,9 +365,9 @@ def bench_cluster(seeds: int, trials: int = 10_000, slots: int = 16, seconds: fl
             end, _, request = heapq.heappop(running)
             clock = max(clock, end)
             working += seconds
-            started = time.perf_counter()
+            started = time.process_time()
             agenda.end(request.trial, record.trial_ended(request))
-            clock += time.perf_counter() - started
+            clock += time.process_time() - started
         record.end()
     print(f"\n### Simulated cluster: {trials:,} trials of {seconds:g} s on {slots} slots\n")
     print("| busy | driver's work for one trial, ms |\n| --- | --- |")

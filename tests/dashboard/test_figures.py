@@ -12,6 +12,7 @@ from tests.dashboard.helpers import candidates, front
 
 from drivereplay.dashboard.figures import front_figure, front_pixels, save_front
 from drivereplay.errors import SpecError
+from drivereplay.search.attainment import bootstrap_attainment
 
 
 def test_all_candidates_front_anchors_knee_and_reference_are_drawn() -> None:
@@ -47,6 +48,26 @@ def test_a_front_with_nothing_or_one_candidate(count: int) -> None:
 def test_no_searched_frequency_gives_one_colour() -> None:
     plain = [replace(c, parameters={"learning_rate": 1e-3}) for c in candidates()]
     assert len(front_figure(front(plain)).axes) == 1
+
+
+def test_attainment_surfaces_are_drawn_on_demand_where_there_are_intervals() -> None:
+    found = front(candidates())
+    plain, with_surfaces = front_figure(found).axes[0], front_figure(found, surfaces=True).axes[0]
+    names = {"median attainment", "attained by 25 % to 75 % of draws"}
+    assert not names & set(plain.get_legend_handles_labels()[1])
+    assert names <= set(with_surfaces.get_legend_handles_labels()[1])
+    assert (plain.get_xlim(), plain.get_ylim()) == (with_surfaces.get_xlim(), with_surfaces.get_ylim())
+    (median,) = [line for line in with_surfaces.lines if line.get_label() == "median attainment"]
+    quarter, middle, _ = bootstrap_attainment(found)
+    drawn = median.get_xydata()
+    assert {tuple(point) for point in middle} <= {tuple(point) for point in drawn}
+    # it ends at the worst edge of each axis: low for what is maximised, high for what is minimised
+    assert drawn[0][1] == plain.get_ylim()[1] and drawn[-1][0] == plain.get_xlim()[0]
+    (band,) = [p for p in with_surfaces.patches if p.get_label() == "attained by 25 % to 75 % of draws"]
+    assert {tuple(point) for point in quarter} <= {tuple(point) for point in band.get_xy()}
+    exact = [replace(c, metrics={n: replace(e, low=e.mean, high=e.mean) for n, e in c.metrics.items()})
+             for c in candidates()]  # fmt: skip
+    assert not names & set(front_figure(front(exact), surfaces=True).axes[0].get_legend_handles_labels()[1])
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])

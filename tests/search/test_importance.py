@@ -1,4 +1,4 @@
-"""What matters, what is given up, and what most seeds reach."""
+"""What matters, and what is given up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from drivereplay.evaluation.report import Estimate
 from drivereplay.search.candidates import Candidate
 from drivereplay.search.front import Front, front_of
-from drivereplay.search.importance import attainment, given_up, importance
+from drivereplay.search.importance import given_up, importance
 
 NAMES = ("loss.looks", "loss.motion")
 
@@ -46,10 +46,3 @@ def test_what_is_given_up_is_counted_from_the_best_in_the_own_unit() -> None:
         "b@10": {"name": "b@10", "loss.looks": 0.0, "loss.motion": pytest.approx(0.2)},
     }
     assert given_up(front([])) == []
-
-
-def test_the_median_attainment_surface_lies_between_the_fronts() -> None:
-    fronts = [front([row("a", 1.0 + s, 3.0 + s), row("b", 3.0 + s, 1.0 + s)]) for s in (0.0, 0.5, 1.0)]
-    surface = attainment(fronts)
-    assert sorted(map(tuple, surface.tolist())) == [(1.5, 3.5), (3.5, 1.5)]
-    assert sorted(map(tuple, attainment(fronts, 1.0).tolist())) == [(2.0, 4.0), (4.0, 2.0)]

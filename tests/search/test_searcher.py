@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState
 from tests.search.local import sweep_locally
@@ -20,9 +22,13 @@ from tests.search.test_sweep import essence, states
 from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.search.front import load_front
 from drivereplay.search.journal import FILE as JOURNAL
+from drivereplay.search.journal import Journal
 from drivereplay.spec import with_values
+from drivereplay.storage import Storage
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# the tests, and the library that is tested here even where another checkout is installed
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")])}
 
 
 def test_the_order_in_which_trials_end_changes_nothing(tmp_path: Path) -> None:
@@ -75,11 +81,36 @@ def test_a_driver_that_is_killed_at_random_moments_loses_nothing_and_repeats_not
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("seed", range(20))
-def test_many_random_moments(tmp_path: Path, seed: int) -> None:
-    whole = sweep_locally(experiment(tmp_path, trials=8, every=10, concurrent=3, name="whole"), runner=Analytic())
-    kill_and_resume(tmp_path, random.Random(seed), kills=4)
-    assert essence(load_front(tmp_path / "probe")) == essence(whole)
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_25_moments_of_its_code_a_sweep_ends_as_if_nothing_had_happened(tmp_path: Path, seed: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.search.killing", str(tmp_path), str(seed), "25"],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    moments = json.loads(done.stdout.splitlines()[-1])["moments"]
+    assert len(moments) == 25
+    # in many places, over a good part of the sweep, and with more to do after the last
+    assert len({moment["where"] for moment in moments}) >= 10
+    assert 6 <= moments[-1]["begun"] < 20
+    whole, probe = load_front(tmp_path / "whole"), load_front(tmp_path / "probe")
+    assert essence(probe) == essence(whole)
+    assert len({c.name for c in probe.candidates}) == len(probe.candidates) == 1 + 3 * 19
+    assert {c.status for c in probe.candidates} == {"finished"}
+    assert [c.name for c in probe.front] == [c.name for c in whole.front]
+    assert np.array_equal(probe.points, whole.points)
+    assert probe.reference == whole.reference and probe.hypervolume == whole.hypervolume
+    assert asked(tmp_path / "probe") == asked(tmp_path / "whole")
+
+
+def asked(directory: Path) -> list[tuple[str, dict[str, Any], TrialState, Any]]:
+    """What Optuna's study holds, in its order: each trial once, with its suggestion and its end."""
+    storage = Journal(Storage.of(directory)).storage()
+    (study,) = storage.get_all_studies()
+    found = storage.get_all_trials(study._study_id)
+    return [(t.user_attrs["trial"], t.params, t.state, t.values) for t in found]
 
 
 def kill_and_resume(folder: Path, order: random.Random, kills: int) -> None:
@@ -91,7 +122,7 @@ def kill_and_resume(folder: Path, order: random.Random, kills: int) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.search.local", str(folder), str(log), "0.02"],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=ENVIRONMENT,
         )
         more = order.randrange(1, 4)
         while number < kills and process.poll() is None and len(list(log.iterdir())) < before + more:
@@ -132,8 +163,6 @@ def test_early_stopping_rescues_and_replicates_work_together(tmp_path: Path) -> 
 
 
 def test_a_proposal_is_verified_and_its_error_reported(tmp_path: Path) -> None:
-    import json
-
     spec = experiment(tmp_path, trials=8, proposals=2)
     front = sweep_locally(spec, runner=Analytic())
     assert [c.trial for c in front.candidates if c.kind == "proposal"] == ["p0000", "p0001"]

@@ -61,7 +61,11 @@ def test_at_frequency_zero_the_mix_is_not_asked_for(tmp_path: Path) -> None:
     for values in suggestions(space, 20):
         assert ("replay.weights" in values) == (values["replay.frequency"] > 0)
     encoded = space.encode({"replay.frequency": 0.0, "replay.weights": [1, 0, 0]}, spec)
-    assert encoded == {"replay.frequency": 0.0}
+    # the middle stands for all mixes, so that a sampler that needs whole settings can use it
+    assert encoded == {"replay.frequency": 0.0, "replay.weights.u1": 0.5, "replay.weights.u2": 0.5}
+    assert space.values_of(encoded) == {"replay.frequency": 0.0}
+    elsewhere = Space.of(experiment(tmp_path, space={"replay.weights": "simplex"}))
+    assert elsewhere.encode({"replay.frequency": 0.0}, spec) is None  # not a setting of a search at ρ = 0.25
     # also where the frequency is fixed at 0; but a ramp from 0 does draw clips
     fixed = with_values(experiment(tmp_path, space={"replay.weights": "simplex"}), {"replay.frequency": 0.0})
     assert suggestions(Space.of(fixed), 1) == [{}]

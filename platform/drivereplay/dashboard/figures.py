@@ -27,13 +27,13 @@ ANCHORS = {
 }
 FORMATS = (".png", ".svg", ".pdf")
 # colour-blind safe (Okabe and Ito)
-_FRONT, _OTHER, _ANCHOR, _KNEE = "#0072B2", "#8C8C8C", "#D55E00", "#CC79A7"
+_FRONT, _OTHER, _ANCHOR, _KNEE, _ATTAINED = "#0072B2", "#8C8C8C", "#D55E00", "#CC79A7", "#009E73"
 # about what a panel and a character of a name take, in points, and where a name may stand beside its point
 _PANEL_PT, _CHARACTER_PT = (390.0, 260.0), (4.4, 10.0)
 _SPOTS = tuple((dx, dy) for dy in (14, -24, 28, -38, 42) for dx in (-16, 16))
 
 
-def front_figure(front: Front, *, title: str = "") -> Figure:
+def front_figure(front: Front, *, title: str = "", surfaces: bool = False) -> Figure:
     """The candidates in the plane of the objectives: front as a staircase, intervals, anchors, knee, reference point.
 
     With three objectives there is one panel for each pair of them; a staircase is only drawn where there are two.
@@ -41,6 +41,8 @@ def front_figure(front: Front, *, title: str = "") -> Figure:
     Args:
         front: The front; finished candidates that are not on it stand behind it in grey.
         title: Drawn above.
+        surfaces: With the median attainment surface and the band between 25 % and 75 %, over bootstrap draws of seeds
+            and clips (`drivereplay.search.attainment`); for two objectives, where figures have intervals.
     """
     from matplotlib.figure import Figure
 
@@ -49,9 +51,13 @@ def front_figure(front: Front, *, title: str = "") -> Figure:
     axes = figure.subplots(1, len(pairs), squeeze=False)[0]
     shaded = None
     for axis, (first, second) in zip(axes, pairs, strict=True):
-        shaded = _panel(axis, front, first, second) or shaded
+        shaded = _panel(axis, front, first, second, surfaces) or shaded
     if shaded is not None:
         figure.colorbar(shaded, ax=list(axes), label="replay frequency ρ", shrink=0.9)
+    handles, names = axes[0].get_legend_handles_labels()
+    if surfaces and handles:
+        # with the surfaces' names it would cover candidates inside the panel
+        figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     heading = [title] if title else []
     if front.hypervolume is not None:
         heading.append(f"hypervolume {front.hypervolume:.4g}")
@@ -61,7 +67,7 @@ def front_figure(front: Front, *, title: str = "") -> Figure:
 
 
 def save_front(front: Front, file: str | Path, *, title: str = "") -> None:
-    """Write the picture to a .png, .svg or .pdf file.
+    """Write the picture, with attainment surfaces, to a .png, .svg or .pdf file.
 
     Raises:
         SpecError: The file's ending is another one, or it cannot be written.
@@ -69,7 +75,7 @@ def save_front(front: Front, file: str | Path, *, title: str = "") -> None:
     path = Path(file)
     if path.suffix.lower() not in FORMATS:
         raise SpecError(f"{path}: a picture cannot be written as '{path.suffix}'.", f"Use one of {', '.join(FORMATS)}.")
-    figure = front_figure(front, title=title)
+    figure = front_figure(front, title=title, surfaces=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # no date inside, so that the same front gives the same file
@@ -88,7 +94,7 @@ def front_pixels(front: Front, *, title: str = "") -> NDArray[np.uint8]:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _panel(axis: Axes, front: Front, first: int, second: int) -> Any:
+def _panel(axis: Axes, front: Front, first: int, second: int, surfaces: bool) -> Any:
     x_name, y_name = front.objectives[first], front.objectives[second]
     names = {c.name for c in front.front}
     behind = [c for c in eligible(front.candidates, front.objectives) if c.name not in names]
@@ -115,11 +121,16 @@ def _panel(axis: Axes, front: Front, first: int, second: int) -> Any:
         x, y = front.reference[first], front.reference[second]
         axis.scatter([x], [y], marker="x", s=46, color="black", zorder=4, label="reference point")
     if two and len(front.front):
+        (x_low, x_high), (y_low, y_high) = axis.get_xlim(), axis.get_ylim()
+        if surfaces:
+            _attained(axis, front)
         _staircase(axis, front)
+        axis.set_xlim(x_low, x_high)
+        axis.set_ylim(y_low, y_high)
     _labels(axis, [*front.front, *behind], x_name, y_name)
     axis.set_xlabel(_axis_label(x_name, front.directions[first], "x"))
     axis.set_ylabel(_axis_label(y_name, front.directions[second], "y"))
-    if axis.get_legend_handles_labels()[0]:
+    if axis.get_legend_handles_labels()[0] and not surfaces:
         # the ideal corner: nothing lies beyond the front, and matplotlib's own search for a free place takes long
         place = (
             "upper" if front.directions[second] == "max" else "lower",
@@ -144,21 +155,35 @@ def _front_points(axis: Axes, front: Front, first: int, second: int) -> Any:
 
 
 def _staircase(axis: Axes, front: Front) -> None:
-    """The border of the dominated area, and the area up to the reference point."""
-    (x_low, x_high), (y_low, y_high) = axis.get_xlim(), axis.get_ylim()
-    ends = [
-        high if direction == "min" else low
-        for direction, low, high in zip(front.directions, (x_low, y_low), (x_high, y_high), strict=True)
-    ]
-    # along x from best to worst, y gets better; between two candidates the worse y holds until the next x
-    points = front.points
-    xs = [points[0, 0], *np.repeat(points[1:, 0], 2), ends[0]]
-    ys = [*np.repeat(points[:, 1], 2)]
-    xs, ys = [points[0, 0], *xs], [ends[1], *ys]
+    """The border of the dominated area, and the area up to the edge of the panel."""
+    xs, ys = _stairs(axis, front, front.points)
     axis.plot(xs, ys, color=_FRONT, linewidth=1.4, zorder=2)
-    axis.fill([*xs, ends[0]], [*ys, ends[1]], color=_FRONT, alpha=0.07, zorder=1, linewidth=0)
-    axis.set_xlim(x_low, x_high)
-    axis.set_ylim(y_low, y_high)
+    axis.fill([*xs, xs[-1]], [*ys, ys[0]], color=_FRONT, alpha=0.07, zorder=1, linewidth=0)
+
+
+def _attained(axis: Axes, front: Front) -> None:
+    """What a quarter, half and three quarters of bootstrap draws reach."""
+    from drivereplay.search.attainment import bootstrap_attainment
+
+    found = bootstrap_attainment(front)
+    if not found:
+        return
+    quarter, median, most = (_stairs(axis, front, points) for points in found)
+    band = ([*quarter[0], *reversed(most[0])], [*quarter[1], *reversed(most[1])])
+    axis.fill(*band, color=_ATTAINED, alpha=0.22, linewidth=0, zorder=1.5, label="attained by 25 % to 75 % of draws")
+    axis.plot(*median, color=_ATTAINED, linewidth=1.2, linestyle="--", zorder=2, label="median attainment")
+
+
+def _stairs(axis: Axes, front: Front, points: NDArray[np.float64]) -> tuple[list[float], list[float]]:
+    """The border of what (n, 2) points dominate, from the panel's worst y to its worst x.
+
+    Along x from best to worst, y gets better; between two points the worse y holds until the next x.
+    """
+    limits = (axis.get_xlim(), axis.get_ylim())
+    x_end, y_end = (high if way == "min" else low for way, (low, high) in zip(front.directions, limits, strict=True))
+    xs = [points[0, 0], points[0, 0], *np.repeat(points[1:, 0], 2), x_end]
+    ys = [y_end, *np.repeat(points[:, 1], 2)]
+    return xs, ys
 
 
 def _errorbar(axis: Axes, candidate: Candidate, x_name: str, y_name: str, colour: str, alpha: float) -> None:

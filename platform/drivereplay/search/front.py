@@ -76,11 +76,14 @@ class Front:
 
     def probabilities(self) -> tuple[float, ...]:
         """P(non-dominated) of each of `front`: share of bootstrap draws in which nothing dominates it."""
+        chance = probability_non_dominated(self.rivals(), self.objectives, signs(self.directions))
+        return tuple(float(p) for p in chance[: len(self.front)])
+
+    def rivals(self) -> list[Candidate]:
+        """Who may have a place: `front`, then the other settings within the constraints, seeds pooled."""
         names = {candidate.name for candidate in self.front}
         others = [s.candidate for s in pooled(eligible(self.candidates, self.objectives))]
-        rivals = [*self.front, *(c for c in feasible(others, self.limits) if c.name not in names)]
-        chance = probability_non_dominated(rivals, self.objectives, signs(self.directions))
-        return tuple(float(p) for p in chance[: len(self.front)])
+        return [*self.front, *(c for c in feasible(others, self.limits) if c.name not in names)]
 
     @property
     def counts(self) -> dict[str, int]:

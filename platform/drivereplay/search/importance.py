@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -71,23 +71,6 @@ def given_up(front: Front) -> list[dict[str, Any]]:
         {"name": candidate.name, **dict(zip(front.objectives, row.tolist(), strict=True))}
         for candidate, row in zip(front.front, behind, strict=True)
     ]
-
-
-def attainment(fronts: Sequence[Front], share: float = 0.5) -> np.ndarray:
-    """(k, m) points of the attainment surface: what a share of the fronts reaches (`moocore.eaf`), in the own units.
-
-    Args:
-        fronts: Of sweeps that differ in their seed only.
-        share: In (0, 1]; 0.5 is the median front.
-    """
-    import moocore
-
-    sign = signs(fronts[0].directions)
-    rows = np.vstack(
-        [np.column_stack([front.points * sign, np.full(len(front.points), i)]) for i, front in enumerate(fronts)]
-    )
-    surface = moocore.eaf(rows[:, :-1], rows[:, -1].astype(int) + 1, percentiles=[100.0 * share])
-    return np.asarray(surface[:, :-1]) * sign
 
 
 def _flat(candidate: Candidate) -> Mapping[str, Any]:

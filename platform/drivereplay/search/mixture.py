@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,12 +64,11 @@ class MixtureSampler(BaseSampler):
         sign = np.array([1.0 if way == StudyDirection.MINIMIZE else -1.0 for way in study.directions])
         seen = _Seen(len(complete) < len(done))
         for t in done:
-            seen.add(self._pool.features(self._space.values_of(t.params)), t, sign)
+            seen.add(t, sign)
         allowed = [t for t in complete if all(v <= 0 for v in t.user_attrs.get(VIOLATIONS, ()))] or complete
-        settings = [self._space.values_of(t.params) for t in allowed]
         costs = np.array([t.values for t in allowed]) * sign
-        pending = [self._space.values_of(t.params) for t in others if t.state == TrialState.RUNNING and t.params]
-        return self._pool.encode(self._best(seen, settings, costs, pending))
+        pending = [t for t in others if t.state == TrialState.RUNNING and t.params]
+        return self._pool.encode(self._best(seen, allowed, costs, pending))
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -77,26 +76,23 @@ class MixtureSampler(BaseSampler):
         """At random; for parameters that the space did not have when the study began."""
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
+    def _features(self, trial: FrozenTrial) -> Floats:
+        return self._pool.features(self._space.values_of(trial.params))
+
     def _best(
-        self,
-        seen: _Seen,
-        settings: Sequence[Mapping[str, Any]],
-        costs: Floats,
-        pending: Sequence[Mapping[str, Any]],
+        self, seen: _Seen, done: Sequence[FrozenTrial], costs: Floats, pending: Sequence[FrozenTrial]
     ) -> dict[str, Any]:
-        """The setting with the largest expected improvement over the front of `costs` (n, m) of `settings`."""
-        inputs, outputs = seen.arrays()
+        """The setting with the largest expected improvement over the front of `costs` (n, m) of `done`."""
+        outputs = seen.outputs()
         worst, span = outputs.max(axis=0), np.ptp(outputs, axis=0)
         kept = _representative(outputs)
-        inputs, outputs = inputs[kept], outputs[kept]
+        # only of these: turning a trial's numbers into a mix costs more than all else that is done for each trial
+        inputs, outputs = seen.inputs(kept, self._features), outputs[kept]
         models = [GaussianProcess.fit(inputs, outputs[:, j]) for j in range(costs.shape[1])]
-
-        def whole(some: Sequence[Mapping[str, Any]]) -> Floats:
-            return np.array([seen.whole(self._pool.features(s)) for s in some])
 
         if len(pending):
             # a running trial is believed to come out as predicted, so that its neighbourhood is not proposed again
-            waiting = whole(pending)
+            waiting = np.array([seen.whole(self._features(t)) for t in pending])
             believed = np.column_stack([model.predict(waiting)[0] for model in models])
             extended = np.vstack([inputs, waiting])
             models = [
@@ -104,13 +100,13 @@ class MixtureSampler(BaseSampler):
                 for j, model in enumerate(models)
             ]
             costs = np.vstack([costs, believed])
-            settings = [*settings, *pending]
+            done = [*done, *pending]
         front = _non_dominated(costs)
         reference = worst + 0.1 * span + 1e-9
-        best = [settings[i] for i in front]
+        best = [self._space.values_of(done[i].params) for i in front]
 
         def gain(candidates: Sequence[Mapping[str, Any]]) -> Floats:
-            features = whole(candidates)
+            features = np.array([seen.whole(self._pool.features(c)) for c in candidates])
             predicted = [model.predict(features) for model in models]
             means = np.column_stack([p[0] for p in predicted])
             deviations = np.column_stack([p[1] for p in predicted])
@@ -138,27 +134,33 @@ class _Seen:
 
     def __init__(self, curves: bool) -> None:
         self._curves = curves
-        self._inputs: list[Floats] = []
+        self._rows: list[tuple[FrozenTrial, float]] = []
         self._outputs: list[Floats] = []
 
-    def add(self, features: Floats, trial: FrozenTrial, sign: Floats) -> None:
+    def add(self, trial: FrozenTrial, sign: Floats) -> None:
         """A trial that is complete or was pruned."""
-        if not self._curves:
-            self._inputs.append(features)
-            self._outputs.append(np.array(trial.values) * sign)
-            return
-        curve = trial.user_attrs.get(CURVE) or [[1.0, *trial.values]]
-        for share, *values in curve:
-            self._inputs.append(np.append(features, share))
+        curve = trial.user_attrs.get(CURVE) if self._curves else None
+        for share, *values in curve or [[1.0, *trial.values]]:
+            self._rows.append((trial, float(share)))
             self._outputs.append(np.array(values) * sign)
 
     def whole(self, features: Floats) -> Floats:
         """Inputs of a whole run."""
         return np.append(features, 1.0) if self._curves else features
 
-    def arrays(self) -> tuple[Floats, Floats]:
-        """(n, d) inputs and (n, m) costs."""
-        return np.array(self._inputs), np.array(self._outputs)
+    def outputs(self) -> Floats:
+        """(n, m) costs."""
+        return np.array(self._outputs)
+
+    def inputs(self, kept: NDArray[np.intp], features: Callable[[FrozenTrial], Floats]) -> Floats:
+        """(k, d) inputs of some rows."""
+        known: dict[int, Floats] = {}
+        found = []
+        for trial, share in (self._rows[i] for i in kept):
+            if trial.number not in known:
+                known[trial.number] = features(trial)
+            found.append(np.append(known[trial.number], share) if self._curves else known[trial.number])
+        return np.array(found)
 
 
 def _non_dominated(costs: Floats) -> NDArray[np.intp]:

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 
 from drivereplay.errors import SpecError
 from drivereplay.search.mixture import CURVE, VIOLATIONS, MixtureSampler
+from drivereplay.search.shortlist import ShortlistTPE
 from drivereplay.search.space import Space
 from drivereplay.spec import SearchSpec
 
@@ -42,7 +43,7 @@ def make_sampler(
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match search.sampler:
             case "tpe":
-                return samplers.TPESampler(
+                return ShortlistTPE(
                     seed=seed,
                     multivariate=True,
                     group=True,
@@ -135,16 +136,19 @@ def _botorch(seed: int, start: int, constraints: Constraints | None) -> BaseSamp
     try:
         from optuna_integration.botorch import (  # type: ignore[import-not-found, unused-ignore]
             BoTorchSampler,
-            qnehvi_candidates_func,
+            qnehvi_candidates_func,  # the logarithmic form wherever BoTorch has it, which ours does
+        )
+
+        # without BoTorch itself the import passes and this fails
+        sampler: BaseSampler = BoTorchSampler(
+            candidates_func=qnehvi_candidates_func,
+            n_startup_trials=start,
+            seed=seed,
+            constraints_func=constraints,
+            consider_running_trials=True,
         )
     except ImportError as error:
         raise SpecError(
             f"search.sampler: qlognehvi needs BoTorch ({error}).", "Install it: pip install 'drivereplay[botorch]'."
         ) from error
-    return BoTorchSampler(
-        candidates_func=qnehvi_candidates_func,
-        n_startup_trials=start,
-        seed=seed,
-        constraints_func=constraints,
-        consider_running_trials=True,
-    )
+    return sampler

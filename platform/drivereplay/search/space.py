@@ -138,11 +138,19 @@ class Space:
         return self.suggest(FixedTrial(dict(encoded)))
 
     def encode(self, parameters: Mapping[str, Any], spec: Spec) -> dict[str, Any] | None:
-        """Optuna parameters of a setting, values that it does not name taken from the experiment; None if outside."""
+        """Optuna parameters of a setting, values that it does not name taken from the experiment; None if outside.
+
+        At ρ = 0 every mix is the same run, and the middle of its numbers stands for all: most samplers only model
+        parameters that all trials of a study have, and a single `naive` without a mix would leave mixes to chance.
+        """
         values = {**self.fixed, **{d.key: value_of(spec, d.key) for d in self.dimensions}, **parameters}
+        if any(values[key] != value for key, value in self.fixed.items()):
+            return None  # such as ρ = 0 where the search is at another ρ
         encoded: dict[str, Any] = {}
         for dimension in self.dimensions:
             if not dimension.applies(values):
+                if dimension.simplex is not None and dimension.applies({**values, FREQUENCY: 1.0}):
+                    encoded.update(dict.fromkeys(dimension.distributions(), 0.5))
                 continue
             inner = dimension.encode(values[dimension.key])
             if inner is None:
