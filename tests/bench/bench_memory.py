@@ -1,6 +1,6 @@
 """Peak memory of decoding clips out of a long file, against a short one.
 
-    python tests/bench/bench_memory.py [--minutes 10] [--height 1080]
+    python tests/bench/bench_memory.py [--minutes 10 120] [--height 1080]
 
 Each file is decoded in a process of its own: 40 clips spread over the file, at training size.
 """
@@ -81,18 +81,20 @@ def measured(path: Path, scratch: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--minutes", type=float, nargs="+", default=[10], help="lengths to compare with 10 s")
     parser.add_argument("--height", type=int, default=320)
     arguments = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="bench-memory-"))
     try:
-        print("| file | clips | peak MB, ingest | peak MB, ingest and decode |\n| --- | --- | --- | --- |")
-        for name, seconds in (("10 s", 10.0), (f"{arguments.minutes:g} min", arguments.minutes * 60)):
+        print("| file | clips | peak MB, ingest | peak MB, ingest and decode |\n| --- | --- | --- | --- |", flush=True)
+        lengths = [("10 s", 10.0), *((f"{minutes:g} min", minutes * 60) for minutes in arguments.minutes)]
+        for name, seconds in lengths:
             path = root / f"{int(seconds)}.mp4"
             write(path, seconds, arguments.height)
             found = measured(path, root)
             peaks = f"{found['ingest']:.0f} | {found['decode']:.0f}"
-            print(f"| {name}, {arguments.height} lines | {found['clips']} | {peaks} |")
+            print(f"| {name}, {arguments.height} lines | {found['clips']} | {peaks} |", flush=True)
+            path.unlink()
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

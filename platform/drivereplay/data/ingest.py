@@ -25,6 +25,7 @@ from drivereplay.data.probe import Probe, probe
 from drivereplay.data.timeline import Timeline
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
+from drivereplay.session import quiet_ray_data
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
 
@@ -110,10 +111,10 @@ def probed(recordings: Sequence[Recording]) -> Iterator[tuple[Recording, Probe |
     import ray
     import ray.data
 
+    quiet_ray_data()
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
     each = min(_BLOCK_FILES, -(-len(recordings) // (8 * cpus)))
     rows = [{"number": n, "recording": pickle.dumps(recording)} for n, recording in enumerate(recordings)]
-    ray.data.DataContext.get_current().enable_progress_bars = False
     job = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // each)).map(
         functools.partial(_apart, function=_probed, patience_s=PATIENCE_S), num_cpus=1
     )

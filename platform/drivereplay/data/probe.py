@@ -74,8 +74,10 @@ def probe(recording: Recording) -> Probe:
     if seen.count < 2:
         raise DataError(f"has {seen.count} frame(s); a clip needs at least two")
     times, notes = _mended(seen, recording)
-    starts = sorted({0, *cuts(np.asarray(seen.changes)), *seen.breaks})
-    timeline = Timeline.of(times, [s for s in starts if s < seen.count])
+    starts = [s for s in sorted({0, *cuts(np.asarray(seen.changes)), *seen.breaks}) if s < seen.count]
+    timeline = Timeline.of(times, starts)
+    if len(timeline.starts) > len(starts):
+        notes.append(f"its times jump {len(timeline.starts) - len(starts)} times: no clip crosses these places")
     offset = float(seen.times[0]) if seen.timed else 0.0
     # decord counts from the file's start, a part from its own
     reader, note = _reader(path, seen) if recording.part_s is None else ("av", "")

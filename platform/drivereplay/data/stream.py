@@ -147,21 +147,16 @@ def decoded_dataset(
     spec: Spec, indexes: Sequence[ClipIndex], plan: SamplingPlan, steps: range, rank: int, world_size: int
 ) -> ray.data.Dataset:
     """Plan rows → decoded blocks, as a lazy dataset in plan order."""
-    import logging
-
     import ray
     import ray.data
 
     from drivereplay.data.source import PlanSource
-    from drivereplay.session import ensure_ray
+    from drivereplay.session import ensure_ray, quiet_ray_data
 
     ensure_ray()
+    quiet_ray_data()
     if len(indexes) != plan.domains:
         raise SpecError(f"The stream got {len(indexes)} indexes for a plan of {plan.domains} domains.")
-    # Ray Data tells of every execution's start and end; a sweep has thousands
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
     decoders = _decoders()
     work = Work(spec, tuple(indexes), plan, steps, rank, world_size, decoders)
     decoded = ray.data.read_datasource(
