@@ -18,6 +18,9 @@ from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 
 _OPEN_FILES = 16
+_OPEN_BYTES = 256 << 20
+_PICTURES_HELD = 32
+"""Pictures of the source's size that an open reader may hold, as measured: decord keeps 60 to 120 MB for 1080p."""
 _CHUNK_BYTES = 64 << 20
 _REMEMBERED_BYTES = 256 << 20
 """Decoded frames that a decoder remembers, for windows that share them but come in another call."""
@@ -32,11 +35,18 @@ def scaled_size(source: tuple[int, int], clip: ClipSpec) -> tuple[int, int]:
 
 
 class Decoder:
-    """Decodes windows to the clip's size. Files stay open from call to call; not for use by several threads."""
+    """Decodes windows to the clip's size. Files stay open from call to call; not for use by several threads.
 
-    def __init__(self, clip: ClipSpec, open_files: int = _OPEN_FILES) -> None:
+    Args:
+        clip: The clip.
+        open_files: Most files that stay open.
+        open_bytes: Most memory that open files are thought to hold; the one in use is open whatever it holds.
+    """
+
+    def __init__(self, clip: ClipSpec, open_files: int = _OPEN_FILES, open_bytes: int = _OPEN_BYTES) -> None:
         self._clip = clip
         self._limit = open_files
+        self._limit_bytes = open_bytes
         self._readers: OrderedDict[str, _Reader] = OrderedDict()
         self._remembered = _Remembered(_REMEMBERED_BYTES)
 
@@ -118,11 +128,15 @@ class Decoder:
         if reader is None:
             reader = _READERS[window.reader](window, self._clip)
             self._readers[window.path] = reader
-            if len(self._readers) > self._limit:
+            while len(self._readers) > 1 and self._too_many():
                 self._readers.popitem(last=False)[1].close()
         else:
             self._readers.move_to_end(window.path)
         return reader
+
+    def _too_many(self) -> bool:
+        held = sum(reader.held_bytes for reader in self._readers.values())
+        return len(self._readers) > self._limit or held > self._limit_bytes
 
 
 class _Remembered:
@@ -160,6 +174,8 @@ class _Reader(ABC):
         self._path = window.path
         self._clip = clip
         self._size = scaled_size(window.source_size, clip)
+        width, height = window.source_size
+        self.held_bytes = 0 if window.images else _PICTURES_HELD * width * height * 3 // 2
         if not window.images:
             _unchanged(window)
 
