@@ -234,7 +234,11 @@ class _AvReader(_Reader):
 
     def __init__(self, window: Window, clip: ClipSpec) -> None:
         super().__init__(window, clip)
+        from av.video.reformatter import VideoReformatter
+
         self._interval = window.interval_s or 0.04
+        # kept from frame to frame: to set it up takes longer than to scale a frame
+        self._scaler = VideoReformatter()
         self._container: Any = None
         self._frames: Any = None
         self._next: Any = None
@@ -310,7 +314,8 @@ class _AvReader(_Reader):
         turns = int(frame.rotation) // 90 % 4
         if turns % 2:
             width, height = height, width
-        small = frame.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR").to_ndarray()
+        scaled = self._scaler.reformat(frame, width=width, height=height, format="rgb24", interpolation="BILINEAR")
+        small = scaled.to_ndarray()
         return np.ascontiguousarray(self._cut(np.rot90(small, turns) if turns else small))
 
 

@@ -124,6 +124,7 @@ class _Seen:
     hashes: list[np.uint64] = field(default_factory=list)
     hashed_s: float = -math.inf
     last: NDArray[np.uint8] | None = None
+    scaler: Any = None
     kept: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     keep_every: int = 1
     breaks: list[int] = field(default_factory=list)
@@ -138,8 +139,10 @@ class _Seen:
 
 def _decoded(path: Path, part_s: tuple[float, float] | None) -> _Seen:
     import av
+    from av.video.reformatter import VideoReformatter
 
-    seen = _Seen()
+    # kept from frame to frame: to set it up takes longer than to scale a frame
+    seen = _Seen(scaler=VideoReformatter())
     try:
         with av.open(str(path)) as container:
             stream = container.streams.best("video")
@@ -185,7 +188,7 @@ def _take(frame: Any, seen: _Seen) -> None:
     seen.interlaced += bool(frame.interlaced_frame)
     seen.timed &= frame.time is not None
     time_s = number / seen.rate if frame.time is None else float(frame.time)
-    look = thumbnail(frame)
+    look = thumbnail(frame, seen.scaler)
     if seen.last is not None:
         seen.changes.append(float(np.abs(look.astype(np.int16) - seen.last).mean()))
     if time_s >= seen.hashed_s + _HASH_EVERY_S:
@@ -200,9 +203,9 @@ _HIGH_RANGE = {16: "PQ", 18: "HLG"}
 """Transfer characteristics of ITU-T H.273."""
 
 
-def thumbnail(frame: Any) -> NDArray[np.uint8]:
-    """(18, 32, 3) uint8 RGB of a decoded frame."""
-    small = frame.reformat(width=_LOOK[0], height=_LOOK[1], format="rgb24", interpolation="BILINEAR")
+def thumbnail(frame: Any, scaler: Any) -> NDArray[np.uint8]:
+    """(18, 32, 3) uint8 RGB of a decoded frame, by a `VideoReformatter` that is used for all frames of a file."""
+    small = scaler.reformat(frame, width=_LOOK[0], height=_LOOK[1], format="rgb24", interpolation="BILINEAR")
     return np.ascontiguousarray(small.to_ndarray())
 
 
