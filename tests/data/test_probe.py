@@ -12,6 +12,7 @@ import pytest
 from tests.data.conftest import assert_shows
 from tests.footage import moving_square
 
+from drivereplay.data import probe as probe_module
 from drivereplay.data.probe import Probe, cuts, difference_hash, digest, probe
 from drivereplay.data.video import write_video
 from drivereplay.domains.recording import Recording
@@ -170,6 +171,20 @@ def test_av1_is_read_by_pyav_and_shows_the_right_frames(tmp_path: Path) -> None:
     assert (found.timeline.frames, found.width, found.height, found.reader) == (20, 96, 72, "av")
     assert "decord cannot read it" in found.notes[0]
     assert_shows(path, video, tmp_path / "index")
+
+
+def test_large_files_are_read_by_pyav_unless_their_times_cannot_be_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = moving_square(0, 40)
+    write_video(tmp_path / "a.mp4", video, 10.0)
+    assert look(tmp_path / "a.mp4").reader == "decord"
+    monkeypatch.setattr(probe_module, "_LARGE_BYTES", 1000)
+    assert look(tmp_path / "a.mp4").reader == "av"
+    assert_shows(tmp_path / "a.mp4", video, tmp_path / "index")
+    seen = probe_module._decoded(tmp_path / "a.mp4", None)
+    seen.timed = False
+    assert probe_module._reader(tmp_path / "a.mp4", seen)[0] == "decord"
 
 
 @pytest.mark.parametrize("reader", ["decord", "av", "count"])
