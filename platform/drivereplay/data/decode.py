@@ -19,8 +19,8 @@ from drivereplay.spec import ClipSpec
 
 _OPEN_FILES = 16
 _OPEN_BYTES = 256 << 20
-_PICTURES_HELD = 32
-"""Pictures of the source's size that an open reader may hold, as measured: decord keeps 60 to 120 MB for 1080p."""
+_PICTURES_HELD = 8
+"""Pictures of the source's size that an open file is thought to hold."""
 _CHUNK_BYTES = 64 << 20
 _REMEMBERED_BYTES = 256 << 20
 """Decoded frames that a decoder remembers, for windows that share them but come in another call."""
@@ -204,6 +204,8 @@ _PADDED_WIDTHS = frozenset({8, 12, 16, 24, 48, 72})
 class _DecordReader(_Reader):
     def __init__(self, window: Window, clip: ClipSpec) -> None:
         super().__init__(window, clip)
+        # after a seek it reads packets ahead without a bound, in the end all of them
+        self.held_bytes += window.bytes
         import decord
 
         width, height = self._size
