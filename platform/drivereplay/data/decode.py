@@ -240,7 +240,7 @@ class _AvReader(_Reader):
 
         self._interval = window.interval_s or 0.04
         # kept from frame to frame: to set it up takes longer than to scale a frame
-        self._scaler = VideoReformatter()
+        self._scaler: Any = VideoReformatter()
         self._container: Any = None
         self._frames: Any = None
         self._next: Any = None
