@@ -66,6 +66,14 @@ def _start(num_cpus: int | None) -> None:
     )
 
 
+def quiet_ray_data() -> None:
+    """No bars and no log lines for the start and end of every Ray Data execution: a sweep has thousands of them."""
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+
+
 def _join(address: str) -> None:
     import ray
     from ray.exceptions import AuthenticationError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 from tests.footage import moving_square
 
+from drivereplay.data.decode import Decoder
+from drivereplay.data.index import ClipIndex, ingest
 from drivereplay.data.video import write_video
-from drivereplay.spec import Spec, parse_spec
+from drivereplay.domains.recording import Recording
+from drivereplay.spec import ClipSpec, Spec, parse_spec
 
 
 @pytest.fixture(scope="session")
@@ -77,3 +81,25 @@ def plan_spec(domains: int = 3, **sections: Any) -> Spec:
 def frames_differ(a: np.ndarray, b: np.ndarray) -> float:
     """Mean difference of two pictures in levels of 255."""
     return float(np.abs(a.astype(np.int16) - b).mean())
+
+
+def assert_shows(path: Path, video: np.ndarray, out: Path, reader: str | None = None) -> ClipIndex:
+    """Ingest a file of 10 frames per second and see that every frame of every clip is that of `video` (T, H, W, 3).
+
+    Args:
+        path: The file.
+        video: What was written into it.
+        out: Where the index is put.
+        reader: Decode with this one instead of the one that the index names.
+    """
+    clip = ClipSpec(frames=4, context=1, fps=10, height=video.shape[1], width=video.shape[2], resize="stretch")
+    found = [Recording(key=path.name, path=str(path), split="train")]
+    index = ingest(found, domain="d", clip=clip, held_out=0.2, seed=0, out=out)
+    windows = [index.window("train", n) for n in range(index.count("train"))]
+    frames, failed = Decoder(clip).decode([replace(window, reader=reader or window.reader) for window in windows])
+    assert not failed
+    for window, shown in zip(windows, frames, strict=True):
+        for number, picture in zip(window.frames, shown, strict=True):
+            error = np.abs(picture.astype(np.int16) - video).mean(axis=(1, 2, 3))
+            assert error[number] <= error.min() + 0.1, (number, int(error.argmin()))
+    return index

@@ -100,15 +100,21 @@ def test_a_file_that_changed_or_vanished(index: ClipIndex) -> None:
     assert "vanished" in Decoder(CLIP).decode([windows[0]])[1][0]
 
 
-def test_files_are_closed_beyond_the_limit(index: ClipIndex) -> None:
-    decoder = Decoder(CLIP, open_files=1)
-    first, second = (
-        next(w for w in all_windows(index) if w.path == p) for p in sorted({w.path for w in all_windows(index)})
-    )
+@pytest.mark.parametrize(
+    ("limits", "left"), [({"open_files": 1}, 1), ({"open_bytes": 150_000}, 1), ({"open_bytes": 400_000}, 2)]
+)
+def test_files_are_closed_beyond_the_limit(index: ClipIndex, limits: dict[str, int], left: int) -> None:
+    decoder = Decoder(CLIP, **limits)
+    windows = all_windows(index)
+    first, second = (next(w for w in windows if w.path == p) for p in sorted({w.path for w in windows})[:2])
     once = decoder.decode([first])[0]
     decoder.decode([second])
+    # an open file is thought to hold its bytes and 8 pictures of 96 × 72: some 90 kB
+    assert len(decoder._readers) == left
+    decoder._remembered = type(decoder._remembered)(0)
     assert np.array_equal(decoder.decode([first])[0], once)
     decoder.close()
+    assert not decoder._readers
 
 
 def test_rotated_video_is_shown_upright(tmp_path: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -83,51 +87,48 @@ def test_keys_must_differ(tmp_path: Path) -> None:
         ingest(twice, domain="d", clip=CLIP, held_out=0.25, seed=0, out=tmp_path / "index")
 
 
-@pytest.mark.usefixtures("ray_session")
-def test_a_file_that_kills_the_decoder_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    def deadly(recording: Recording) -> str:
-        import os
+def test_an_interrupted_ingest_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    videos = tmp_path / "videos"
+    for number in range(3):
+        write_video(videos / f"{number}.mp4", moving_square(number, 20), 8.0)
+    seen: list[list[str]] = []
 
-        if recording.key == "bad":
-            os._exit(1)
-        return "fine"
+    def interrupted(recordings: list[Recording]) -> Iterator[object]:
+        seen.append([r.key for r in recordings])
+        for count, found in enumerate(probed(recordings)):
+            if count == 2:
+                raise KeyboardInterrupt
+            yield found
 
-    monkeypatch.setattr(ingest_module, "_probed", deadly)
-    found = {r.key: result for r, result in probed([Recording(key=k, path="") for k in ("a", "bad", "c")])}
-    assert found["a"] == found["c"] == "fine"
-    assert "crashes the decoder" in str(found["bad"])
+    monkeypatch.setattr(ingest_module, "probed", interrupted)
+    monkeypatch.setattr(ingest_module, "_SAVE_EVERY_S", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        ingested(videos, tmp_path / "index")
+    index = ingested(videos, tmp_path / "index")
+    assert len(seen[0]) == 3 and len(seen[1]) == 1
+    monkeypatch.undo()
+    assert index.table.equals(ingested(videos, tmp_path / "fresh").table)
+    assert not (tmp_path / "index" / "partial.parquet").exists()
 
 
-@pytest.mark.usefixtures("ray_session")
-def test_a_file_that_hangs_the_decoder_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hanging(recording: Recording) -> str:
-        import threading
-
+def stubborn(recording: Recording) -> str:
+    """Stands in for decoding: the recording's key says what the file does to its process."""
+    if recording.key.startswith("kills"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if recording.key.startswith("hangs"):
         threading.Event().wait()
-        return "never"
-
-    monkeypatch.setattr(ingest_module, "_probed", hanging)
-    monkeypatch.setattr(ingest_module, "PATIENCE_S", 3.0)
-    found = list(probed([Recording(key=k, path="") for k in ("a", "b")]))
-    assert [r.key for r, _ in found] == ["a", "b"]
-    assert all("given up" in str(result) for _, result in found)
+    return "fine"
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
-def test_a_file_that_waits_behind_hanging_ones_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hanging(recording: Recording) -> str:
-        import threading
-
-        if recording.key != "fine":
-            threading.Event().wait()
-        return "fine"
-
-    monkeypatch.setattr(ingest_module, "_probed", hanging)
-    monkeypatch.setattr(ingest_module, "PATIENCE_S", 12.0)
-    found = {r.key: str(result) for r, result in probed([Recording(key=k, path="") for k in ("a", "b", "fine")])}
-    assert found["fine"] == "fine"
-    assert "given up" in found["a"] and "given up" in found["b"]
+def test_files_that_kill_or_hang_the_decoder_are_set_aside_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest_module, "_probed", stubborn)
+    monkeypatch.setattr(ingest_module, "PATIENCE_S", 3.0)
+    keys = ["a", "kills", "b", "hangs", "c", "kills too", "d"]
+    found = {r.key: result for r, result in probed([Recording(key=k, path="") for k in keys])}
+    assert all(found[key] == "fine" for key in "abcd")
+    assert found["kills"] == found["kills too"] == "crashes the decoder (signal 11)"
+    assert found["hangs"] == "was given up: decoding took more than 3 s"
 
 
 @settings(deadline=None)

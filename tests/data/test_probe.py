@@ -9,15 +9,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from tests.data.conftest import assert_shows
 from tests.footage import moving_square
 
-from drivereplay.data.decode import Decoder
-from drivereplay.data.index import ingest
+from drivereplay.data import probe as probe_module
 from drivereplay.data.probe import Probe, cuts, difference_hash, digest, probe
 from drivereplay.data.video import write_video
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
-from drivereplay.spec import ClipSpec
 
 
 def look(path: Path) -> Probe:
@@ -25,18 +24,25 @@ def look(path: Path) -> Probe:
 
 
 def written(
-    path: Path, frames: np.ndarray, times: list[int], *, rate: int = 10, codec: str = "libx264", **extra: str
+    path: Path,
+    frames: np.ndarray,
+    times: list[int],
+    *,
+    rate: int = 10,
+    codec: str = "libx264",
+    container: dict[str, str] | None = None,
+    **extra: str,
 ) -> None:
     """A file whose frames are shown at `times`, in tenths of a second."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, options={"g": "5", **extra})
+    with av.open(str(path), "w", container_options=container or {}) as file:
+        stream = file.add_stream(codec, rate=rate, options={"g": "5", **extra})
         stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
         stream.codec_context.time_base = Fraction(1, 10)
         for picture, time in zip(frames, times, strict=True):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame.pts, frame.time_base = time, Fraction(1, 10)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
 
 
 def test_a_plain_file(tmp_path: Path) -> None:
@@ -164,18 +170,64 @@ def test_av1_is_read_by_pyav_and_shows_the_right_frames(tmp_path: Path) -> None:
     found = look(path)
     assert (found.timeline.frames, found.width, found.height, found.reader) == (20, 96, 72, "av")
     assert "decord cannot read it" in found.notes[0]
-    clip = ClipSpec(frames=4, context=1, fps=10, height=72, width=96, resize="stretch")
-    index = ingest(
-        [Recording(key="a.mp4", path=str(path), split="train")],
-        domain="a", clip=clip, held_out=0.2, seed=0, out=tmp_path / "index",
-    )  # fmt: skip
-    windows = [index.window("train", n) for n in range(index.count("train"))]
-    frames, failed = Decoder(clip).decode(windows)
-    assert not failed
-    for window, shown in zip(windows, frames, strict=True):
-        for number, picture in zip(window.frames, shown, strict=True):
-            error = [np.abs(picture.astype(int) - other).mean() for other in video]
-            assert int(np.argmin(error)) == number
+    assert_shows(path, video, tmp_path / "index")
+
+
+def test_large_files_are_read_by_pyav_unless_their_times_cannot_be_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = moving_square(0, 40)
+    write_video(tmp_path / "a.mp4", video, 10.0)
+    assert look(tmp_path / "a.mp4").reader == "decord"
+    monkeypatch.setattr(probe_module, "_LARGE_BYTES", 1000)
+    assert look(tmp_path / "a.mp4").reader == "av"
+    assert_shows(tmp_path / "a.mp4", video, tmp_path / "index")
+    seen = probe_module._decoded(tmp_path / "a.mp4", None)
+    seen.timed = False
+    assert probe_module._reader(tmp_path / "a.mp4", seen)[0] == "decord"
+
+
+@pytest.mark.parametrize("reader", ["decord", "av", "count"])
+def test_negative_times(tmp_path: Path, reader: str) -> None:
+    video = moving_square(0, 30)
+    options = {"avoid_negative_ts": "disabled"}
+    written(tmp_path / "a.ts", video, list(range(-7, 23)), container=options, bf="0")
+    found = look(tmp_path / "a.ts")
+    assert found.timeline.frames == 30 and found.offset_s == pytest.approx(-0.7)
+    assert_shows(tmp_path / "a.ts", video, tmp_path / "index", reader)
+
+
+def test_times_that_the_file_cannot_hold(tmp_path: Path) -> None:
+    video = moving_square(0, 30)
+    options = {"avoid_negative_ts": "disabled"}
+    # FLV counts milliseconds in 32 bits: from before 0 they jump by 25 days
+    written(tmp_path / "a.flv", video, list(range(-7, 23)), container=options, bf="0")
+    found = look(tmp_path / "a.flv")
+    assert found.timeline.starts == (0, 7) and "jump" in " ".join(found.notes)
+    index = assert_shows(tmp_path / "a.flv", video, tmp_path / "index")
+    assert 2 <= index.count("train") <= 30
+
+
+def test_two_frames_at_the_same_time(tmp_path: Path) -> None:
+    video = moving_square(0, 20)
+    written(tmp_path / "plain.mkv", video, list(range(20)), bf="0")
+    with av.open(str(tmp_path / "plain.mkv")) as source, av.open(str(tmp_path / "a.mkv"), "w") as sink:
+        stream = sink.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.dts is not None]
+        for number, packet in enumerate(packets):
+            back = round(0.1 / packet.time_base) if number >= 10 else 0
+            packet.stream, packet.pts, packet.dts = stream, packet.pts - back, packet.pts - back
+            sink.mux(packet)
+    found = look(tmp_path / "a.mkv")
+    assert found.timeline.frames == 20 and "not increasing" in " ".join(found.notes)
+    assert_shows(tmp_path / "a.mkv", video, tmp_path / "index")
+
+
+def test_every_picture_twice(tmp_path: Path) -> None:
+    video = moving_square(0, 15).repeat(2, axis=0)
+    write_video(tmp_path / "a.mp4", video, 10.0)
+    index = assert_shows(tmp_path / "a.mp4", video, tmp_path / "index")
+    assert index.table["frames"].to_pylist() == [30]
 
 
 def test_high_dynamic_range_and_interlaced_files_are_read_and_said_to_be_so(tmp_path: Path) -> None:

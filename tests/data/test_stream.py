@@ -82,6 +82,22 @@ def test_a_second_trial_decodes_nothing(make_spec: Callable[..., Spec], monkeypa
         assert np.array_equal(a.clip, b.clip)
 
 
+def test_flipped_bits_in_the_cache_reach_no_batch(make_spec: Callable[..., Spec]) -> None:
+    spec = make_spec()
+    first = streamed(spec, 0, 2)
+    hurt = 0
+    for path in Path(spec.storage, ".shared", "cache", "pixels").glob("*.clips"):
+        data = np.memmap(path, dtype=np.uint8, mode="r+")
+        size = spec.clip.frames * spec.clip.height * spec.clip.width * 3
+        clips = data.reshape(-1, size)
+        written = np.flatnonzero(clips.any(axis=1))
+        clips[written, 1234] ^= 16
+        hurt += len(written)
+    assert hurt
+    for before, after in zip(first, streamed(spec, 0, 2), strict=True):
+        assert np.array_equal(before.frames, after.frames) and not after.replaced.any()
+
+
 def test_bad_clips_are_replaced_by_the_next_of_their_domain(
     make_spec: Callable[..., Spec], footage: dict[str, Path], tmp_path: Path
 ) -> None:

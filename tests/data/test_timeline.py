@@ -77,3 +77,17 @@ def test_windows_do_not_cross_cuts() -> None:
             start, numbers = line.window(stretch, n, 8, 4, 8)
             assert first <= numbers.min() and numbers.max() < last
             assert start == pytest.approx(first / 8 + n * 0.5)
+
+
+@pytest.mark.parametrize("gap", [5.0, 2_147_486.0])
+def test_no_window_crosses_a_jump_in_time(gap: float) -> None:
+    times = np.arange(40) / 10 + np.where(np.arange(40) < 15, 0.0, gap)
+    timeline = Timeline.of(times)
+    assert timeline.starts == (0, 15) and timeline.interval_s == pytest.approx(0.1)
+    assert timeline.windows(8, 1, 10.0) == [8, 18]
+    assert timeline.window(1, 0, 8, 1, 10.0)[1].tolist() == list(range(15, 23))
+
+
+def test_a_slow_camera_does_not_jump() -> None:
+    assert Timeline.of(np.arange(20) * 3.0).starts == (0,)
+    assert Timeline.of(np.array([0.0, 0.1, 0.2, 1.9, 2.0])).starts == (0,)

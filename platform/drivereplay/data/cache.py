@@ -11,11 +11,11 @@ import errno
 import functools
 import hashlib
 import shutil
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from drivereplay import telemetry
@@ -25,7 +25,8 @@ from drivereplay.errors import DataError
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 
-_PRESENT = np.uint64(1 << 32)
+_PRESENT = np.uint64(1)
+"""Set in every checksum, so that none is 0, which stands for a clip that was never written."""
 _SHARE_OF_DISK = 0.5
 
 
@@ -165,4 +166,5 @@ def _written(path: Path, offset: int, data: bytes) -> None:
 
 
 def _checksum(array: NDArray[np.generic]) -> np.uint64:
-    return np.uint64(zlib.crc32(np.ascontiguousarray(array).data)) | _PRESENT
+    # at the speed of memory; CRC-32 took four times as long as the copy itself
+    return np.uint64(xxhash.xxh3_64_intdigest(np.ascontiguousarray(array).data)) | _PRESENT

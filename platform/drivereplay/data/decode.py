@@ -18,6 +18,9 @@ from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 
 _OPEN_FILES = 16
+_OPEN_BYTES = 256 << 20
+_PICTURES_HELD = 8
+"""Pictures of the source's size that an open file is thought to hold."""
 _CHUNK_BYTES = 64 << 20
 _REMEMBERED_BYTES = 256 << 20
 """Decoded frames that a decoder remembers, for windows that share them but come in another call."""
@@ -32,11 +35,18 @@ def scaled_size(source: tuple[int, int], clip: ClipSpec) -> tuple[int, int]:
 
 
 class Decoder:
-    """Decodes windows to the clip's size. Files stay open from call to call; not for use by several threads."""
+    """Decodes windows to the clip's size. Files stay open from call to call; not for use by several threads.
 
-    def __init__(self, clip: ClipSpec, open_files: int = _OPEN_FILES) -> None:
+    Args:
+        clip: The clip.
+        open_files: Most files that stay open.
+        open_bytes: Most memory that open files are thought to hold; the one in use is open whatever it holds.
+    """
+
+    def __init__(self, clip: ClipSpec, open_files: int = _OPEN_FILES, open_bytes: int = _OPEN_BYTES) -> None:
         self._clip = clip
         self._limit = open_files
+        self._limit_bytes = open_bytes
         self._readers: OrderedDict[str, _Reader] = OrderedDict()
         self._remembered = _Remembered(_REMEMBERED_BYTES)
 
@@ -118,11 +128,15 @@ class Decoder:
         if reader is None:
             reader = _READERS[window.reader](window, self._clip)
             self._readers[window.path] = reader
-            if len(self._readers) > self._limit:
+            while len(self._readers) > 1 and self._too_many():
                 self._readers.popitem(last=False)[1].close()
         else:
             self._readers.move_to_end(window.path)
         return reader
+
+    def _too_many(self) -> bool:
+        held = sum(reader.held_bytes for reader in self._readers.values())
+        return len(self._readers) > self._limit or held > self._limit_bytes
 
 
 class _Remembered:
@@ -160,6 +174,8 @@ class _Reader(ABC):
         self._path = window.path
         self._clip = clip
         self._size = scaled_size(window.source_size, clip)
+        width, height = window.source_size
+        self.held_bytes = 0 if window.images else _PICTURES_HELD * width * height * 3 // 2
         if not window.images:
             _unchanged(window)
 
@@ -188,6 +204,8 @@ _PADDED_WIDTHS = frozenset({8, 12, 16, 24, 48, 72})
 class _DecordReader(_Reader):
     def __init__(self, window: Window, clip: ClipSpec) -> None:
         super().__init__(window, clip)
+        # after a seek it reads packets ahead without a bound, in the end all of them
+        self.held_bytes += window.bytes
         import decord
 
         width, height = self._size
@@ -218,7 +236,11 @@ class _AvReader(_Reader):
 
     def __init__(self, window: Window, clip: ClipSpec) -> None:
         super().__init__(window, clip)
+        from av.video.reformatter import VideoReformatter
+
         self._interval = window.interval_s or 0.04
+        # kept from frame to frame: to set it up takes longer than to scale a frame
+        self._scaler: Any = VideoReformatter()
         self._container: Any = None
         self._frames: Any = None
         self._next: Any = None
@@ -294,7 +316,8 @@ class _AvReader(_Reader):
         turns = int(frame.rotation) // 90 % 4
         if turns % 2:
             width, height = height, width
-        small = frame.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR").to_ndarray()
+        scaled = self._scaler.reformat(frame, width=width, height=height, format="rgb24", interpolation="BILINEAR")
+        small = scaled.to_ndarray()
         return np.ascontiguousarray(self._cut(np.rot90(small, turns) if turns else small))
 
 

@@ -306,8 +306,9 @@ def ingest(
 ) -> ClipIndex:
     """Probe recordings by decoding them and write the clip index of a domain.
 
-    Each file is decoded once, in its own Ray task where this process is connected to Ray. What cannot be used is set
-    aside in the report. An index that is already there is used for every file that has not changed since.
+    Each file is decoded once, by a Ray Data job where this process is connected to Ray. What cannot be used is set
+    aside in the report. An index that is already there is used for every file that has not changed since; so is what
+    an ingest that was interrupted had found.
 
     Args:
         recordings: From `drivereplay.domains.recordings`.

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import functools
+import pickle
 import sys
+import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from drivereplay import telemetry
 from drivereplay.data.duplicates import duplicates
 from drivereplay.data.index import SCHEMA, ClipIndex, IngestReport
+from drivereplay.data.isolated import Died, GaveUp, Isolated
 from drivereplay.data.permutation import unit_interval
 from drivereplay.data.probe import Probe, probe
 from drivereplay.data.timeline import Timeline
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
+from drivereplay.session import quiet_ray_data
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
 
 PATIENCE_S = 300.0
-"""How long one file may take before it is set aside; the clock starts when its task does."""
+"""How long one file may take before it is set aside; the clock starts when its decoding does."""
+_SAVE_EVERY_S = 60.0
+_PARTIAL = "partial.parquet"
+"""What an ingest that was interrupted had found out."""
+_BLOCK_FILES = 16
 
 Row = dict[str, Any]
 
@@ -43,11 +54,15 @@ def run(
             rows.append({**row, **_declared(recording)})
         else:
             fresh.append(recording)
+    saved = time.monotonic()
     for recording, result in probed(fresh):
         if isinstance(result, str):
             set_aside[recording.key] = result
             continue
         rows.append({**_row(result), **_declared(recording)})
+        if time.monotonic() - saved > _SAVE_EVERY_S:
+            _save_partial(rows, out)
+            saved = time.monotonic()
     for row in rows:
         row["windows"] = sum(_timeline(row).windows(clip.frames, clip.window_stride, clip.fps))
         if not row["windows"]:
@@ -60,7 +75,6 @@ def run(
         raise DataError(f"Domain '{domain}': no clip in {len(recordings)} videos. {_reasons(set_aside)}", _FIX)
     mark_duplicates(rows)
     divide(rows, held_out, seed)
-    table = pa.Table.from_pylist([{name: row.get(name) for name in SCHEMA.names} for row in rows], schema=SCHEMA)
     clips = {s: sum(int(r["windows"]) for r in rows if r["split"] == s) for s in ("train", "evaluation")}
     report = IngestReport(
         domain=domain,
@@ -70,8 +84,9 @@ def run(
         set_aside=dict(sorted(set_aside.items())),
         notes={row["key"]: note for row in rows if (note := _note(row))},
     )
-    index = ClipIndex(domain, clip, table, report)
+    index = ClipIndex(domain, clip, _table(rows), report)
     index.save(out)
+    Storage.of(out).delete(_PARTIAL)
     for state, count in (("used", len(rows)), ("set aside", len(set_aside))):
         telemetry.gauge("drivereplay_ingest_videos", count, domain=domain, state=state)
     for split, count in clips.items():
@@ -83,52 +98,46 @@ _FIX = "Shorten clip.frames, raise clip.fps, or add videos."
 
 
 def probed(recordings: Sequence[Recording]) -> Iterator[tuple[Recording, Probe | str]]:
-    """Probe recordings, on Ray where this process is connected to it; a string is the reason why one cannot be used.
+    """Probe recordings, as a Ray Data job where this process is connected to Ray; a string is the reason why one cannot
+    be used. They come in the order in which they are done.
 
-    A file that kills its process (FFmpeg does not survive everything) or hangs it is set aside like any other.
+    Each file is decoded in a process apart. One that kills it (FFmpeg does not survive everything) or hangs it is set
+    aside like any other, while files of a node that dies are probed again elsewhere.
     """
-    ray = sys.modules.get("ray")
-    if ray is None or not ray.is_initialized() or len(recordings) < 2:
+    if len(recordings) < 2 or "ray" not in sys.modules or not sys.modules["ray"].is_initialized():
         for recording in recordings:
             yield recording, _probed(recording)
         return
-    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    task = ray.remote(num_cpus=1, max_retries=0)(_probed)
-    waiting = iter(recordings)
-    running: dict[Any, Recording] = {}
-    while True:
-        for recording in waiting:
-            running[task.remote(recording)] = recording
-            if len(running) >= 2 * cpus:
-                break
-        if not running:
-            return
-        done, _ = ray.wait(list(running), num_returns=1, timeout=PATIENCE_S)
-        if not done:
-            for reference in running:
-                ray.cancel(reference, force=True)
-            # some of them only waited for a place behind the others: each has its own time now
-            for recording in running.values():
-                alone = task.remote(recording)
-                if ray.wait([alone], timeout=PATIENCE_S)[0]:
-                    yield recording, _result(alone)
-                else:
-                    ray.cancel(alone, force=True)
-                    yield recording, f"was given up: decoding took more than {PATIENCE_S:.0f} s"
-            running.clear()
-            continue
-        for reference in done:
-            yield running.pop(reference), _result(reference)
-
-
-def _result(reference: Any) -> Probe | str:
     import ray
+    import ray.data
 
+    quiet_ray_data()
+    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    each = min(_BLOCK_FILES, -(-len(recordings) // (8 * cpus)))
+    rows = [{"number": n, "recording": pickle.dumps(recording)} for n, recording in enumerate(recordings)]
+    job = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // each)).map(
+        functools.partial(_apart, function=_probed, patience_s=PATIENCE_S), num_cpus=1
+    )
+    for row in job.iter_rows():
+        yield recordings[row["number"]], pickle.loads(row["found"])  # noqa: S301 (from a task of this job)
+
+
+def _apart(row: Row, function: Callable[[Recording], Probe | str], patience_s: float) -> Row:
+    """Probe the recording of one row; runs in a Ray worker."""
+    found: Probe | str
     try:
-        found: Probe | str = ray.get(reference)
-    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-        return f"crashes the decoder ({type(error).__name__})"
-    return found
+        found = _isolated(function)(pickle.loads(row["recording"]), patience_s)  # noqa: S301 (from the job's driver)
+    except Died as death:
+        found = f"crashes the decoder ({death})"
+    except GaveUp:
+        found = f"was given up: decoding took more than {patience_s:.0f} s"
+    return {"number": row["number"], "found": pickle.dumps(found)}
+
+
+@functools.lru_cache(maxsize=1)
+def _isolated(function: Callable[[Recording], Probe | str]) -> Isolated[Recording, Probe | str]:
+    """The process apart of this Ray worker, kept from file to file."""
+    return Isolated(function)
 
 
 def _probed(recording: Recording) -> Probe | str:
@@ -230,15 +239,28 @@ def _timeline(row: Row) -> Timeline:
     return Timeline(row["frames"], row["interval_s"], times, tuple(row["starts"]))
 
 
+def _table(rows: Sequence[Row]) -> pa.Table:
+    return pa.Table.from_pylist([{name: row.get(name) for name in SCHEMA.names} for row in rows], schema=SCHEMA)
+
+
+def _save_partial(rows: Sequence[Row], out: str | Path) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(_table(rows), sink, compression="zstd")
+    Storage.of(out).write(_PARTIAL, sink.getvalue().to_pybytes())
+
+
 def _known(out: str | Path) -> dict[str, Row]:
-    """Rows of an index that is already there, by key."""
-    if not Storage.of(out).exists("index.json"):
-        return {}
-    try:
-        return {row["key"]: row for row in ClipIndex.open(out).table.to_pylist()}
-    except DataError:
-        # another version or damaged: everything is probed again
-        return {}
+    """Rows of an index that is already there and of an ingest that was interrupted, by key."""
+    storage = Storage.of(out)
+    tables = []
+    # what cannot be read, being damaged or of another version, is probed again
+    if storage.exists("index.json"):
+        with suppress(DataError):
+            tables.append(ClipIndex.open(out).table)
+    if storage.exists(_PARTIAL):
+        with suppress(pa.ArrowException):
+            tables.append(pq.read_table(pa.BufferReader(storage.read(_PARTIAL))).cast(SCHEMA))
+    return {row["key"]: row for table in tables for row in table.to_pylist()}
 
 
 def _unchanged(recording: Recording, row: Row) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 120 << 20
 _BLOCK_CLIPS = 192
 _SHORT_BLOCK = 16
+_TASKS_PER_CORE = 1.25
+"""From the end of one task to the start of the next some hundredths of a second go by in Ray's hands, and a file is
+waited for: with more tasks than cores, no core waits with them."""
 _TRIES = 16
 """A bad clip is replaced by the next one of its domain that can be read, at most so many further on."""
 
@@ -143,26 +147,22 @@ def decoded_dataset(
     spec: Spec, indexes: Sequence[ClipIndex], plan: SamplingPlan, steps: range, rank: int, world_size: int
 ) -> ray.data.Dataset:
     """Plan rows → decoded blocks, as a lazy dataset in plan order."""
-    import logging
-
     import ray
     import ray.data
 
     from drivereplay.data.source import PlanSource
-    from drivereplay.session import ensure_ray
+    from drivereplay.session import ensure_ray, quiet_ray_data
 
     ensure_ray()
+    quiet_ray_data()
     if len(indexes) != plan.domains:
         raise SpecError(f"The stream got {len(indexes)} indexes for a plan of {plan.domains} domains.")
-    # Ray Data tells of every execution's start and end; a sweep has thousands
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    work = Work(spec, tuple(indexes), plan, steps, rank, world_size, _decoders())
+    decoders = _decoders()
+    work = Work(spec, tuple(indexes), plan, steps, rank, world_size, decoders)
     decoded = ray.data.read_datasource(
         PlanSource(work),
         override_num_blocks=work.blocks,
-        concurrency=_decoders(),
+        concurrency=math.ceil(decoders * _TASKS_PER_CORE),
         num_cpus=spec.resources.decode_cpus,
     )
     decoded.context.execution_options.preserve_order = True

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 _REGULAR = 0.1
 """Largest deviation from a constant frame rate, in frames, up to which the times need not be kept one by one."""
+_JUMP_S = 2.0
+_JUMP_FRAMES = 10.0
+"""Longer than both, the time from one frame to the next is a gap in the footage, or the clock was set."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +21,9 @@ class Timeline:
 
     Attributes:
         frames: Number of frames F.
-        interval_s: Mean time between frames; 0 for a single frame.
+        interval_s: Mean time between frames, jumps left out; 0 for a single frame.
         times_s: (F,) float64 where the frame rate varies, None where it is constant.
-        starts: First frame of each stretch of footage without a cut; begins with 0.
+        starts: First frame of each stretch of footage without a cut or a jump in time; begins with 0.
     """
 
     frames: int
@@ -30,10 +33,15 @@ class Timeline:
 
     @classmethod
     def of(cls, times_s: NDArray[np.float64], starts: Sequence[int] = (0,)) -> Timeline:
-        """From the increasing times of all frames."""
+        """From the increasing times of all frames; where they jump a new stretch begins."""
         times = times_s - times_s[0]
         count = len(times)
         interval = float(times[-1] / (count - 1)) if count > 1 else 0.0
+        steps = np.diff(times)
+        jumps = steps > max(_JUMP_S, _JUMP_FRAMES * float(np.median(steps))) if count > 1 else np.zeros(0, bool)
+        if jumps.any():
+            interval = float(steps[~jumps].mean())
+            starts = sorted({*starts, *(np.flatnonzero(jumps) + 1).tolist()})
         regular = np.abs(times - np.arange(count) * interval).max() <= _REGULAR * interval
         return cls(count, interval, None if regular else times, tuple(starts))
 

@@ -1,6 +1,7 @@
 """LeRobot data sets, version 3: many episodes in few mp4 files.
 
-Ray's `read_lerobot` gives rows of decoded frames; an index needs to know where episodes lie: the tables say it.
+Ray's `read_lerobot` gives rows of decoded frames, through lerobot and torchcodec; an index needs to know where episodes
+lie, and the tables say it (`docs/data.md` has the whole comparison).
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from drivereplay.data.decode import Decoder
 from drivereplay.data.index import ClipIndex
 from drivereplay.errors import SpecError
 from drivereplay.models import load_model
+from drivereplay.session import quiet_ray_data
 from drivereplay.spec import Spec
 from drivereplay.training.encoded import Encoder
 
@@ -59,8 +60,6 @@ def fill(spec: Spec, indexes: Sequence[ClipIndex], progress: Callable[[int], Non
     Raises:
         SpecError: The experiment does without a cache.
     """
-    import logging
-
     import ray
     import ray.data
 
@@ -75,8 +74,7 @@ def fill(spec: Spec, indexes: Sequence[ClipIndex], progress: Callable[[int], Non
     gpus = int(offered.get("GPU", 0)) if spec.training.device != "cpu" else 0
     # to start one costs as much as several parts
     workers = max(1, min(len(parts) // 4, gpus or int(offered.get("CPU", 1))))
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    quiet_ray_data()
     done = (
         ray.data.from_items(parts, override_num_blocks=len(parts))
         .map_batches(
