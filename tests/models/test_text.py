@@ -14,13 +14,13 @@ def test_each_prompt_is_embedded_once() -> None:
         asked.append(prompt)
         return torch.full((2, 3), float(len(prompt)))
 
-    cache = PromptCache(embed)
+    cache = PromptCache()
     device = torch.device("cpu")
-    assert cache.of(["road", "sea", "road"], device)[:, 0, 0].tolist() == [4.0, 3.0, 4.0]
-    cache.of(["sea"], device)
+    assert cache.of(["road", "sea", "road"], device, embed)[:, 0, 0].tolist() == [4.0, 3.0, 4.0]
+    cache.of(["sea"], device, embed)
     assert asked == ["road", "sea"]
     cache.assume("told", torch.zeros(2, 3))
-    cache.of(["told"], device)
+    cache.of(["told"], device, embed)
     assert asked == ["road", "sea"]
 
 

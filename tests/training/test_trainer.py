@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +77,20 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(filmed_spec: Make, tmp_path:
     assert read_ledger(broken).equals(read_ledger(whole))
     assert [p.loss for p in read_curve(broken)] == [p.loss for p in read_curve(whole)]
     assert same(checkpoints(broken)[-1].storage, checkpoints(whole)[-1].storage)
+
+
+def test_a_model_is_gone_as_soon_as_its_run_has_ended(filmed_spec: Make, tmp_path: Path) -> None:
+    """Python looks for cycles only now and then; until then each trial of a process would hold another model."""
+    held: list[weakref.ref[torch.nn.Module]] = []
+    gc.disable()
+    try:
+        train(
+            filmed_spec(), Storage.of(tmp_path), on_checkpoint=lambda e: held.append(weakref.ref(e.model.module)),
+            show_progress=False,
+        )  # fmt: skip
+        assert held and all(module() is None for module in held)
+    finally:
+        gc.enable()
 
 
 def test_stopping_early_is_no_failure(filmed_spec: Make, tmp_path: Path) -> None:

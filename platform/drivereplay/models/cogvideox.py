@@ -147,7 +147,7 @@ class CogVideoX(StockModel):
         ofs = None if self.config.ofs_embed_dim is None else latents.new_full((1,), 2.0)
         output: Tensor = self.module(
             hidden_states=inputs,
-            encoder_hidden_states=self.text.of(conditions.prompts, latents.device),
+            encoder_hidden_states=self.text.of(conditions.prompts, latents.device, self._embed),
             timestep=levels.long(),
             ofs=ofs,
             image_rotary_emb=rotary,
@@ -167,7 +167,8 @@ class CogVideoX(StockModel):
     def _video(self, context: Tensor, frames: int, generator: torch.Generator, steps: int, given: Conditions) -> Tensor:
         height, width = context.shape[1:3]
         video: Tensor = self.pipeline(
-            picture(context[0]), prompt_embeds=self.text.of(given.prompts, self.device), height=height, width=width,
-            num_frames=frames, num_inference_steps=steps, guidance_scale=1.0, generator=generator, output_type="pt",
+            picture(context[0]), prompt_embeds=self.text.of(given.prompts, self.device, self._embed),
+            height=height, width=width, num_frames=frames, num_inference_steps=steps, guidance_scale=1.0,
+            generator=generator, output_type="pt",
         ).frames[0]  # fmt: skip
         return video

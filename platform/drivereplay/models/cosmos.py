@@ -155,7 +155,7 @@ class Cosmos(StockModel):
         output: Tensor = self.module(
             hidden_states=inputs,
             timestep=told * (SIGMA_CONTEXT / (SIGMA_CONTEXT + 1)) + (1 - told) * time,
-            encoder_hidden_states=self.text.of(conditions.prompts, latents.device),
+            encoder_hidden_states=self.text.of(conditions.prompts, latents.device, self._embed),
             fps=conditions.fps,
             condition_mask=mask,
             padding_mask=latents.new_zeros(1, 1, h * scale, w * scale),
@@ -173,7 +173,8 @@ class Cosmos(StockModel):
     def _video(self, context: Tensor, frames: int, generator: torch.Generator, steps: int, given: Conditions) -> Tensor:
         height, width = context.shape[1:3]
         video: Tensor = self.pipeline(
-            video=[picture(frame) for frame in context], prompt_embeds=self.text.of(given.prompts, self.device),
+            video=[picture(frame) for frame in context],
+            prompt_embeds=self.text.of(given.prompts, self.device, self._embed),
             height=height, width=width, num_frames=frames, fps=given.fps, num_inference_steps=steps,
             guidance_scale=1.0, generator=generator, output_type="pt",
         ).frames[0]  # fmt: skip

@@ -59,7 +59,7 @@ class Ltx(StockModel):
 
     def __init__(self, pipeline: Any, *, context: int, origin: layout.Origin) -> None:
         super().__init__(pipeline, context=context, origin=origin)
-        self.masks = PromptCache(self._embed_mask)
+        self.masks = PromptCache()
 
     @classmethod
     def stock(cls) -> Any:
@@ -157,9 +157,9 @@ class Ltx(StockModel):
         times = (levels.view(-1, 1) * 1000.0).expand(-1, frame.shape[1]).masked_fill(frame < given, 0.0)
         output = self.module(
             hidden_states=pipeline._pack_latents(inputs, patch, patch_t),
-            encoder_hidden_states=self.text.of(conditions.prompts, latents.device),
+            encoder_hidden_states=self.text.of(conditions.prompts, latents.device, self._embed),
             timestep=times,
-            encoder_attention_mask=self.masks.of(conditions.prompts, latents.device),
+            encoder_attention_mask=self.masks.of(conditions.prompts, latents.device, self._embed_mask),
             video_coords=coordinates,
             return_dict=False,
         )[0]
@@ -183,8 +183,8 @@ class Ltx(StockModel):
         prompts: Sequence[str] = given.prompts
         video: Tensor = self.pipeline(
             video=[picture(frame) for frame in context], frame_index=0, strength=1.0, image_cond_noise_scale=0.0,
-            prompt_embeds=self.text.of(prompts, self.device),
-            prompt_attention_mask=self.masks.of(prompts, self.device),
+            prompt_embeds=self.text.of(prompts, self.device, self._embed),
+            prompt_attention_mask=self.masks.of(prompts, self.device, self._embed_mask),
             height=height, width=width, num_frames=frames, frame_rate=given.fps, num_inference_steps=steps,
             guidance_scale=1.0, generator=generator, output_type="pt",
         ).frames[0]  # fmt: skip

@@ -35,7 +35,7 @@ class StockModel(VideoModel):
         self.vae = pipeline.vae.eval().requires_grad_(False)
         self.context = context
         self.origin = origin
-        self.text = PromptCache(self._embed)
+        self.text = PromptCache()
         self._check_context(context)
 
     @classmethod

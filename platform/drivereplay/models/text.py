@@ -13,26 +13,26 @@ from drivereplay.models import layout
 
 
 class PromptCache:
-    """Embeds each prompt the first time it is asked for.
+    """Embeds each prompt the first time it is asked for."""
 
-    Args:
-        embed: One prompt → its embedding (L, D).
-    """
-
-    def __init__(self, embed: Callable[[str], Tensor]) -> None:
-        self._embed = embed
+    def __init__(self) -> None:
         self._known: dict[str, Tensor] = {}
 
     def assume(self, prompt: str, embedded: Tensor) -> None:
         """Take `embedded` for a prompt's embedding (L, D) without asking an encoder."""
         self._known[prompt] = embedded
 
-    def of(self, prompts: Sequence[str], device: torch.device) -> Tensor:
-        """Embeddings (B, L, D) on `device`."""
+    def of(self, prompts: Sequence[str], device: torch.device, embed: Callable[[str], Tensor]) -> Tensor:
+        """Embeddings (B, L, D) on `device`.
+
+        Args:
+            embed: One prompt → its embedding (L, D). Not kept: a model that holds a cache that holds the model's own
+                method would live on until Python looks for cycles, hundreds of trials later.
+        """
         for prompt in dict.fromkeys(prompts):
             if prompt not in self._known or self._known[prompt].device != device:
                 # the encoder may be as large as the denoiser: it is not kept, its results are
-                self._known[prompt] = self._embed(prompt).to(device)
+                self._known[prompt] = embed(prompt).to(device)
         return torch.stack([self._known[prompt] for prompt in prompts])
 
 

@@ -65,7 +65,7 @@ class Wan(VideoModel):
         self.scheduler = scheduler
         self.context = context
         self.origin = origin
-        self.text = PromptCache(self._embed)
+        self.text = PromptCache()
         self._image_encoder: Any = None
         channels = int(module.config.in_channels)
         if channels == codec.channels:
@@ -265,7 +265,7 @@ class Wan(VideoModel):
 
     def _denoise(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
         """Raw output (B, C, t, h, w) for noisy latents and timesteps (B,) in [0, 1000]."""
-        text = self.text.of(conditions.prompts, self.device)
+        text = self.text.of(conditions.prompts, self.device, self._embed)
         image = conditions.given.get("image")
         if not self.expanded:
             inputs = torch.cat([noisy, conditions.given["condition"]], dim=1)

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from drivereplay.data.batch import Batch
@@ -130,17 +131,13 @@ class RunHooks(Hooks):
         self.first = state.step
         self.names = [domain.name for domain in spec.domains]
         self.gauges = TrainingGauges(spec)
-        self.ledger = Ledger(directory, self.names, self._window)
+        self.ledger = Ledger(directory, self.names, partial(_window, self.indexes))
         self.uploads = Uploads()
         self._encoder: Encoder | None = None
         self.points: list[CurvePoint] = []
         if group.rank == 0:
             self.ledger.begin(state.step)
             self.points = read_curve(directory, before=state.step) if state.step else []
-
-    def _window(self, domain: int, clip: int) -> tuple[str, float]:
-        window = self.indexes[domain].window("train", clip)
-        return window.key, window.start_s
 
     def encoded(
         self, model: VideoModel, frames: NDArray[np.uint8], prompts: Sequence[str], fps: float
@@ -150,7 +147,7 @@ class RunHooks(Hooks):
         return self._encoder(frames, prompts)
 
     def clip_name(self, domain: int, clip: int) -> str:
-        key, start_s = self._window(domain, clip)
+        key, start_s = _window(self.indexes, domain, clip)
         return f"{self.names[domain]}/{key}@{start_s:.2f}"
 
     def stepped(self, point: CurvePoint, batch: Batch) -> None:
@@ -246,3 +243,9 @@ class RunHooks(Hooks):
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
+
+
+def _window(indexes: Sequence[ClipIndex], domain: int, clip: int) -> tuple[str, float]:
+    """Recording key and start in seconds of a training clip."""
+    window = indexes[domain].window("train", clip)
+    return window.key, window.start_s
