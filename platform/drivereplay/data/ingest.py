@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import pickle
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -114,24 +114,31 @@ def probed(recordings: Sequence[Recording]) -> Iterator[tuple[Recording, Probe |
     quiet_ray_data()
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
     each = min(_BLOCK_FILES, -(-len(recordings) // (8 * cpus)))
-    rows = [{"number": n, "recording": pickle.dumps(recording)} for n, recording in enumerate(recordings)]
+    rows = [{"number": n, "recording": _Object(recording)} for n, recording in enumerate(recordings)]
     job = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // each)).map(
         functools.partial(_apart, function=_probed, patience_s=PATIENCE_S), num_cpus=1
     )
     for row in job.iter_rows():
-        yield recordings[row["number"]], pickle.loads(row["found"])  # noqa: S301 (from a task of this job)
+        yield recordings[row["number"]], row["found"].value
+
+
+@dataclass(frozen=True)
+class _Object:
+    """Keeps Ray Data from making columns of what a row holds."""
+
+    value: Any
 
 
 def _apart(row: Row, function: Callable[[Recording], Probe | str], patience_s: float) -> Row:
     """Probe the recording of one row; runs in a Ray worker."""
     found: Probe | str
     try:
-        found = _isolated(function)(pickle.loads(row["recording"]), patience_s)  # noqa: S301 (from the job's driver)
+        found = _isolated(function)(row["recording"].value, patience_s)
     except Died as death:
         found = f"crashes the decoder ({death})"
     except GaveUp:
         found = f"was given up: decoding took more than {patience_s:.0f} s"
-    return {"number": row["number"], "found": pickle.dumps(found)}
+    return {"number": row["number"], "found": _Object(found)}
 
 
 @functools.lru_cache(maxsize=1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import os
-import pickle
 import subprocess
 import sys
 import traceback
@@ -34,11 +34,11 @@ class Isolated(Generic[_A, _R]):
     of the caller's: it shares no memory and no threads with it.
 
     Args:
-        function: Found by its name in a module; its argument and its result can be pickled.
+        function: Stands in a module under its own name; its argument and its result can be pickled.
     """
 
     def __init__(self, function: Callable[[_A], _R]) -> None:
-        self._function = pickle.dumps(function)
+        self._function = (function.__module__, function.__name__)
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
 
@@ -80,7 +80,7 @@ class Isolated(Generic[_A, _R]):
             command = [sys.executable, "-c", code]
             self._process = subprocess.Popen(command, pass_fds=(other.fileno(),), env=environment)
         try:
-            self._connection.send_bytes(self._function)
+            self._connection.send(self._function)
             self._connection.recv()
         except (EOFError, OSError) as error:
             raise RuntimeError(f"A process apart could not be started: {self._ended()}; its log says why.") from error
@@ -109,7 +109,8 @@ def serve(handle: int) -> None:
         handle: File descriptor of the socket.
     """
     with Connection(handle) as connection:
-        function = pickle.loads(connection.recv_bytes())  # noqa: S301 (from the process that started this one)
+        module, name = connection.recv()
+        function = getattr(importlib.import_module(module), name)
         connection.send(None)
         while True:
             try:
