@@ -169,7 +169,8 @@ class Tab:
         from selenium.webdriver.support.ui import WebDriverWait
 
         path = Path(self.chrome.profile) / name
-        WebDriverWait(self.chrome, WAIT_S, poll_frequency=0.1).until(lambda _: path.is_file())
+        # Chromium reserves the name with an empty file, over which it moves the finished one
+        WebDriverWait(self.chrome, WAIT_S, poll_frequency=0.1).until(lambda _: path.is_file() and path.stat().st_size)
         data = path.read_bytes()
         path.unlink()
         return data

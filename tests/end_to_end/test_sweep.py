@@ -45,6 +45,7 @@ def test_a_sweep_leaves_what_the_design_says_and_its_front_is_non_dominated(cli:
     assert {row["domain"] for row in ledger} == {"driving"}
 
 
+@pytest.mark.slow  # `tests/search/test_sweep.py` has the same without the command line
 def test_the_same_seed_gives_the_same_candidates(cli: Any, swept: Path) -> None:
     again = cli("sweep", swept.parent.parent / "small.yaml", "--json", "--set", "name=again")
     assert again.code == 0, again.err
