@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
 
 def test_a_sweep_leaves_what_the_design_says_and_its_front_is_non_dominated(cli: Any, swept: Path) -> None:
