@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+
+from drivereplay.data.video import write_video
 
 
 def moving_square(seed: int, frames: int, height: int = 72, width: int = 96) -> np.ndarray:
@@ -17,3 +21,11 @@ def moving_square(seed: int, frames: int, height: int = 72, width: int = 96) -> 
         left = int(x + number * step) % (width - 16)
         video[number, y : y + 16, left : left + 16] = (240, 220 - seed % 100, 60)
     return video
+
+
+def write_domains(root: Path) -> Path:
+    """Directories `driving`, `street` and `objects` below `root`, with real H.264 files of 40 frames at 16 a second."""
+    for domain, count, first in (("driving", 6, 0), ("street", 4, 100), ("objects", 3, 200)):
+        for number in range(count):
+            write_video(root / domain / f"{number}.mp4", moving_square(first + number, 40), 16.0)
+    return root

@@ -114,7 +114,7 @@ class LocalCluster:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
         command += ["--num-cpus", str(cpus), "--num-gpus", str(gpus), "--node-ip-address", host]
         command += ["--resources", json.dumps({f"node-{number}": 1.0})]
-        command += ["--object-store-memory", str(_OBJECT_STORE_BYTES), "--temp-dir", self._temporary(number)]
+        command += ["--object-store-memory", str(_OBJECT_STORE_BYTES), "--temp-dir", self.temporary(number)]
         if not self.isolated:
             # jobs go through the agent, and its usual port belongs to whichever Ray of this machine came first
             command += ["--dashboard-agent-listen-port", str(free_ports(1)[0])]
@@ -202,7 +202,7 @@ class LocalCluster:
                 os.kill(pid, signal.SIGKILL)
         until(lambda: not self.processes(), 15.0, "the nodes to end")
         self._remove_networks()
-        shutil.rmtree(self._temporary(), ignore_errors=True)
+        shutil.rmtree(self.temporary(), ignore_errors=True)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def processes(self, number: int | None = None) -> list[int]:
@@ -232,7 +232,8 @@ class LocalCluster:
         kept[MARK] = f"{self.id}/{number}"
         return kept
 
-    def _temporary(self, number: int | None = None) -> str:
+    def temporary(self, number: int | None = None) -> str:
+        """Where Ray keeps its sessions: of one node, or of all where it is None."""
         # Ray's sockets lie below it, and a socket's path may have no more than 107 characters
         base = Path(tempfile.gettempdir()) / f"dr-{self.id}"
         return str(base if number is None or not self.isolated else base / str(number))

@@ -19,20 +19,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from cluster.local.cluster import running
-from tests.end_to_end.chaos.conftest import write_experiment
-from tests.footage import moving_square
-
-from drivereplay.data.video import write_video
+from tests.end_to_end.sweeps import write_experiment
+from tests.footage import write_domains
 
 ANCHORS = ("base", "naive")
-
-
-def footage(root: Path) -> Path:
-    """Two domains of short H.264 files."""
-    for domain, count, first in (("driving", 6, 0), ("street", 4, 100)):
-        for number in range(count):
-            write_video(root / domain / f"{number}.mp4", moving_square(first + number, 40), 16.0)
-    return root
 
 
 def trials_per_minute(folder: Path, clips: Path, nodes: int, trials: int, steps: int) -> float:
@@ -74,7 +64,7 @@ def main() -> None:
     cores = os.cpu_count() or 1
     rates: dict[int, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        clips = footage(Path(folder) / "footage")
+        clips = write_domains(Path(folder) / "footage")
         for nodes in chosen.nodes:
             rates[nodes] = trials_per_minute(Path(folder) / f"on-{nodes}", clips, nodes, chosen.trials, chosen.steps)
     print(f"| nodes of 1 CPU | trials/min | of one node | the {cores} cores allow | efficiency |\n|{' --- |' * 5}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.footage import moving_square
+from tests.footage import write_domains
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,7 @@ def cli(ray_session: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captur
 @pytest.fixture(scope="session")
 def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directories `driving`, `street` and `objects` with real H.264 files."""
-    from drivereplay.data.video import write_video
-
-    root = tmp_path_factory.mktemp("footage")
-    for domain, count, first in (("driving", 6, 0), ("street", 4, 100), ("objects", 3, 200)):
-        (root / domain).mkdir()
-        for number in range(count):
-            write_video(root / domain / f"{number}.mp4", moving_square(first + number, 40), 16.0)
-    return root
+    return write_domains(tmp_path_factory.mktemp("footage"))
 
 
 def write_experiment(footage: Path, directory: Path) -> Path:

@@ -138,7 +138,7 @@ class Wan(VideoModel):
             if name != "vae" and self.origin.has(name):
                 self.origin.link(name, directory)
         parts = {"transformer": self.module, "scheduler": self.scheduler, **dict.fromkeys(names)}
-        if isinstance(self.codec, WanCodec) and not self.origin.has("vae"):
+        if isinstance(self.codec, WanCodec):
             parts["vae"] = self.codec.vae
         settings = {"expand_timesteps": self.expanded, "boundary_ratio": None}
         layout.write_index(directory, self.origin, parts, settings)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from cluster.local.cluster import LocalCluster, can_isolate, running
-from tests.end_to_end.chaos.conftest import Run, write_experiment
+from tests.end_to_end.sweeps import Run, write_experiment
 
 from drivereplay.search.candidates import CandidateTable
 from drivereplay.storage import Storage

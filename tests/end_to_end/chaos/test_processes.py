@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from tests.end_to_end.chaos.conftest import Run
+from tests.end_to_end.sweeps import Run
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.chaos.conftest import Run, write_experiment
+from tests.end_to_end.sweeps import Run, write_experiment
 from tests.s3 import S3Server
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]

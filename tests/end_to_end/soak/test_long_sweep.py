@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 from cluster.local.cluster import LocalCluster, running, until
-from tests.end_to_end.chaos.conftest import Run, write_experiment
+from tests.end_to_end.sweeps import Run, write_experiment
 
 TRIALS = int(os.environ.get("SOAK_TRIALS", "200"))
 STEPS = int(os.environ.get("SOAK_STEPS", "60"))
@@ -69,7 +69,7 @@ def look(cluster: LocalCluster, run: Run, started: float) -> Moment:
             continue
     actors = _rows(cluster, "actors", "ALIVE")
     groups = _rows(cluster, "placement_groups", "CREATED", "PENDING", "RESCHEDULING")
-    files = [path for path in Path(cluster._temporary()).rglob("*") if path.is_file() and "logs" not in path.parts]
+    files = [path for path in Path(cluster.temporary()).rglob("*") if path.is_file() and "logs" not in path.parts]
     spilled = sum(any(part.startswith(SPILLED) for part in path.parts) for path in files)
     trials = len(list((run.directory / "trials").glob("*/candidates.json")))
     seconds = time.monotonic() - started
