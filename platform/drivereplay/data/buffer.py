@@ -64,7 +64,7 @@ def _drawn(k: int, count: int, seed: int, name: str) -> NDArray[np.int64]:
 def _centres(index: ClipIndex, k: int, seed: int, kept: Storage | None) -> NDArray[np.int64]:
     from drivereplay.data.cache import fingerprint
 
-    name = f"k-centre-{fingerprint(index)}-{k}-{seed}.json"
+    name = f"k-centre-{fingerprint(index)}{index.choice}-{k}-{seed}.json"
     if kept is not None and kept.exists(name):
         return np.asarray(json.loads(kept.read(name)), dtype=np.int64)
     candidates = np.sort(_drawn(_CANDIDATES * k, index.count("train"), seed, index.name))

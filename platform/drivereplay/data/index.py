@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -179,10 +180,29 @@ class ClipIndex:
         self.path = str(path)
 
     def kept(self, clips: NDArray[np.int64]) -> ClipIndex:
-        """The same index with only these training clips, renumbered from 0 (a replay buffer)."""
+        """The same index with only these of its training clips, renumbered from 0 (a replay buffer)."""
         index = ClipIndex(self.name, self.clip, self.table, self.report, self.path)
-        index._chosen = np.asarray(clips, dtype=np.int64)
+        index._chosen = self.numbers(np.asarray(clips, dtype=np.int64))
         return index
+
+    def trained_on(self, subset: str) -> ClipIndex:
+        """The same index with only the training clips of a subset; what is held out stays as it is.
+
+        Raises:
+            DataError: No training clip is of that subset.
+        """
+        if subset == "all":
+            return self
+        ends, rows = self._cumulative("train", "all")
+        wanted = np.isin(rows, self._cumulative("train", subset)[1])
+        begins = np.concatenate(([0], ends[:-1])) if len(ends) else ends
+        clips = [np.arange(begin, end) for begin, end in zip(begins[wanted], ends[wanted], strict=True)]
+        if not clips:
+            raise DataError(
+                f"Domain '{self.name}' has no training clip of subset '{subset}'.",
+                "Only worlds and annotated recordings know their subset; `subset: all` takes every clip.",
+            )
+        return self.kept(np.concatenate(clips))
 
     def footage(self, split: str) -> dict[str, tuple[list[int], str]]:
         """Picture hashes and content hash of each video of a split, by key."""
@@ -212,6 +232,11 @@ class ClipIndex:
     def numbers(self, clips: NDArray[np.int64]) -> NDArray[np.int64]:
         """Numbers among all training clips (0 … total−1) of numbers among those that are kept."""
         return clips if self._chosen is None else self._chosen[clips]
+
+    @property
+    def choice(self) -> str:
+        """Hash of which training clips are kept; empty where all are."""
+        return "" if self._chosen is None else hashlib.blake2b(self._chosen.tobytes(), digest_size=8).hexdigest()
 
     def count(self, split: str, subset: str = "all") -> int:
         """Number of clips of `train` or `evaluation`."""

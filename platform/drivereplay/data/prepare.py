@@ -37,10 +37,12 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
             out=shared.below("indexes", _name(spec, domain)).uri,
         )
         if domain is not spec.target:
-            index = _apart(index, indexes[spec.target.name])
+            index = _apart(index, indexes[spec.target.name]).trained_on(domain.subset)
             index = buffered(index, spec.replay.buffer, spec.seed, shared.below("indexes", "buffers"))
+        else:
+            _check_target(index, spec)
+            index = index.trained_on(domain.subset)
         indexes[domain.name] = index
-    _check_target(indexes[spec.target.name], spec)
     return indexes
 
 
