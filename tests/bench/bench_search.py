@@ -233,7 +233,7 @@ def with_syne_tune(problem: Problem, rate: float, goal: float, seed: int) -> Spe
 
 def bench_fidelities(seeds: int) -> None:
     """1 M parameters as the cheap fidelity: it costs a sixtieth of a whole run, and is also charged as a sixth."""
-    most, rate = 512, 3.0
+    most = 512
     print(
         f"\n### RegMix: whole runs to 95 % of the true front's hypervolume, median of {seeds} seeds, at most {most}\n"
     )
@@ -263,9 +263,14 @@ def bench_fidelities(seeds: int) -> None:
             goal = 0.95 * problem.volume
             needed.append(_reached(search(problem, goal=goal), goal))
         without[sampler] = float(np.median(needed))
-        table(f"`{sampler}` with MO-ASHA, η = {rate:g}", sampler, lambda p, goal, _: with_halving(p, rate, goal))
+        for rate in (3.0, 9.0):
+            table(
+                f"`{sampler}` with MO-ASHA, η = {rate:g}",
+                sampler,
+                lambda p, goal, _, rate=rate: with_halving(p, rate, goal),
+            )
     try:
-        table("Syne Tune MOASHA", "random", lambda p, goal, seed: with_syne_tune(p, rate, goal, seed))
+        table("Syne Tune MOASHA, η = 9", "random", lambda p, goal, seed: with_syne_tune(p, 9.0, goal, seed))
     except ImportError as error:
         print(f"\nSyne Tune's MOASHA was not compared: {error}")
 
@@ -323,6 +328,15 @@ def bench_cluster(seeds: int, trials: int = 10_000, slots: int = 16, seconds: fl
     The driver decides, tells, suggests and books as in a sweep; while it works no trial starts. What Ray itself needs
     to start a trial is not in it (see `bench_trial.py`).
     """
+    print(f"\n### Simulated cluster: {trials:,} trials of {seconds:g} s on {slots} slots\n")
+    print("| sampler | busy | driver's work for one trial, ms |\n| --- | --- | --- |")
+    for sampler in ("random", "tpe"):
+        busy, own = _simulated(sampler, trials, slots, seconds)
+        print(f"| {sampler} | {busy:.1%} | {own * 1000:.2f} |", flush=True)
+
+
+def _simulated(sampler: str, trials: int, slots: int, seconds: float) -> tuple[float, float]:
+    """Share of the slots' time in which they were busy, and the driver's own seconds for one trial."""
     import heapq
 
     from tests.search.problems import Analytic
@@ -335,7 +349,7 @@ def bench_cluster(seeds: int, trials: int = 10_000, slots: int = 16, seconds: fl
     from drivereplay.storage import Storage
 
     with tempfile.TemporaryDirectory() as folder:
-        spec = probe(Path(folder), trials=trials, concurrent=slots, sampler="random", anchors=[], reference=[2.0, 2.0])
+        spec = probe(Path(folder), trials=trials, concurrent=slots, sampler=sampler, anchors=[], reference=[2.0, 2.0])
         storage = Storage.of(folder).below(spec.name)
         journal = Journal(storage)
         study = optuna.create_study(storage=journal.storage(), study_name="x", directions=["minimize"] * 2)
@@ -369,10 +383,7 @@ def bench_cluster(seeds: int, trials: int = 10_000, slots: int = 16, seconds: fl
             agenda.end(request.trial, record.trial_ended(request))
             clock += time.process_time() - started
         record.end()
-    print(f"\n### Simulated cluster: {trials:,} trials of {seconds:g} s on {slots} slots\n")
-    print("| busy | driver's work for one trial, ms |\n| --- | --- |")
-    own = (clock - working / slots) / trials * 1000
-    print(f"| {working / slots / clock:.1%} | {max(own, 0.0):.2f} |", flush=True)
+    return working / slots / clock, max((clock - working / slots) / trials, 0.0)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, TPESampler
+from optuna.samplers._gp import sampler as gp_sampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from drivereplay.search.front import non_dominated
 from drivereplay.search.mixture import VIOLATIONS
-from drivereplay.search.shortlist import BEST, OTHERS, RUNNING, ShortlistTPE, shortlist
+from drivereplay.search.shortlist import BEST, OTHERS, RUNNING, ShortlistGP, ShortlistTPE, shortlist
 
 SPACE: dict[str, BaseDistribution] = {"rho": FloatDistribution(0.0, 0.6), "u1": FloatDistribution(0.0, 1.0)}
 WAYS = [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE]
@@ -131,3 +133,23 @@ def test_a_long_study_is_searched_near_its_good_settings_the_same_each_time_and_
     assert np.mean([values["u1"] for values, _ in found]) > 0.7
     assert all(trial.system_attrs == {} for _, trial in found)
     assert ask(0, study_of(700, 0))[0] == found[0][0] != ask(1, study_of(700, 0))[0]
+
+
+def test_gaussian_processes_are_optunas_on_a_short_study_and_fitted_to_the_list_on_a_long_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ask(sampler: type[GPSampler], finished: int) -> dict[str, float]:
+        return suggested(study_of(finished, 2), sampler(seed=3, n_startup_trials=10))[0]
+
+    assert ask(ShortlistGP, 20) == ask(GPSampler, 20)
+    fitted: list[int] = []
+    processes = gp_sampler.gp
+    fit = processes.fit_kernel_params
+
+    def counted(**given: Any) -> object:
+        fitted.append(len(given["X"]))
+        return fit(**given)
+
+    monkeypatch.setattr(processes, "fit_kernel_params", counted)
+    ask(ShortlistGP, 400)
+    assert fitted and set(fitted) == {BEST + OTHERS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from drivereplay.storage import Storage
 from drivereplay.training.checkpoint import checkpoints
 from drivereplay.training.curve import read_curve
 from drivereplay.training.ledger import read_ledger
-from drivereplay.training.trainer import CheckpointEvent, StopTraining, choose_device, train
+from drivereplay.training.trainer import CheckpointEvent, StopTraining, choose_device, set_threads, train
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 Make = Callable[..., Spec]
@@ -144,3 +145,18 @@ def test_what_cannot_work_is_refused_before_anything_starts(filmed_spec: Make, t
     with pytest.raises(SpecError, match="16 workers need 16 CPUs, but the cluster has 4"):
         train(filmed_spec(workers=16, batch_size=16), Storage.of(tmp_path), show_progress=False)
     assert Storage.of(tmp_path).names("checkpoints") == []
+
+
+def test_processes_beside_each_other_may_share_the_cores(
+    filmed_spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        set_threads(filmed_spec())
+        assert torch.get_num_threads() == 1
+        monkeypatch.setenv("OMP_NUM_THREADS", "all")
+        set_threads(filmed_spec())
+        assert torch.get_num_threads() == os.cpu_count()
+    finally:
+        torch.set_num_threads(before)

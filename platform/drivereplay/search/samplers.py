@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 
 from drivereplay.errors import SpecError
 from drivereplay.search.mixture import CURVE, VIOLATIONS, MixtureSampler
-from drivereplay.search.shortlist import ShortlistTPE
+from drivereplay.search.shortlist import ShortlistGP, ShortlistTPE
 from drivereplay.search.space import Space
 from drivereplay.spec import SearchSpec
 
@@ -51,7 +51,7 @@ def make_sampler(
                     constraints_func=constraints,
                 )
             case "gp":
-                return samplers.GPSampler(seed=seed, n_startup_trials=start, constraints_func=constraints)
+                return ShortlistGP(seed=seed, n_startup_trials=start, constraints_func=constraints)
             case "nsga2":
                 return samplers.NSGAIISampler(seed=seed, population_size=start, constraints_func=constraints)
             case "nsga3":

@@ -1,4 +1,4 @@
-"""Optuna's TPE over a bounded choice of the earlier trials, so that a suggestion costs the same at any length."""
+"""Optuna's TPE and GP over a bounded choice of the earlier trials: a suggestion costs the same at any length."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
-from optuna.samplers import TPESampler
+from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -21,21 +21,10 @@ BEST, OTHERS, RUNNING = 50, 78, 64
 _COMPLETE, _PRUNED, _RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING
 
 
-class ShortlistTPE(TPESampler):
-    """Optuna's sampler, which sees `shortlist` of the study instead of all of it.
+class _Shortlisted(BaseSampler):
+    """A sampler of Optuna's, which comes after this class, that sees `shortlist` of the study instead of all of it."""
 
-    TPE fits one density to the best tenth of the trials and one to the rest. Its time is spent on looking at every
-    earlier trial several times over, in Python, although a kernel more or less changes neither density once there are
-    enough of them. Up to 128 finished and 64 running trials nothing is left out, and the suggestions are Optuna's own.
-
-    Args:
-        arguments: Of `optuna.samplers.TPESampler`.
-    """
-
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self._seen: _Seen | None = None
-        self._gamma = self._good
+    _seen: _Seen | None = None
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """As Optuna's."""
@@ -57,6 +46,26 @@ class ShortlistTPE(TPESampler):
         if self._seen is None or self._seen.asking != trial.number:
             self._seen = _Seen(study, trial)
         return self._seen
+
+
+class ShortlistGP(_Shortlisted, GPSampler):
+    """Optuna's Gaussian processes, whose fit grows with the cube of the trials; the same up to 128 of them."""
+
+
+class ShortlistTPE(_Shortlisted, TPESampler):
+    """Optuna's TPE on a shortlist.
+
+    TPE fits one density to the best tenth of the trials and one to the rest. Its time is spent on looking at every
+    earlier trial several times over, in Python, although a kernel more or less changes neither density once there are
+    enough of them. Up to 128 finished and 64 running trials nothing is left out, and the suggestions are Optuna's own.
+
+    Args:
+        arguments: Of `optuna.samplers.TPESampler`.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._gamma = self._good
 
     def _good(self, shown: int) -> int:
         """How many trials count as good: a tenth of all, as in Optuna, though no more than are shown."""

@@ -156,11 +156,16 @@ def choose_device(spec: Spec) -> torch.device:
 
 
 def set_threads(spec: Spec) -> None:
-    """Give torch as many threads as CPUs were reserved: inside Ray those of the task or actor, else all cores."""
+    """Give torch as many threads as CPUs were reserved: inside Ray those of the task or actor.
+
+    Elsewhere all cores, or as many as `OMP_NUM_THREADS` says: several processes with a thread for each core wait for
+    each other.
+    """
     import ray
 
     if not ray.is_initialized() or ray.get_runtime_context().worker.mode != ray.WORKER_MODE:
-        torch.set_num_threads(os.cpu_count() or 1)
+        asked = os.environ.get("OMP_NUM_THREADS", "")
+        torch.set_num_threads(int(asked) if asked.isdecimal() and int(asked) else os.cpu_count() or 1)
         return
     assigned = ray.get_runtime_context().get_assigned_resources().get("CPU", spec.resources.cpus_per_worker)
     torch.set_num_threads(max(1, round(assigned)))
