@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from drivereplay.search.study_table import Effect, Setting, against_naive, effects, figure, markdown
+from drivereplay.search.study_table import (
+    Effect,
+    Setting,
+    against_base,
+    against_naive,
+    differences,
+    effects,
+    figure,
+    markdown,
+)
 
 
 def row(frequency: str, seed: int | None, mean: float | None, **changes: Any) -> dict[str, Any]:
@@ -46,6 +55,20 @@ def test_differences_are_paired_by_seed() -> None:
     assert found[setting("0.25")].half == pytest.approx(4.3027 * 0.1 / math.sqrt(3), rel=1e-3)
 
 
+def test_plain_fine_tuning_is_compared_with_its_base() -> None:
+    found = against_base(ROWS, "agents.ade")
+    assert set(found) == {setting("0")}
+    assert found[setting("0")].mean == pytest.approx(2.0 - 0.7)
+    assert against_base(ROWS[:6], "agents.ade") == {}
+
+
+def test_differences_have_a_star_where_the_interval_leaves_out_zero() -> None:
+    lines = differences(ROWS).splitlines()
+    assert "| town | no replay − base | equal-steps | +1.3 ± 2.5 | 3 |" in lines
+    assert "| town | ρ = 0.25 worlds − no replay | equal-steps | -0.5 ± 0.25* | 3 |" in lines
+    assert lines.index("| town | no replay − base | equal-steps | +1.3 ± 2.5 | 3 |") == 4
+
+
 def test_one_seed_has_no_interval_and_nothing_is_a_dash() -> None:
     assert str(Effect.of([2.0])) == "2"
     assert math.isnan(Effect.of([2.0]).half)
@@ -68,4 +91,6 @@ def test_a_metric_without_figures_is_left_out() -> None:
 def test_the_figure_is_drawn(tmp_path: Path) -> None:
     other = [{**r, "metric": "fidelity.psnr"} for r in ROWS]
     figure([*ROWS, *other], tmp_path / "figure.png", ("fidelity.psnr", "agents.ade"))
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    figure(ROWS[:3], tmp_path / "alone.png", ("agents.ade",))
+    for name in ("figure.png", "alone.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

@@ -267,7 +267,7 @@ def _clips(spec: Spec, clips: dict[str, list[Clip]]) -> list[Clip]:
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    from drivereplay.search.study_table import figure, markdown
+    from drivereplay.search.study_table import differences, figure, markdown
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("study", type=Path)
@@ -276,8 +276,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no further run after this time")
     parser.add_argument("--dry-run", action="store_true", help="say what would be run")
-    parser.add_argument("--table", type=Path, help="write the table of what has been run, as Markdown")
+    parser.add_argument("--table", type=Path, help="write tables of what has been run, as Markdown")
     parser.add_argument("--figure", type=Path, help="draw what has been run")
+    parser.add_argument("--metric", action="append", default=[], help="of the figure; may be given several times")
     options = parser.parse_args(arguments)
     study = load_study(options.study)
     todo = runs(study, base=options.study.parent, only=options.only)
@@ -291,9 +292,9 @@ def main(arguments: list[str] | None = None) -> None:
                 print(json.dumps(row), flush=True)
     rows = rows_of(study, todo)
     if options.table:
-        options.table.write_text(markdown(rows), encoding="utf-8")
+        options.table.write_text(differences(rows) + "\n" + markdown(rows), encoding="utf-8")
     if options.figure:
-        figure(rows, options.figure, tuple(study.experiment.get("search", {}).get("objectives", ()))[:2])
+        figure(rows, options.figure, tuple(options.metric) or tuple(sorted({row["metric"] for row in rows})))
 
 
 if __name__ == "__main__":

@@ -74,6 +74,56 @@ def against_naive(rows: Sequence[Row], metric: str) -> dict[Setting, Effect]:
     return found
 
 
+def against_base(rows: Sequence[Row], metric: str) -> dict[Setting, Effect]:
+    """Mean over seeds of (no replay − the base that it began with): what plain fine-tuning has changed."""
+    values = _by_seed(rows, metric)
+    bases = {(dict(s.levels).get("target"), s.split): v for s, v in values.items() if s.budget == "base"}
+    found = {}
+    for setting, by_seed in values.items():
+        base = bases.get((dict(setting.levels).get("target"), setting.split))
+        if base and setting == _naive(setting) and "frequency" in dict(setting.levels):
+            start = next(iter(base.values()))
+            found[setting] = Effect.of([value - start for value in by_seed.values()])
+    return found
+
+
+def differences(rows: Sequence[Row], metrics: Sequence[str] = ()) -> str:
+    """A table for each split: no replay against the base, then every dose against no replay, paired by seed.
+
+    A star stands where the 95 % interval leaves out 0; of twenty settings without any effect one gets a star by chance.
+    """
+    names = list(metrics) or sorted({row["metric"] for row in rows})
+    columns = {name: {**against_base(rows, name), **against_naive(rows, name)} for name in names}
+    settings = sorted({s for column in columns.values() for s in column}, key=_dose)
+    lines = []
+    for split in dict.fromkeys(s.split for s in settings):
+        lines += [f"**{split}**", "", f"| target | compared | budget | {' | '.join(names)} | seeds |"]
+        lines.append("|" + " --- |" * (len(names) + 4))
+        for setting in (s for s in settings if s.split == split):
+            levels = dict(setting.levels)
+            rho, source = levels["frequency"], levels.get("source", "")
+            compared = "no replay − base" if setting == _naive(setting) else f"ρ = {rho} {source} − no replay"
+            found = [columns[name].get(setting, Effect.of([])) for name in names]
+            cells = [levels.get("target", ""), compared, setting.budget, *map(_signed, found), str(found[0].n)]
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _signed(effect: Effect) -> str:
+    if not effect.n:
+        return "–"
+    half = f" ± {effect.half:.2g}" if np.isfinite(effect.half) else ""
+    return f"{effect.mean:+.3g}{half}" + ("*" if abs(effect.mean) > effect.half else "")
+
+
+def _dose(setting: Setting) -> tuple[Any, ...]:
+    levels = dict(setting.levels)
+    naive = setting == _naive(setting)
+    dose = float(levels.get("frequency", "nan"))
+    return setting.split, levels.get("target", ""), not naive, levels.get("source", ""), dose, setting.budget
+
+
 def markdown(rows: Sequence[Row], metrics: Sequence[str] = ()) -> str:
     """One table for each split and metric family member asked for; all metrics if none is named."""
     names = list(metrics) or sorted({row["metric"] for row in rows})
@@ -94,43 +144,59 @@ def markdown(rows: Sequence[Row], metrics: Sequence[str] = ()) -> str:
 
 
 def figure(rows: Sequence[Row], path: Path, metrics: tuple[str, ...]) -> None:
-    """Two metrics against each other: a panel for each split and target, a line for each source of replay over ρ."""
+    """Dose and response: a row for each metric, a column for each target and split, a line for each source over ρ.
+
+    At equal steps; bars are 95 % intervals over seeds, the dashed line is the base before fine-tuning.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    one, other = (effects(rows, name) for name in metrics)
-    shared = [setting for setting in one if setting in other]
-    panels = sorted({(dict(s.levels).get("target", ""), s.split) for s in shared})
-    width = 4.6 * max(1, len(panels))
-    drawn, axes = pyplot.subplots(1, max(1, len(panels)), figsize=(width, 4.2), squeeze=False, layout="constrained")
-    for axis, (target, split) in zip(axes[0], panels, strict=False):
-        here = [s for s in shared if s.split == split and dict(s.levels).get("target", "") == target]
-        for label, settings in _lines(here).items():
-            x, y = ([column[s] for s in settings] for column in (one, other))
-            axis.errorbar(
-                [e.mean for e in x], [e.mean for e in y], np.nan_to_num([e.half for e in y]),
-                np.nan_to_num([e.half for e in x]), marker="o", capsize=2, linewidth=1, label=label,
-            )  # fmt: skip
-            for setting, a, b in zip(settings, x, y, strict=True):
-                axis.annotate(dict(setting.levels).get("frequency", ""), (a.mean, b.mean), fontsize=7)
-        axis.set(title=f"{target} · {split}", xlabel=metrics[0], ylabel=metrics[1])
-        axis.legend(fontsize=7)
+    found = {name: effects(rows, name) for name in metrics}
+    settings = sorted({s for column in found.values() for s in column}, key=_dose)
+    panels = sorted({(dict(s.levels).get("target", ""), s.split) for s in settings})
+    doses = sorted({dict(s.levels)["frequency"] for s in settings if "frequency" in dict(s.levels)}, key=float)
+    size = (3.6 * max(1, len(panels)), 2.5 * max(1, len(metrics)))
+    drawn, axes = pyplot.subplots(
+        max(1, len(metrics)), max(1, len(panels)), figsize=size, squeeze=False, layout="constrained"
+    )
+    for row, name in enumerate(metrics):
+        for axis, (target, split) in zip(axes[row], panels, strict=False):
+            here = [s for s in found[name] if (dict(s.levels).get("target", ""), s.split) == (target, split)]
+            for number, (label, line) in enumerate(_lines(here).items()):
+                values = [found[name][s] for s in line]
+                if label == "base":
+                    axis.axhline(values[0].mean, color="grey", linestyle="--", linewidth=1, label=label)
+                    continue
+                # a little apart, so that no bar hides another
+                places = [doses.index(dict(s.levels)["frequency"]) + 0.08 * (number - 1) for s in line]
+                bars = np.nan_to_num([e.half for e in values])
+                axis.errorbar(
+                    places, [e.mean for e in values], bars, marker="o", markersize=3, capsize=2, linewidth=1,
+                    label=label,
+                )  # fmt: skip
+            axis.set_xticks(range(len(doses)), doses)
+            axis.set(title=f"{target} · {split}" if row == 0 else "", ylabel=name)
+            axis.set_xlabel("ρ" if row == len(metrics) - 1 else "")
+    if panels:
+        axes[0][0].legend(fontsize=7)
     drawn.savefig(path, dpi=110)
     pyplot.close(drawn)
 
 
 def _lines(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
-    """Settings by what is drawn as one line: the base, the reference rows, and each source at equal steps."""
+    """Settings by what is drawn as one line: the base, and each source at equal steps, beginning without replay."""
     found: dict[str, list[Setting]] = {}
-    for setting in sorted(settings, key=lambda s: float(dict(s.levels).get("frequency", "nan"))):
-        levels = dict(setting.levels)
-        if setting.budget in {"base", "frozen", "constant-motion"}:
-            found.setdefault(setting.budget, []).append(setting)
-        elif setting.budget == "equal-steps":
-            found.setdefault(levels.get("source", "").replace("-", "no replay"), []).append(setting)
-    return found
+    ordered = sorted(settings, key=lambda s: float(dict(s.levels).get("frequency", "nan")))
+    naive = [s for s in ordered if s.budget == "equal-steps" and s == _naive(s)]
+    for setting in ordered:
+        source = dict(setting.levels).get("source", "")
+        if setting.budget == "base":
+            found.setdefault("base", []).append(setting)
+        elif setting.budget == "equal-steps" and setting not in naive:
+            found.setdefault(source, list(naive)).append(setting)
+    return found or {"no replay": naive}
 
 
 def _by_seed(rows: Sequence[Row], metric: str) -> dict[Setting, dict[Any, float]]:
