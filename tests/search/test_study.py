@@ -91,7 +91,7 @@ def test_the_shipped_study_is_valid(project_root: Path) -> None:
     assert {run.levels["frequency"] for run in found} == {"0", "0.05", "0.125", "0.25", "0.5", "1"}
     assert len({run.seed for run in found}) >= 5
     long = project_root / "experiments" / "phenomenon-long.yaml"
-    assert len(runs(load_study(long), base=long.parent)) == 15
+    assert len(runs(load_study(long), base=long.parent)) == 10
 
 
 def test_a_study_is_run_and_goes_on_where_it_stopped(tmp_path: Path, ray_session: None) -> None:
