@@ -23,7 +23,7 @@ from drivereplay.spec import SearchSpec, with_values
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("tpe", "ShortlistTPE"), ("gp", "GPSampler"), ("nsga2", "NSGAIISampler"), ("nsga3", "NSGAIIISampler"),
+        ("tpe", "ShortlistTPE"), ("gp", "ShortlistGP"), ("nsga2", "NSGAIISampler"), ("nsga3", "NSGAIIISampler"),
         ("random", "RandomSampler"), ("qmc", "SobolSampler"), ("mixture", "MixtureSampler"),
     ],
 )  # fmt: skip
