@@ -25,6 +25,8 @@ def losses(directory: Storage) -> list[float]:
     return [p.loss for p in read_curve(directory)]
 
 
+# by default `test_group.py` compares two processes with one, and `end_to_end/test_shares.py` two workers' ledger
+@pytest.mark.slow
 def test_two_workers_have_the_curve_and_ledger_of_one(filmed_spec: Make, tmp_path: Path) -> None:
     """Losses agree to 1e-5 relative: only the order of float sums differs."""
     one, two = Storage.of(tmp_path / "1"), Storage.of(tmp_path / "2")
