@@ -52,7 +52,7 @@ class SchedulerSpec(Section):
     grace: Positive = 1
     """Evaluations that every trial may make before it can be stopped."""
     reduction: Annotated[float, Field(gt=1)] = 3.0
-    """η: one in η trials goes on at each rung. Where the first rung costs a sixth of a run or less, 9 needs less budget."""
+    """η: one in η trials goes on at each rung; 9 serves better where the first rung costs little of a run."""
 
 
 class RacingSpec(Section):
