@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from cluster.local.cluster import running
-from tests.end_to_end.sweeps import write_experiment
+from tests.end_to_end.sweeps import write_sweep
 from tests.footage import write_domains
 
 ANCHORS = ("base", "naive")
@@ -41,7 +41,7 @@ def trials_per_minute(folder: Path, clips: Path, nodes: int, trials: int, steps:
         "concurrent": nodes,
     }
     training = {"steps": steps, "batch_size": 8, "learning_rate": 1e-3, "warmup": 1}
-    run = write_experiment(clips, folder, search=search, training=training, resources={"cpus_per_worker": 0.75})
+    run = write_sweep(clips, folder, search=search, training=training, resources={"cpus_per_worker": 0.75})
     with running(nodes=nodes, cpus=1, isolated=False) as cluster:
         run.environment = {**cluster.environment, "RAY_ADDRESS": cluster.gcs}
         try:

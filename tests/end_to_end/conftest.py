@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.end_to_end.sweeps import small_experiment
 from tests.footage import write_domains
 
 
@@ -53,17 +54,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_experiment(footage: Path, directory: Path) -> Path:
     """A small experiment file on `footage`, its runs below `directory`."""
     data: dict[str, Any] = {
-        "name": "small",
-        "storage": str(directory / "runs"),
-        "clip": {"frames": 6, "context": 2, "fps": 8, "height": 16, "width": 24},
-        "target": {"name": "driving", "source": {"kind": "videos", "path": str(footage / "driving")}},
-        "replay": {
-            "frequency": 0.25,
-            "domains": [
-                {"name": name, "source": {"kind": "videos", "path": str(footage / name)}}
-                for name in ("street", "objects")
-            ],
-        },
+        **small_experiment(footage, directory, ["street", "objects"]),
         "training": {"steps": 4, "batch_size": 8, "learning_rate": 1e-3, "warmup": 1},
         "evaluation": {"clips": 4, "denoising_steps": 2, "resamples": 100, "videos": 1},
         "search": {

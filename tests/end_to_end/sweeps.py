@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,17 +148,24 @@ class Run:
             assert self.ledger(trial) == other.ledger(trial), trial
 
 
-def write_experiment(footage: Path, folder: Path, **changes: Any) -> Run:
-    """A sweep of five trials on small real videos, each with a checkpoint every fifth step."""
-    data: dict[str, Any] = {
+def small_experiment(footage: Path, folder: Path, domains: Sequence[str]) -> dict[str, Any]:
+    """Name, storage, clip, target and replay of a small experiment on `footage`, its runs below `folder`."""
+    return {
         "name": "small",
         "storage": str(folder / "runs"),
         "clip": {"frames": 6, "context": 2, "fps": 8, "height": 16, "width": 24},
         "target": {"name": "driving", "source": {"kind": "videos", "path": str(footage / "driving")}},
         "replay": {
             "frequency": 0.25,
-            "domains": [{"name": "street", "source": {"kind": "videos", "path": str(footage / "street")}}],
+            "domains": [{"name": name, "source": {"kind": "videos", "path": str(footage / name)}} for name in domains],
         },
+    }
+
+
+def write_sweep(footage: Path, folder: Path, **changes: Any) -> Run:
+    """A sweep of five trials on small real videos, each with a checkpoint every fifth step."""
+    data: dict[str, Any] = {
+        **small_experiment(footage, folder, ["street"]),
         "training": {"steps": STEPS, "batch_size": 8, "learning_rate": 1e-3, "warmup": 1, "checkpoint_every": 5},
         "evaluation": {
             "clips": 4, "denoising_steps": 2, "resamples": 100, "videos": 0,

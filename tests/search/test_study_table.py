@@ -11,6 +11,7 @@ import pytest
 from drivereplay.search.study_table import (
     Effect,
     Setting,
+    _lines,
     against_base,
     against_naive,
     differences,
@@ -94,3 +95,11 @@ def test_the_figure_is_drawn(tmp_path: Path) -> None:
     figure(ROWS[:3], tmp_path / "alone.png", ("agents.ade",))
     for name in ("figure.png", "alone.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_line_begins_without_replay_and_the_base_is_apart() -> None:
+    table = list(effects(ROWS, "agents.ade"))
+    lines = _lines(table[::-1])
+    assert list(lines) == ["base", "worlds"]
+    assert lines["worlds"] == [setting("0"), setting("0.25")]
+    assert _lines([s for s in table if s != setting("0.25")])["no replay"] == [setting("0")]

@@ -120,7 +120,7 @@ def _signed(effect: Effect) -> str:
 def _dose(setting: Setting) -> tuple[Any, ...]:
     levels = dict(setting.levels)
     naive = setting == _naive(setting)
-    dose = float(levels.get("frequency", "nan"))
+    dose = float(levels.get("frequency", -1))
     return setting.split, levels.get("target", ""), not naive, levels.get("source", ""), dose, setting.budget
 
 
@@ -188,7 +188,8 @@ def figure(rows: Sequence[Row], path: Path, metrics: tuple[str, ...]) -> None:
 def _lines(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
     """Settings by what is drawn as one line: the base, and each source at equal steps, beginning without replay."""
     found: dict[str, list[Setting]] = {}
-    ordered = sorted(settings, key=lambda s: float(dict(s.levels).get("frequency", "nan")))
+    # the base has no frequency and comes first
+    ordered = sorted(settings, key=lambda s: float(dict(s.levels).get("frequency", -1)))
     naive = [s for s in ordered if s.budget == "equal-steps" and s == _naive(s)]
     for setting in ordered:
         source = dict(setting.levels).get("source", "")
@@ -196,7 +197,7 @@ def _lines(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
             found.setdefault("base", []).append(setting)
         elif setting.budget == "equal-steps" and setting not in naive:
             found.setdefault(source, list(naive)).append(setting)
-    return found or {"no replay": naive}
+    return found if found.keys() - {"base"} or not naive else {**found, "no replay": naive}
 
 
 def _by_seed(rows: Sequence[Row], metric: str) -> dict[Setting, dict[Any, float]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from cluster.local.cluster import LocalCluster, can_isolate, running
-from tests.end_to_end.sweeps import Run, write_experiment
+from tests.end_to_end.sweeps import Run, write_sweep
 
 from drivereplay.search.candidates import CandidateTable
 from drivereplay.storage import Storage
@@ -32,7 +32,7 @@ def two_nodes() -> Iterator[LocalCluster]:
 @pytest.fixture
 def job(footage: Path, tmp_path: Path) -> Iterator[Run]:
     """The sweep, to be submitted."""
-    run = write_experiment(footage, tmp_path)
+    run = write_sweep(footage, tmp_path)
     run.submitted = True
     yield run
     run.end()

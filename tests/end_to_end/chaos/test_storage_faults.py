@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.sweeps import Run, write_experiment
+from tests.end_to_end.sweeps import Run, write_sweep
 from tests.s3 import S3Server
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
@@ -30,7 +30,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_the_disk_is_full(footage: Path, small_disk: Path, undisturbed: Run) -> None:
     """The run ends with one clear line; with room again it goes on, and nothing that was finished is lost."""
-    run = write_experiment(footage, small_disk)
+    run = write_sweep(footage, small_disk)
     try:
         run.start()
         run.in_the_middle_of("naive")
@@ -53,7 +53,7 @@ def test_the_object_store_is_away_for_twenty_seconds(
 ) -> None:
     """503 on every request in the middle of a sweep; nobody has to do anything."""
     address = s3_server.uri("chaos")
-    run = write_experiment(footage, tmp_path, storage=address)
+    run = write_sweep(footage, tmp_path, storage=address)
     run.environment = {"AWS_ACCESS_KEY_ID": "test-key", "AWS_SECRET_ACCESS_KEY": "test-secret"}
     from drivereplay.storage import Storage
 

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 from cluster.local.cluster import LocalCluster, running, until
-from tests.end_to_end.sweeps import Run, write_experiment
+from tests.end_to_end.sweeps import Run, write_sweep
 
 TRIALS = int(os.environ.get("SOAK_TRIALS", "200"))
 STEPS = int(os.environ.get("SOAK_STEPS", "60"))
@@ -123,7 +123,7 @@ def sweep(footage: Path, tmp_path: Path, cluster: LocalCluster) -> Iterator[Run]
         "concurrent": 1,
     }
     training = {"steps": STEPS, "batch_size": 8, "learning_rate": 1e-3, "warmup": 1, "checkpoint_every": STEPS}
-    run = write_experiment(footage, tmp_path, search=search, training=training)
+    run = write_sweep(footage, tmp_path, search=search, training=training)
     run.environment = {**cluster.environment, "RAY_ADDRESS": cluster.gcs}
     yield run
     run.end()
