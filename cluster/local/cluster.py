@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -38,6 +39,7 @@ MARK = "DRIVEREPLAY_LOCAL_CLUSTER"
 _START_S = 300.0
 _STARTS = 3
 _OBJECT_STORE_BYTES = 150_000_000
+_PORTS = range(20_000, 32_768)
 
 
 class ClusterError(RuntimeError):
@@ -234,9 +236,10 @@ class LocalCluster:
 
     def temporary(self, number: int | None = None) -> str:
         """Where Ray keeps its sessions: of one node, or of all where it is None."""
+        # each node has its own, as on machines of their own: a node unpacks a job's files anew, whoever reads them there;
         # Ray's sockets lie below it, and a socket's path may have no more than 107 characters
         base = Path(tempfile.gettempdir()) / f"dr-{self.id}"
-        return str(base if number is None or not self.isolated else base / str(number))
+        return str(base if number is None else base / str(number))
 
     def _host(self, number: int) -> str:
         return f"{self._subnet}.{number + 2}" if self.isolated else "127.0.0.1"
@@ -344,12 +347,21 @@ def can_isolate() -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on which nothing listens now at any address of this machine, all different."""
+    """Ports on which nothing listens now at any address of this machine, all different.
+
+    They lie between those that Ray takes for its workers and those that the system gives to outgoing connections:
+    either could take a port in the seconds before the one it was meant for listens there.
+    """
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in sockets:
-            listener.bind(("", 0))
-        return [int(listener.getsockname()[1]) for listener in sockets]
+        found: list[int] = []
+        for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+            listener = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                listener.bind(("", port))
+                found.append(port)
+            if len(found) == count:
+                return found
+    raise ClusterError(f"Of the ports {_PORTS.start} to {_PORTS.stop - 1} fewer than {count} are free.")
 
 
 def until(condition: Callable[[], bool], seconds: float, what: str) -> None:

@@ -39,7 +39,17 @@ def test_waiting_in_vain_is_an_error() -> None:
 
 
 def test_free_ports_differ() -> None:
-    assert len(set(free_ports(20))) == 20
+    ports = free_ports(20)
+    assert len(set(ports)) == 20
+    # neither a port of Ray's workers nor one that an outgoing connection could take in the meantime
+    assert min(ports) >= 20_000 and max(ports) < 32_768
+
+
+def test_each_node_unpacks_a_jobs_files_in_a_place_of_its_own() -> None:
+    for isolated in (True, False):
+        cluster = LocalCluster(id="abc123", directory="/nowhere", isolated=isolated)
+        assert cluster.temporary(0) != cluster.temporary(1)
+        assert Path(cluster.temporary(0)).parent == Path(cluster.temporary(1)).parent == Path(cluster.temporary())
 
 
 def test_a_node_on_the_machines_own_network_cannot_be_cut(local_cluster: LocalCluster) -> None:
