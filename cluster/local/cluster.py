@@ -236,7 +236,7 @@ class LocalCluster:
 
     def temporary(self, number: int | None = None) -> str:
         """Where Ray keeps its sessions: of one node, or of all where it is None."""
-        # each node has its own, as on machines of their own: a node unpacks a job's files anew, whoever reads them there;
+        # each node has its own, as on machines of their own: a node unpacks a job's files anew, even under a reader;
         # Ray's sockets lie below it, and a socket's path may have no more than 107 characters
         base = Path(tempfile.gettempdir()) / f"dr-{self.id}"
         return str(base if number is None else base / str(number))
