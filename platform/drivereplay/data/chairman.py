@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 Piece = tuple[int | None, tuple[int, ...]]
 """(length in samples or None for ever, weight of each domain as an integer); weights sum to the same Q everywhere."""
 
-_Moment = Callable[[int, int], int]
 _BLOCK = 4096
 _KEPT = 64
 
@@ -117,11 +116,10 @@ class Chairman:
         """Earliest deadline first over the released domains, for samples first … first + size − 1 (n counts from 1)."""
         if self.domains == 1:
             return np.zeros(size, dtype=np.int64), [first + size]
-        if self._pieces[0][0] is None:
-            # one mix for ever, which is the rule: moments by one addition and one division each
-            release, deadline = self._constant(counts)
-        else:
-            release, deadline = self._release, self._deadline
+        if self._pieces[0][0] is None and self._fits(first + size):
+            # one mix for ever, which is the rule
+            return self._constant(first, size, np.asarray(counts, dtype=np.int64))
+        release, deadline = self._release, self._deadline
         waiting = [(release(i, counts[i]), i) for i in range(self.domains)]
         heapq.heapify(waiting)
         ready: list[tuple[int, int]] = []
@@ -143,19 +141,42 @@ class Chairman:
                 push(waiting, (moment, i))
         return np.frombuffer(chosen, dtype=np.int64), counts
 
-    def _constant(self, counts: list[int]) -> tuple[_Moment, _Moment]:
-        """`_release` and `_deadline` for a single piece without end."""
+    def _fits(self, last: int) -> bool:
+        """Whether the moments of a single piece without end, up to sample `last`, can be reckoned in 64 bits."""
+        return (last + 2 * self._q + 2) * self._q * (2 * self.domains - 2) < 1 << 62
+
+    def _constant(self, first: int, size: int, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
+        """`_run` for a single piece without end: all moments at once, and one heap.
+
+        A domain's turns need not be released one by one: a later one has a later deadline.
+        """
         m = 2 * self.domains - 2
-        step, gap, q = self._q * m, self._q * (m - 2), self._q
-        below = [m * weight for weight in self._pieces[0][1]]
-
-        def release(i: int, count: int) -> int:
-            return -(-(count * step + q) // below[i]) if below[i] else _NEVER
-
-        def deadline(i: int, count: int) -> int:
-            return -(-(count * step + q + gap) // below[i]) if below[i] else _NEVER
-
-        return release, deadline
+        below = m * np.asarray(self._pieces[0][1], dtype=np.int64)
+        turns = np.maximum(0, ((first + size) * below - self._q) // (self._q * m) + 1 - counts)
+        domain = np.repeat(np.arange(self.domains), turns)
+        count = counts[domain] + np.arange(len(domain)) - np.repeat(np.cumsum(turns) - turns, turns)
+        earned = count * (self._q * m) + self._q
+        released = -(-earned // below[domain])
+        # the deadline, then the domain: one number decides
+        urgency = -(-(earned + self._q * (m - 2)) // below[domain]) * self.domains + domain
+        order = np.argsort(released, kind="stable")
+        waiting = urgency[order].tolist()
+        # how many have been released by each sample
+        until = np.searchsorted(released[order], np.arange(first + 1, first + size + 1), side="right").tolist()
+        ready: list[int] = []
+        chosen: list[int] = []
+        push, pop, replace = heapq.heappush, heapq.heappop, heapq.heappushpop
+        begin = 0
+        for end in until:
+            if end == begin:
+                chosen.append(pop(ready))
+                continue
+            for k in range(begin, end - 1):
+                push(ready, waiting[k])
+            chosen.append(replace(ready, waiting[end - 1]))
+            begin = end
+        values = np.asarray(chosen, dtype=np.int64) % self.domains
+        return values, (counts + np.bincount(values, minlength=self.domains)).tolist()
 
     def _release(self, i: int, count: int) -> int:
         """The first n with Λ_i(n) ≥ count + 1/(2D − 2)."""
