@@ -1,6 +1,6 @@
 """What a sweep costs its driver: 1,000 trials on 64 simulated nodes, the real searcher, journal, table and front.
 
-    python tests/bench/bench_cluster.py [--trials 1000] [--nodes 64]
+    python tests/bench/bench_cluster.py [--trials 1000] [--nodes 64] [--results 1 4]
 
 The nodes are a clock: each trial takes a random time on it and its worker's record is written as a real worker writes
 it. Everything that the driver does for a result is real and is counted in CPU time, which other work on the machine
@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import heapq
+import itertools
 import random
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from drivereplay.status import status
 from drivereplay.storage import Storage
 
 TARGET_MS = 5.0
+STEPS = 100
 OBJECTIVES = ("fidelity.psnr", "agents.flow_epe")
 
 
@@ -53,8 +56,13 @@ def experiment(folder: Path, trials: int, sampler: str) -> Spec:
     )
 
 
-def simulate(spec: Spec, nodes: int) -> tuple[list[float], float]:
+def simulate(spec: Spec, nodes: int, results: int) -> tuple[list[float], float]:
     """Run the sweep on simulated nodes.
+
+    Args:
+        spec: The experiment.
+        nodes: Trials at a time.
+        results: Evaluated checkpoints that each trial reports, the last one included.
 
     Returns:
         Milliseconds of the driver's CPU time for each result, in order, and seconds that `status` takes at the end.
@@ -86,12 +94,19 @@ def simulate(spec: Spec, nodes: int) -> tuple[list[float], float]:
     fill()
     while running:
         clock, name, request = heapq.heappop(running)
-        row = finished(request, generator)
-        write_trial_candidates(storage.below("trials", request.trial), [row])
-        before = time.process_time()
-        search.on_trial_complete(name, {"candidate": row_text(row)})
-        fill()
-        costs.append((time.process_time() - before) * 1000.0)
+        rows = []
+        for number in range(1, results + 1):
+            rows.append(evaluated(request, generator, STEPS * number // results))
+            if number == results:
+                rows = [replace(row, status="finished") for row in rows]
+            write_trial_candidates(storage.below("trials", request.trial), rows)
+            before = time.process_time()
+            if number < results:
+                search.on_trial_result(name, {"candidate": row_text(rows[-1])})
+            else:
+                search.on_trial_complete(name, {"candidate": row_text(rows[-1])})
+                fill()
+            costs.append((time.process_time() - before) * 1000.0)
     record.end()
     journal.close()
     before = time.process_time()
@@ -99,13 +114,13 @@ def simulate(spec: Spec, nodes: int) -> tuple[list[float], float]:
     return costs, time.process_time() - before
 
 
-def finished(request: TrialRequest, generator: random.Random) -> Candidate:
-    """What a worker would report: a trade-off with some noise."""
+def evaluated(request: TrialRequest, generator: random.Random, step: int) -> Candidate:
+    """What a worker would report at a step: a trade-off with some noise."""
     share = float(request.parameters.get("replay.frequency", 0.0))
     values = (20.0 - 4.0 * share + generator.gauss(0, 0.2), 1.0 - 0.5 * share + generator.gauss(0, 0.05))
     metrics = {n: Estimate(v, v - 0.1, v + 0.1, 64) for n, v in zip(OBJECTIVES, values, strict=True)}
     return Candidate(
-        request.trial, 100, request.seed, request.kind, request.parameters, metrics, {"total_s": 90.0}, "p", "finished",
+        request.trial, step, request.seed, request.kind, request.parameters, metrics, {"total_s": 90.0}, "p", "running",
         setting=request.setting,
     )  # fmt: skip
 
@@ -130,16 +145,18 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--nodes", type=int, default=64)
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
+    parser.add_argument("--results", nargs="+", type=int, default=[1, 4], help="evaluated checkpoints of a trial")
     chosen = parser.parse_args()
     rows = []
-    for sampler in chosen.samplers:
+    for sampler, results in itertools.product(chosen.samplers, chosen.results):
         with tempfile.TemporaryDirectory() as folder:
-            costs, status_s = simulate(experiment(Path(folder), chosen.trials, sampler), chosen.nodes)
+            costs, status_s = simulate(experiment(Path(folder), chosen.trials, sampler), chosen.nodes, results)
         quarter = max(1, len(costs) // 4)
         mean = sum(costs) / len(costs)
         rows.append(
             {
                 "sampler": sampler,
+                "checkpoints a trial": results,
                 "results": len(costs),
                 "driver ms/result": f"{mean:.1f}",
                 "first quarter": f"{sum(costs[:quarter]) / quarter:.1f}",

@@ -118,11 +118,13 @@ class CandidateTable:
         self._storage = storage
         self._lazy = lazy
         self._rows: dict[str, Candidate] = {}
+        # names by trial: a sweep asks for a trial's rows with every result
+        self._names: dict[str, dict[str, None]] = {}
         self._dirty = False
         self._written_at = -math.inf
         self._write_s = 0.0
         if storage.exists(TABLE):
-            self._rows = {candidate.name: candidate for candidate in _parsed(storage)}
+            self._put({candidate.name: candidate for candidate in _parsed(storage)})
 
     @classmethod
     def read(cls, storage: Storage) -> tuple[Candidate, ...]:
@@ -136,14 +138,14 @@ class CandidateTable:
 
     def of_trial(self, trial: str) -> tuple[Candidate, ...]:
         """The rows of one trial."""
-        return tuple(row for row in self._rows.values() if row.trial == trial)
+        return tuple(self._rows[name] for name in self._names.get(trial, ()))
 
     def append(self, candidates: Iterable[Candidate]) -> None:
         """Add candidates; one whose name is already there takes the old one's place (its status may have changed)."""
         changed = {row.name: row for row in candidates if self._rows.get(row.name) != row}
         if not changed:
             return
-        self._rows.update(changed)
+        self._put(changed)
         self._dirty = True
         due = time.monotonic() - self._written_at >= self._write_s / _BUSY_SHARE
         if due or not self._lazy:
@@ -163,6 +165,11 @@ class CandidateTable:
             found += trial_candidates(self._storage.below("trials", trial))
         self.append(row for row in found if before.get(row.name, row).status == "running" or row.name not in before)
         return sum(1 for name, row in self._rows.items() if before.get(name) != row)
+
+    def _put(self, rows: Mapping[str, Candidate]) -> None:
+        self._rows.update(rows)
+        for name, row in rows.items():
+            self._names.setdefault(row.trial, {})[name] = None
 
     def flush(self) -> None:
         """Write the file if rows wait."""
