@@ -11,6 +11,8 @@ from tests.end_to_end.sweeps import Run
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
 
 TRIAL = "ray::ImplicitFunc"
+DECODING = "ray::ReadSamplingPlan"
+"""Not simply all of Ray's: with a node's agents, which are called so too, the node goes."""
 
 
 def _kill(pids: list[int]) -> None:
@@ -28,10 +30,10 @@ def test_a_trials_process(run: Run, undisturbed: Run) -> None:
 
 
 def test_the_workers_that_decode(run: Run, undisturbed: Run) -> None:
+    """Those in the middle of it, and those that wait for the next task."""
     run.start()
-    run.in_the_middle_of("naive")
-    trials = {process.pid for process in run.family(TRIAL)}
-    _kill([process.pid for process in run.family("ray::") if process.pid not in trials])
+    run.until("a worker decodes", lambda: run.family(DECODING))
+    _kill([process.pid for process in run.family(DECODING, "ray::IDLE")])
     run.finish()
     run.equals(undisturbed)
 
