@@ -156,6 +156,11 @@ def test_nothing_grows(cluster: LocalCluster, sweep: Run) -> None:
     assert len(sweep.candidates()) == TRIALS
     assert max(moment.spilled for moment in moments) == 0
 
+    until(lambda: _rows(cluster, "actors", "ALIVE", without=DETACHED) == 0, 60.0, "the last actors to end")
+    until(
+        lambda: _rows(cluster, "placement_groups", "CREATED", "PENDING") == 0, 60.0, "the last placement groups to go"
+    )
+
     def typical(name: str, part: int) -> float:
         values = [getattr(moment, name) for moment in moments]
         fifth = len(values) // 5
@@ -166,7 +171,3 @@ def test_nothing_grows(cluster: LocalCluster, sweep: Run) -> None:
         ("groups", 0.0), ("session_files", 10.0),
     ):  # fmt: skip
         assert typical(name, 4) <= typical(name, 1) + allowed, name
-    until(lambda: _rows(cluster, "actors", "ALIVE", without=DETACHED) == 0, 60.0, "the last actors to end")
-    until(
-        lambda: _rows(cluster, "placement_groups", "CREATED", "PENDING") == 0, 60.0, "the last placement groups to go"
-    )
