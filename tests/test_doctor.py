@@ -81,6 +81,17 @@ def test_a_ray_that_cannot_be_reached_is_found(monkeypatch: pytest.MonkeyPatch) 
     assert "no Ray cluster answers" in check.detail and "127.0.0.1:1" in check.fix
 
 
+def test_where_jobs_go_is_not_where_the_nodes_are_asked(
+    checks: dict[str, Check], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://far:8265")
+    note, *nodes = doctor_module._cluster(str(tmp_path))
+    assert not note.ok and not note.required and "http://far:8265" in note.detail
+    assert note.fix == "drivereplay submit -- doctor --cluster"
+    assert [node.name for node in nodes] == [name for name in checks if name.startswith("node ")]
+
+
 def test_the_exit_code_says_whether_something_needed_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json as jsonlib
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +66,23 @@ def table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         drawn.add_row(*[escape(_text(row.get(key))) for key in rows[0]])
     _console().print(drawn)
+
+
+def jobs(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Jobs of a cluster: whose, what, since when, and what Ray says of those that failed."""
+    from drivereplay.status import spoken
+
+    shown = []
+    for row in rows:
+        began, ended = row["started_s"], row["ended_s"]
+        columns = {key: row[key] for key in ("id", "status", "verb", "run", "user")}
+        columns["began"] = None if began is None else f"{datetime.fromtimestamp(began):%Y-%m-%d %H:%M}"
+        columns["took"] = None if began is None else spoken((ended or time.time()) - began)
+        shown.append(columns | {"exit": row["exit_code"]})
+    table("jobs", shown)
+    for row in rows:
+        if row["status"] == "FAILED":
+            typer.echo(f"{row['id']}: {row['message']}")
 
 
 def filled(result: Filled) -> None:

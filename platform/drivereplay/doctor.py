@@ -293,7 +293,11 @@ def _cluster(storage: str) -> list[Check]:
     except DriveReplayError as error:
         return [Check("cluster", False, error.what, error.fix)]
     everyone = {node.id for node in nodes}
+    jobs_go_to = os.environ.get("RAY_API_SERVER_ADDRESS")
     checks = []
+    if jobs_go_to and not os.environ.get("RAY_ADDRESS"):
+        detail = f"RAY_API_SERVER_ADDRESS ({jobs_go_to}) is only where jobs go: what follows is a Ray on this machine"
+        checks.append(Check("cluster", False, detail, "drivereplay submit -- doctor --cluster", required=False))
     for node in nodes:
         blind = len(everyone - set(node.saw))
         trouble = node.error or (f"does not see what {blind} other nodes wrote to {storage}" if blind else "")

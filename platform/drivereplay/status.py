@@ -57,7 +57,7 @@ def status(directory: str | Path) -> dict[str, Any]:
         "trials": f"{len(ended)} of {total} ended" + "".join(f", {n} {word}" for word, n in sorted(words.items())),
         "open": progress,
         "last sign of life": _ago(_last_sign(storage, open_trials)),
-        "time to go": _spoken(_remaining_s(storage, spec, ended, total, progress)),
+        "time to go": spoken(_remaining_s(storage, spec, ended, total, progress)),
         "failures": failed,
         "cost": _cost(rows),
     }
@@ -147,10 +147,11 @@ def _cost(rows: Mapping[str, Sequence[Candidate]]) -> dict[str, float]:
 
 
 def _ago(moment: float | None) -> str:
-    return "not known" if moment is None else f"{_spoken(max(0.0, time.time() - moment))} ago"
+    return "not known" if moment is None else f"{spoken(max(0.0, time.time() - moment))} ago"
 
 
-def _spoken(seconds: float | None) -> str:
+def spoken(seconds: float | None) -> str:
+    """A length of time for people: 95 s, 12 min, 3.4 h."""
     if seconds is None:
         return "not known"
     if seconds < 120:

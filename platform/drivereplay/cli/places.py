@@ -54,7 +54,7 @@ def jobs(address: Address = None, json: Json = False) -> None:
     from drivereplay import api
 
     rows = api.list_jobs(address)
-    present.show(rows, json, lambda: present.table("jobs", rows))
+    present.show(rows, json, lambda: present.jobs(rows))
 
 
 @app.command()
