@@ -11,7 +11,7 @@ import yaml
 from drivereplay.errors import SpecError
 from drivereplay.search.study import NONE, Study, load_study, main, rows_of, run_study, runs
 
-WORLD = {"kind": "world", "clips": 12, "split": "both", "seconds": 1.5}
+WORLD = {"kind": "world", "clips": 6, "split": "both", "seconds": 1.5}
 
 
 def experiment(storage: Path) -> dict[str, Any]:

@@ -53,7 +53,9 @@ def test_a_hub_id_is_not_fetched_for_an_estimate() -> None:
     assert report["steps"] == 6 and report["replay samples"] == 24
 
 
-@pytest.mark.parametrize("name", ["wan", "svd", "ltx", "cogvideox", "cosmos"])
+@pytest.mark.parametrize(
+    "name", ["wan", "ltx", "cosmos", *(pytest.param(n, marks=pytest.mark.slow) for n in ("svd", "cogvideox"))]
+)
 def test_the_full_scale_experiments_can_be_foreseen(name: str, project_root: Path) -> None:
     from drivereplay.spec import load_spec
 
