@@ -116,9 +116,9 @@ class Chairman:
         """Earliest deadline first over the released domains, for samples first … first + size − 1 (n counts from 1)."""
         if self.domains == 1:
             return np.zeros(size, dtype=np.int64), [first + size]
-        if self._pieces[0][0] is None and self._fits(first + size):
+        if self._pieces[0][0] is None:
             # one mix for ever, which is the rule
-            return self._constant(first, size, np.asarray(counts, dtype=np.int64))
+            return self._constant(first, size, counts)
         release, deadline = self._release, self._deadline
         waiting = [(release(i, counts[i]), i) for i in range(self.domains)]
         heapq.heapify(waiting)
@@ -141,28 +141,28 @@ class Chairman:
                 push(waiting, (moment, i))
         return np.frombuffer(chosen, dtype=np.int64), counts
 
-    def _fits(self, last: int) -> bool:
-        """Whether the moments of a single piece without end, up to sample `last`, can be reckoned in 64 bits."""
-        return (last + 2 * self._q + 2) * self._q * (2 * self.domains - 2) < 1 << 62
-
-    def _constant(self, first: int, size: int, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
+    def _constant(self, first: int, size: int, counts: list[int]) -> tuple[NDArray[np.int64], list[int]]:
         """`_run` for a single piece without end: all moments at once, and one heap.
 
         A domain's turns need not be released one by one: a later one has a later deadline.
         """
         m = 2 * self.domains - 2
-        below = m * np.asarray(self._pieces[0][1], dtype=np.int64)
-        turns = np.maximum(0, ((first + size) * below - self._q) // (self._q * m) + 1 - counts)
+        last, step = first + size, self._q * m
+        # Python's integers where 64 bits might not hold the moments' numerators
+        kind = np.int64 if (last + 2 * self._q + 2) * step < 1 << 62 else np.object_
+        below = m * np.asarray(self._pieces[0][1], dtype=kind)
+        had = np.asarray(counts, dtype=np.int64)
+        turns = np.maximum(0, ((last * below - self._q) // step + 1).astype(np.int64) - had)
         domain = np.repeat(np.arange(self.domains), turns)
-        count = counts[domain] + np.arange(len(domain)) - np.repeat(np.cumsum(turns) - turns, turns)
-        earned = count * (self._q * m) + self._q
-        released = -(-earned // below[domain])
+        count = had[domain] + np.arange(len(domain)) - np.repeat(np.cumsum(turns) - turns, turns)
+        earned = count.astype(kind) * step + self._q
+        released = (-(-earned // below[domain])).astype(np.int64)
         # the deadline, then the domain: one number decides
         urgency = -(-(earned + self._q * (m - 2)) // below[domain]) * self.domains + domain
         order = np.argsort(released, kind="stable")
         waiting = urgency[order].tolist()
         # how many have been released by each sample
-        until = np.searchsorted(released[order], np.arange(first + 1, first + size + 1), side="right").tolist()
+        until = np.searchsorted(released[order], np.arange(first + 1, last + 1), side="right").tolist()
         ready: list[int] = []
         chosen: list[int] = []
         push, pop, replace = heapq.heappush, heapq.heappop, heapq.heappushpop
@@ -175,8 +175,8 @@ class Chairman:
                 push(ready, waiting[k])
             chosen.append(replace(ready, waiting[end - 1]))
             begin = end
-        values = np.asarray(chosen, dtype=np.int64) % self.domains
-        return values, (counts + np.bincount(values, minlength=self.domains)).tolist()
+        values = np.asarray([number % self.domains for number in chosen], dtype=np.int64)
+        return values, (had + np.bincount(values, minlength=self.domains)).tolist()
 
     def _release(self, i: int, count: int) -> int:
         """The first n with Λ_i(n) ≥ count + 1/(2D − 2)."""
