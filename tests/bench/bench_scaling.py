@@ -1,10 +1,11 @@
 """How the stream's rate grows with cores and with nodes.
 
-    python tests/bench/bench_scaling.py [--rounds 2] [--files 192]
+    python tests/bench/bench_scaling.py [--rounds 5] [--files 192]
 
 Every case is a cluster of its own (`cluster/local`) whose nodes are pinned to cores of this machine; what takes the
 batches runs beside the first node and on its cores. One window is read from each short file, so that nothing is decoded
-twice. Rates are given against one node of one core, in the same round.
+twice. Rates are given against one node of one core, in the same round. What a second core allows at all is measured
+beside it, in every round: two threads with bare decord readers, pinned to one core and to two.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from drivereplay.data.prepare import prepare
@@ -32,51 +34,47 @@ CASES = {
     "1 node of 2 cores": ["0,1"],
     "2 nodes of 1 core": ["0", "1"],
 }
+POOLS = {"bare readers, 1 core": "0", "bare readers, 2 cores": "0,1"}
 BATCH = 8
 
 CHILD = """
 import json, logging, sys
 from pathlib import Path
-from tests.bench.bench_stream import experiment, streamed
+from statistics import median
+from tests.bench.bench_stream import experiment, in_pool, planned, streamed
 from drivereplay.data.prepare import prepare
 from drivereplay.session import ensure_ray
 logging.getLogger("ray").setLevel(logging.ERROR)
-ensure_ray()
-steps = int(sys.argv[3])
+what, steps = sys.argv[3], int(sys.argv[4])
 spec = experiment(Path(sys.argv[1]), Path(sys.argv[2]), steps, 8, cache=False)
+if what == "stream":
+    ensure_ray()
 index = prepare(spec)["footage"]
-few = spec.model_copy(update={"training": spec.training.model_copy(update={"steps": 2})})
-streamed(few, index)
-rate, first, whole = streamed(spec, index)
-print(json.dumps(rate))
+# the first of each only warms up
+rates = [streamed(spec, index)[0] if what == "stream" else in_pool(planned(spec, index)) for _ in range(4)][1:]
+print(json.dumps(median(rates)))
 """
 
 
-def measured(cores: list[str], videos: Path, storage: Path, steps: int) -> float:
+def child(what: str, cores: str, videos: Path, storage: Path, steps: int, environment: Mapping[str, str]) -> float:
+    """Windows per second of the stream (`stream`) or of bare readers (`pool`) in a process pinned to `cores`."""
+    command = ["taskset", "--cpu-list", cores, sys.executable, "-c", CHILD, str(videos), str(storage), what, str(steps)]
+    every = {**os.environ, **environment, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=every, stdout=subprocess.PIPE, text=True, check=True)
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def on_cluster(cores: list[str], videos: Path, storage: Path, steps: int) -> float:
     """Windows per second of the stream on a cluster with one node for each entry of `cores`."""
     with local.running(nodes=0, isolated=False) as nodes:
         for pinned in cores:
             nodes.add_node(len(pinned.split(",")), prefix=("taskset", "--cpu-list", pinned))
-        command = [
-            "taskset",
-            "--cpu-list",
-            cores[0],
-            sys.executable,
-            "-c",
-            CHILD,
-            str(videos),
-            str(storage),
-            str(steps),
-        ]
-        environment = {**os.environ, **nodes.environment, "RAY_ADDRESS": nodes.gcs}
-        environment["PYTHONPATH"] = os.pathsep.join(sys.path)
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return float(json.loads(done.stdout.splitlines()[-1]))
+        return child("stream", cores[0], videos, storage, steps, {**nodes.environment, "RAY_ADDRESS": nodes.gcs})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--files", type=int, default=192)
     arguments = parser.parse_args()
     # blocks of decoded clips are large
@@ -87,15 +85,18 @@ def main() -> None:
             write(root / "short" / f"{n:03d}.mp4", 17, n)
         steps = arguments.files // BATCH
         prepare(experiment(root / "short", root / "runs", steps, BATCH, cache=False))
-        rates: dict[str, list[float]] = {name: [] for name in CASES}
+        rates: dict[str, list[float]] = {name: [] for name in (*CASES, *POOLS)}
         for _ in range(arguments.rounds):
             for name, cores in CASES.items():
-                rates[name].append(measured(cores, root / "short", root / "runs", steps))
-        print("| cluster | windows/s | against 1 node of 1 core |\n| --- | --- | --- |")
-        one = rates["1 node of 1 core"]
-        for name, found in rates.items():
-            ratio = statistics.median(rate / base for rate, base in zip(found, one, strict=True))
-            print(f"| {name} | {statistics.median(found):.0f} | {ratio:.2f} |")
+                rates[name].append(on_cluster(cores, root / "short", root / "runs", steps))
+            for name, pinned in POOLS.items():
+                rates[name].append(child("pool", pinned, root / "short", root / "runs", steps, {}))
+        print("| what | windows/s | against one core, the same round: median (from, to) |\n| --- | --- | --- |")
+        for one, names in (("1 node of 1 core", CASES), ("bare readers, 1 core", POOLS)):
+            for name in names:
+                ratios = [rate / base for rate, base in zip(rates[name], rates[one], strict=True)]
+                spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}, {max(ratios):.2f})"
+                print(f"| {name} | {statistics.median(rates[name]):.0f} | {spread} |")
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

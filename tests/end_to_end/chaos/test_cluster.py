@@ -41,7 +41,11 @@ def job(footage: Path, tmp_path: Path) -> Iterator[Run]:
 def _driver(cluster: LocalCluster) -> int:
     """The process of the job's `python -m drivereplay`."""
     for pid in cluster.processes():
-        words = psutil.Process(pid).cmdline()
+        try:
+            words = psutil.Process(pid).cmdline()
+        except psutil.Error:
+            # workers come and go
+            continue
         if words[1:4] == ["-m", "drivereplay", "sweep"]:
             return pid
     raise AssertionError("the job has no driver")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
+import psutil
 import pytest
 from tests.end_to_end.sweeps import Run
 
@@ -18,7 +20,16 @@ DECODING = "ray::ReadSamplingPlan"
 def _kill(pids: list[int]) -> None:
     assert pids, "there was nothing to kill"
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        # one may have ended by itself since they were listed
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def test_a_trials_process(run: Run, undisturbed: Run) -> None:
@@ -54,8 +65,7 @@ def test_the_raylet(run: Run, undisturbed: Run) -> None:
     """The heart of the local cluster; the driver has to end, not to hang."""
     run.start()
     run.in_the_middle_of("replay-only")
-    raylets = [process for process in run.family() if process.name() == "raylet"]
-    _kill([process.pid for process in raylets])
+    _kill([process.pid for process in run.family() if _name(process) == "raylet"])
     assert run.wait() != 0
     run.end()
     run.finish("--resume")
