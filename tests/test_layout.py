@@ -10,7 +10,7 @@ import pytest
 
 ORDER = [
     ("errors", "_version", "telemetry", "logs"),
-    ("_sections",),
+    ("_sections", "addresses"),
     ("spec",),
     ("storage", "session"),
     ("nodes",),

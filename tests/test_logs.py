@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from drivereplay.logs import LOGGER, JsonFormatter, fields, install
+from drivereplay.logs import LOGGER, JsonFormatter, current, fields, install
 
 
 @pytest.fixture
@@ -37,6 +37,14 @@ def test_a_line_says_what_where_and_when(stream: io.StringIO) -> None:
     assert (inside["trial"], inside["step"], inside["level"]) == ("t0003", 120, "info")
     assert inside["node"] == platform.node() and str(inside["time"]).endswith("+00:00")
     assert "trial" not in outside and outside["level"] == "warning"
+
+
+def test_fields_can_be_handed_on(stream: io.StringIO) -> None:
+    with fields(trial="t0003"):
+        handed = current()
+    assert current() == {}
+    with fields(**handed, step=4):
+        assert current() == {"trial": "t0003", "step": 4}
 
 
 def test_an_exception_is_part_of_its_line(stream: io.StringIO) -> None:

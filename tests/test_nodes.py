@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from cluster.local.cluster import running
+from tests.training.helpers import small_spec
 
 from drivereplay import nodes as nodes_module
 from drivereplay._version import __version__
 from drivereplay.errors import SpecError
-from drivereplay.nodes import Node, nodes_to_come, probe, require_shared
+from drivereplay.nodes import Node, cluster_nodes, nodes_to_come, probe, require_room, require_shared
+from drivereplay.spec import with_values
 from drivereplay.storage import Storage
 
 
@@ -47,7 +49,7 @@ def test_nodes_that_an_autoscaler_may_add_count(ray_session: None) -> None:
 
     assert nodes_to_come() == []
     groups = [
-        NodeGroupConfig(name="gpu", resources={"CPU": 8, "GPU": 1}, min_count=0, max_count=2),
+        NodeGroupConfig(name="gpu", resources={"CPU": 8, "GPU": 1, "accelerator_type:T4": 1}, min_count=0, max_count=2),
         NodeGroupConfig(name="like-this-one", resources={"CPU": 4}, min_count=0, max_count=2),
     ]
     store = ray._private.worker.global_worker.gcs_client
@@ -55,7 +57,12 @@ def test_nodes_that_an_autoscaler_may_add_count(ray_session: None) -> None:
     space = GCS_AUTOSCALER_STATE_NAMESPACE.encode()
     store.internal_kv_put(key, ClusterConfig(node_group_configs=groups).SerializeToString(), True, space)
     try:
-        assert nodes_to_come() == [{"CPU": 8.0, "GPU": 1.0}] * 2 + [{"CPU": 4.0}]
+        to_come = [{"CPU": 8.0, "GPU": 1.0, "accelerator_type:T4": 1.0}] * 2 + [{"CPU": 4.0}]
+        assert nodes_to_come() == to_come
+        # what may come counts as room, for trials and for worker groups
+        assert cluster_nodes()[1:] == to_come
+        on_gpus = {"resources.gpus_per_worker": 1, "training.workers": 2, "training.batch_size": 2}
+        require_room(with_values(small_spec(), on_gpus), cluster_nodes())
     finally:
         store.internal_kv_del(key, False, space)
 

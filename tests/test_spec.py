@@ -111,6 +111,37 @@ def test_a_relative_storage_counts_from_where_the_command_was_called(
     assert parse_spec({**MINIMAL, "storage": "~/runs"}).storage == str(Path.home() / "runs")
 
 
+def test_an_earlier_sweep_counts_from_the_command_and_a_base_from_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep" / "weights" / "wan").mkdir(parents=True)
+    data = {**MINIMAL, "search": {"warm_start": "runs/first"}}
+    for base, meant in (
+        ("weights/wan", str(tmp_path / "deep" / "weights" / "wan")),
+        ("somebody/model", "somebody/model"),
+        ("tiny", "tiny"),
+    ):
+        spec = load_spec(saved(tmp_path / "deep", {**data, "model": {"base": base}}))
+        assert spec.model.base == meant
+        assert spec.search.warm_start == str(tmp_path / "runs" / "first")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"storage": "s3://KEYID:sesame@bucket/runs"},
+        {"search": {"warm_start": "s3://KEYID:sesame@bucket/runs/first"}},
+        {"model": {"base": "s3://bucket/base?secret_key=sesame"}},
+        {"target": {"name": "driving", "source": {"kind": "videos", "path": "abfs://c@a/x?client_secret=sesame"}}},
+    ],
+)
+def test_a_secret_in_an_address_is_refused_and_not_repeated(change: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="holds a secret") as caught:
+        parse_spec({**MINIMAL, **change})
+    assert "sesame" not in str(caught.value)
+
+
 def test_specs_are_frozen() -> None:
     spec = parse_spec(MINIMAL)
     with pytest.raises(ValueError, match="frozen"):

@@ -32,13 +32,13 @@ def test_figures_reach_the_metrics_endpoint(ray_session: None, monkeypatch: pyte
     telemetry.total("drivereplay_cache_clips", 3, result="hit")
     telemetry.total("drivereplay_cache_clips", 4, result="hit")
     drawn = {"driving": 12, "street": 4}
-    telemetry.training_step("t8", step=7, loss=0.5, samples=16, seconds=0.5, waited_s=0.1, drawn=drawn)
+    telemetry.training_step("t8", "t0003", step=7, loss=0.5, samples=16, seconds=0.5, waited_s=0.1, drawn=drawn)
     wanted = [rf"ray_{name}\{{" for name in telemetry.GAUGES]
     # the values, not the names alone: other processes of the session export the same names, and a total grows
     wanted += [
         r'ray_drivereplay_cache_clips\{[^}]*result="hit"[^}]*\} 7.0',
         r'ray_drivereplay_training_share\{[^}]*domain="street"[^}]*\} 0.25',
-        r'ray_drivereplay_training_samples_per_second\{[^}]*run="t8"[^}]*\} 32.0',
+        r'ray_drivereplay_training_samples_per_second\{[^}]*run="t8"[^}]*trial="t0003"[^}]*\} 32.0',
     ]
     deadline = time.monotonic() + 120
     text = ""

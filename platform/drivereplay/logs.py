@@ -34,6 +34,11 @@ def fields(**values: Any) -> Iterator[None]:
         _fields.reset(token)
 
 
+def current() -> Mapping[str, Any]:
+    """The fields that a line logged here and now would have; to be handed on to other processes."""
+    return dict(_fields.get())
+
+
 class JsonFormatter(logging.Formatter):
     """A record as one JSON object: `time` (UTC), `level`, `logger`, `message`, `node`, `pid`, the fields, `error`."""
 

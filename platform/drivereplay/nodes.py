@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from drivereplay.errors import SpecError
 from drivereplay.session import ensure_ray
+from drivereplay.spec import Spec
 from drivereplay.storage import Storage
+
+logger = logging.getLogger(__name__)
 
 _PROBE_S = 120.0
 _UNLIMITED = 64  # of a kind of node without a limit, as many as are worth planning for
@@ -93,6 +100,71 @@ def require_shared(storage: Storage) -> None:
         )
 
 
+def cluster_nodes() -> list[dict[str, float]]:
+    """Resources of each living node of the connected cluster, and of those that its autoscaler may add."""
+    import ray
+
+    return [*(dict(row["Resources"]) for row in ray.nodes() if row["Alive"]), *nodes_to_come()]
+
+
+def require_room(spec: Spec, nodes: Sequence[Mapping[str, float]]) -> None:
+    """Refuse a trial whose workers the nodes can never hold, however long it waits.
+
+    Args:
+        nodes: Resources of each node, as `cluster_nodes` gives them.
+
+    Raises:
+        SpecError: Says what is needed and what there is.
+    """
+    asked = spec.resources
+    needed = spec.training.min_workers
+    room = sum(_places(spec, node) for node in nodes)
+    if room >= needed:
+        idle = sum(node.get("GPU", 0.0) for node in nodes)
+        if idle and not asked.gpus_per_worker and spec.training.device != "cpu":
+            logger.warning("%g GPUs stay idle: resources.gpus_per_worker is 0, so trials run on CPUs.", idle)
+        return
+    each = f"{asked.cpus_per_worker:g} CPUs"
+    if asked.gpus_per_worker:
+        each += f" and {asked.gpus_per_worker:g} GPUs" + (
+            f" ({asked.accelerator_type})" if asked.accelerator_type else ""
+        )
+    kinds = Counter(_described(node) for node in nodes)
+    has = ", ".join(f"{count} nodes of {kind}" if count > 1 else f"a node of {kind}" for kind, count in kinds.items())
+    raise SpecError(
+        f"resources: a trial needs {needed} workers with {each} each, and the cluster has room for {room}: {has}.",
+        "Lower training.workers or what `resources` asks for each, or join a larger cluster.",
+    )
+
+
+def offers(spec: Spec, node: Mapping[str, float]) -> bool:
+    """Whether a node has the kind of GPU that is asked for, if one is."""
+    wanted = spec.resources.accelerator_type
+    return not spec.resources.gpus_per_worker or wanted is None or accelerator_resource(wanted) in node
+
+
+def accelerator_resource(name: str) -> str:
+    """Ray's resource that a node with this type of GPU has."""
+    return f"accelerator_type:{name}"
+
+
+def _places(spec: Spec, node: Mapping[str, float]) -> int:
+    """Workers that an empty node can hold."""
+    cpus, gpus = spec.resources.cpus_per_worker, spec.resources.gpus_per_worker
+    if not offers(spec, node):
+        return 0
+    fits = node.get("CPU", 0.0) / cpus
+    if gpus:
+        fits = min(fits, node.get("GPU", 0.0) / gpus)
+    return math.floor(fits + 1e-9)
+
+
+def _described(node: Mapping[str, float]) -> str:
+    types = [name.partition(":")[2] for name in node if name.startswith(accelerator_resource(""))]
+    gpus = f" and {node['GPU']:g} GPUs" if node.get("GPU") else ""
+    return f"{node.get('CPU', 0.0):g} CPUs{gpus}" + (f" ({', '.join(types)})" if types else "")
+
+
 def nodes_to_come() -> list[dict[str, float]]:
     """Resources of each node that an autoscaler may still add to the connected cluster; empty without an autoscaler."""
     import ray
@@ -103,9 +175,12 @@ def nodes_to_come() -> list[dict[str, float]]:
     living = [_computing(row["Resources"]) for row in ray.nodes() if row["Alive"]]
     found: list[dict[str, float]] = []
     for group in config.node_group_configs:
-        kind = _computing(dict(group.resources))
+        resources = dict(group.resources)
         most = group.max_count if group.max_count >= 0 else _UNLIMITED
-        found += [kind] * max(0, most - living.count(kind))
+        # Ray's name of the GPU is found out by a node when it starts: a group may not say it
+        types = {name: float(count) for name, count in resources.items() if name.startswith(accelerator_resource(""))}
+        kind = _computing(resources)
+        found += [kind | types] * max(0, most - living.count(kind))
     return found
 
 

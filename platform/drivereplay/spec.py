@@ -26,6 +26,7 @@ from drivereplay._sections.video import (
     VideosSource,
     WorldSource,
 )
+from drivereplay.addresses import refuse_secrets
 from drivereplay.errors import SpecError
 
 __all__ = [
@@ -84,7 +85,8 @@ def load_spec(path: str | Path, sets: Iterable[str] = ()) -> Spec:
     """Read an experiment file.
 
     Args:
-        path: A YAML file. Relative paths of sources inside it count from its directory.
+        path: A YAML file. Relative paths of sources and of the base model count from its directory, those of `storage`
+            and `search.warm_start` from the current one.
         sets: Overrides such as `training.steps=50`; values are YAML.
 
     Raises:
@@ -119,9 +121,8 @@ def parse_spec(data: Mapping[str, Any], *, base: Path | None = None, where: str 
         spec = Spec.model_validate(data)
     except pydantic.ValidationError as error:
         raise SpecError(f"{where}: " + "; ".join(_explained(e, data) for e in error.errors()), _FIX) from error
-    # trials run in directories of their own: a relative storage would be another place there
-    spec = spec.model_copy(update={"storage": _absolute(spec.storage, Path.cwd())})
-    return spec if base is None else _anchored(spec, base)
+    _refuse_secrets(spec)
+    return _anchored(spec, base)
 
 
 def with_values(spec: Spec, values: Mapping[str, Any]) -> Spec:
@@ -223,8 +224,29 @@ def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
     return node
 
 
-def _anchored(spec: Spec, base: Path) -> Spec:
-    """Relative source paths made absolute, so that the saved file means the same from anywhere."""
+def _refuse_secrets(spec: Spec) -> None:
+    """No address in the experiment may hold a secret: the saved file, logs and a job's metadata show it."""
+    sources = [domain.source for domain in spec.domains if not isinstance(domain.source, WorldSource)]
+    places = [spec.storage, spec.search.warm_start, spec.model.base]
+    for place in (*places, *(s.path for s in sources), *(s.evaluation for s in sources)):
+        if place is not None and "://" in place:
+            refuse_secrets(place)
+
+
+def _anchored(spec: Spec, base: Path | None) -> Spec:
+    """Relative paths made absolute, so that the saved file means the same from anywhere.
+
+    What runs leave behind counts from the current directory, as on any command line: trials and jobs have others. What
+    they are made of counts from the experiment file.
+    """
+    here = Path.cwd()
+    search = spec.search.model_copy(update={"warm_start": _absolute(spec.search.warm_start, here)})
+    spec = spec.model_copy(update={"storage": _absolute(spec.storage, here), "search": search})
+    if base is None:
+        return spec
+    # a name without a slash is a shipped base's; one with a slash that is no directory is looked for on the hub
+    if "/" in spec.model.base and Path(found := _absolute(spec.model.base, base) or "").is_dir():
+        spec = spec.model_copy(update={"model": spec.model.model_copy(update={"base": found})})
 
     def moved(source: SourceSpec) -> SourceSpec:
         if isinstance(source, WorldSource):

@@ -9,7 +9,6 @@ import re
 import shutil
 import threading
 import time
-import urllib.parse
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TypeVar
 
 import pyarrow.fs as pafs
 
+from drivereplay.addresses import refuse_secrets
 from drivereplay.errors import DriveReplayError, SpecError
 
 _T = TypeVar("_T")
@@ -36,7 +36,6 @@ _AWAY_WORDS = re.compile(
     r"|REQUEST_TIMEOUT|THROTTL|UNAVAILABLE|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED|curlCode|timed? ?out|half written",
     re.IGNORECASE,
 )
-_SECRET_KEYS = re.compile(r"secret|token|password|credential$|access_key|account_key|signature|^sig$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Storage:
         if "://" not in text:
             path = Path(text).expanduser().absolute()
             return cls(pafs.LocalFileSystem(), path.as_posix(), path.as_posix())
-        _refuse_secrets(text)
+        refuse_secrets(text)
         try:
             filesystem, root = pafs.FileSystem.from_uri(text)
         except (ValueError, OSError, TypeError) as error:
@@ -266,18 +265,3 @@ def _publish(target: Path, data: bytes) -> None:
 
 def _beside(target: Path) -> Path:
     return target.with_name(f".{target.name}.{uuid.uuid4().hex}{_PARTIAL}")
-
-
-def _refuse_secrets(uri: str) -> None:
-    try:
-        parts = urllib.parse.urlsplit(uri)
-        keys = [key for key, _ in urllib.parse.parse_qsl(parts.query)]
-    except ValueError as error:
-        raise SpecError(f"storage: not a URI ({error}).", "Give a directory or a pyarrow filesystem URI.") from error
-    user, at, _ = parts.netloc.rpartition("@")
-    found = next((key for key in keys if _SECRET_KEYS.search(key)), None)
-    if found or (at and (":" in user or parts.scheme == "s3")):
-        raise SpecError(
-            f"storage {parts.scheme}://...: the URI holds a secret ({found or 'before the @'}) that specs would show.",
-            "Give it as the provider's environment variables (AWS_ACCESS_KEY_ID, ...) or as the machine's role.",
-        )

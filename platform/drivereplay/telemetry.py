@@ -27,18 +27,22 @@ class Instrument:
     tags: tuple[str, ...]
 
 
+_TRAINING = ("run", "trial")
+
 GAUGES: Mapping[str, Instrument] = {
     "drivereplay_sweep_candidates": Instrument("Candidates of a sweep by status", ("run", "status")),
     "drivereplay_sweep_front_size": Instrument("Non-dominated candidates of a sweep", ("run",)),
     "drivereplay_sweep_hypervolume": Instrument("Hypervolume of a sweep's front", ("run",)),
     "drivereplay_sweep_device_hours": Instrument("Device-hours of all trials of a sweep", ("run",)),
     "drivereplay_sweep_device_hours_per_candidate": Instrument("Device-hours for one finished candidate", ("run",)),
-    "drivereplay_training_step": Instrument("Last optimiser step of a training", ("run",)),
-    "drivereplay_training_loss": Instrument("Loss of the last step", ("run",)),
-    "drivereplay_training_samples_per_second": Instrument("Samples of the last step by its time", ("run",)),
-    "drivereplay_training_data_wait_share": Instrument("Share of the last step spent waiting for data", ("run",)),
-    "drivereplay_training_share": Instrument("Share of a domain among the samples so far", ("run", "domain")),
-    "drivereplay_training_planned_share": Instrument("Share of a domain that the plan asks for", ("run", "domain")),
+    "drivereplay_training_step": Instrument("Last optimiser step of a training", _TRAINING),
+    "drivereplay_training_loss": Instrument("Loss of the last step", _TRAINING),
+    "drivereplay_training_samples_per_second": Instrument("Samples of the last step by its time", _TRAINING),
+    "drivereplay_training_data_wait_share": Instrument("Share of the last step spent waiting for data", _TRAINING),
+    "drivereplay_training_share": Instrument("Share of a domain among the samples so far", (*_TRAINING, "domain")),
+    "drivereplay_training_planned_share": Instrument(
+        "Share of a domain that the plan asks for", (*_TRAINING, "domain")
+    ),
     "drivereplay_ingest_videos": Instrument("Videos of the last ingest, used or set aside", ("domain", "state")),
     "drivereplay_ingest_clips": Instrument("Clips in the index of a domain", ("domain", "split")),
     "drivereplay_cache_clips": Instrument("Decoded clips asked of a process' caches so far, by result", ("result",)),
@@ -70,12 +74,21 @@ def total(name: str, amount: float, **tags: str) -> None:
 
 
 def training_step(
-    run: str, *, step: int, loss: float, samples: int, seconds: float, waited_s: float, drawn: Mapping[str, int]
+    run: str,
+    trial: str,
+    *,
+    step: int,
+    loss: float,
+    samples: int,
+    seconds: float,
+    waited_s: float,
+    drawn: Mapping[str, int],
 ) -> None:
     """One optimiser step.
 
     Args:
         run: Name of the experiment.
+        trial: Of a sweep; empty for a training by itself.
         step: Its number.
         loss: Of the step.
         samples: Samples of the step, over all workers.
@@ -83,14 +96,14 @@ def training_step(
         waited_s: Part of it spent waiting for the batch.
         drawn: Samples of each domain so far.
     """
-    gauge("drivereplay_training_step", step, run=run)
-    gauge("drivereplay_training_loss", loss, run=run)
+    gauge("drivereplay_training_step", step, run=run, trial=trial)
+    gauge("drivereplay_training_loss", loss, run=run, trial=trial)
     if seconds > 0:
-        gauge("drivereplay_training_samples_per_second", samples / seconds, run=run)
-        gauge("drivereplay_training_data_wait_share", waited_s / seconds, run=run)
+        gauge("drivereplay_training_samples_per_second", samples / seconds, run=run, trial=trial)
+        gauge("drivereplay_training_data_wait_share", waited_s / seconds, run=run, trial=trial)
     everything = sum(drawn.values())
     for domain, count in drawn.items():
-        gauge("drivereplay_training_share", count / max(everything, 1), run=run, domain=domain)
+        gauge("drivereplay_training_share", count / max(everything, 1), run=run, trial=trial, domain=domain)
 
 
 @functools.cache

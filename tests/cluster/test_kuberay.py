@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,28 @@ def test_both_kinds_of_workers_grow_and_only_one_takes_gpus(spec: Any) -> None:
         limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
         assert ("nvidia.com/gpu" in limits) == (name == "gpu")
         assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+
+
+def _images(text: str) -> set[str]:
+    return set(re.findall(r"^ *image: (.+?)(?: +#.*)?$", text, re.MULTILINE))
+
+
+def test_the_page_builds_every_image_and_gives_it_its_name(project_root: Path, tmp_path: Path) -> None:
+    page = (project_root / "platform" / "docs" / "cluster.md").read_text(encoding="utf-8")
+    built = dict(re.findall(r"^docker build .*--target (\S+) -t (.+?/\S+) \.", page, re.MULTILINE))
+    stages = (project_root / "cluster" / "Dockerfile").read_text(encoding="utf-8")
+    assert set(built) <= set(re.findall(r" AS (\w+)$", stages, re.MULTILINE))
+    assert all(f"docker push {name}" in page for name in built.values())
+
+    (rename,) = re.findall(r"^sed -i .*", page, re.MULTILINE)
+    *words, files = shlex.split(rename)
+    copies = []
+    for path in project_root.glob(files):
+        copies.append(tmp_path / path.name)
+        copies[-1].write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    subprocess.run([*words, *map(str, copies)], check=True)
+    renamed = {image for copy in copies for image in _images(copy.read_text(encoding="utf-8"))}
+    assert renamed == set(built.values()) and len(renamed) == 2
 
 
 def test_a_job_that_starts_again_resumes(manifests: dict[str, Any]) -> None:

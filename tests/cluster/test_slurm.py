@@ -32,13 +32,65 @@ def test_it_says_how_it_is_called(project_root: Path) -> None:
     assert done.returncode == 2 and "usage: sbatch" in done.stderr
 
 
+def _stand_ins(directory: Path, programs: dict[str, str]) -> Path:
+    directory.mkdir()
+    for name, body in programs.items():
+        (directory / name).write_text(f"#!/usr/bin/env bash\n{body}\n", encoding="utf-8")
+        (directory / name).chmod(0o755)
+    return directory
+
+
+def test_the_first_node_works_like_the_others(project_root: Path, tmp_path: Path) -> None:
+    """With stand-ins for Ray too: what each node is told."""
+    commands = _stand_ins(
+        tmp_path / "bin",
+        {
+            "srun": 'echo "$*" >> "$HOME/srun.log"\nexec sleep 60',
+            "scontrol": "printf 'localhost\\nother\\n'",
+            "ray": "exit 0",
+        },
+    )
+    (tmp_path / "drivereplay").mkdir()
+    (tmp_path / "drivereplay" / "__init__.py").touch()
+    # both steps have to have said what they were told before the sweep ends and takes them along
+    (tmp_path / "drivereplay" / "__main__.py").write_text(
+        "import os, pathlib, time\nlog = pathlib.Path(os.environ['HOME'], 'srun.log')\n"
+        "while len(log.read_text().splitlines()) < 2:\n    time.sleep(0.05)\n",
+        encoding="utf-8",
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {
+        "PATH": f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(tmp_path),
+        "HOME": str(tmp_path),
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_JOB_NODELIST": "localhost,other",
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_CPUS_PER_TASK": "16",
+    }
+    done = subprocess.run(
+        ["bash", _script(project_root), "e.yaml"],
+        env=environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = (tmp_path / "srun.log").read_text(encoding="utf-8").splitlines()
+    told.sort(key=lambda line: "--head" not in line)
+    assert len(told) == 2 and "ray start --head" in told[0] and "ray start --address" in told[1]
+    # all its CPUs, and its GPUs, which Ray finds itself
+    assert all("--num-cpus 16" in line and "--num-gpus" not in line for line in told)
+
+
+def test_the_page_promises_no_idle_head_on_slurm(project_root: Path) -> None:
+    page = (project_root / "platform" / "docs" / "cluster.md").read_text(encoding="utf-8")
+    paragraphs = [" ".join(paragraph.split()) for paragraph in page.split("\n\n")]
+    (idle,) = [paragraph for paragraph in paragraphs if "runs no trial" in paragraph]
+    assert idle.startswith("On Kubernetes and in the clouds")
+    (slurm,) = [paragraph for paragraph in paragraphs if paragraph.startswith("**Slurm**")]
+    assert "works like the others" in slurm
+
+
 @pytest.mark.slow
 def test_it_starts_a_cluster_and_gives_back_the_exit_code(project_root: Path, tmp_path: Path) -> None:
-    commands = tmp_path / "bin"
-    commands.mkdir()
-    for name, body in STAND_INS.items():
-        (commands / name).write_text(f"#!/usr/bin/env bash\n{body}\n", encoding="utf-8")
-        (commands / name).chmod(0o755)
+    commands = _stand_ins(tmp_path / "bin", STAND_INS)
     # in place of the package's command line: says what the sweep is told, and asks the cluster
     (tmp_path / "drivereplay").mkdir()
     (tmp_path / "drivereplay" / "__init__.py").touch()

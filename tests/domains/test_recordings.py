@@ -9,6 +9,7 @@ import pytest
 from tests.domains.miniature import write_pictures
 from tests.footage import moving_square
 
+from drivereplay import domains
 from drivereplay.domains import local_directory, recordings
 from drivereplay.domains.mp4 import write_video
 from drivereplay.errors import SpecError
@@ -64,3 +65,20 @@ def test_remote_storage_keeps_files_on_this_machine(tmp_path: Path) -> None:
     remote = Storage.of("mock://bucket/runs")
     assert local_directory(remote).is_absolute()
     assert local_directory(remote) != local_directory(Storage.of("mock://bucket/other"))
+
+
+def test_files_that_only_one_node_would_see_are_refused(
+    tmp_path: Path, ray_session: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Videos by themselves lie where every node reads them; worlds and converted annotations would not."""
+    remote = Storage.of("mock://bucket/runs")
+    write_video(tmp_path / "v" / "x.mp4", moving_square(0, 8), 5.0)
+    world = DomainSpec.model_validate({"name": "d", "source": {"kind": "world", "world": "shapes", "clips": 2}})
+    videos = DomainSpec.model_validate({"name": "d", "source": {"kind": "videos", "path": str(tmp_path / "v")}})
+    monkeypatch.setattr(domains, "cluster_nodes", lambda: [{"CPU": 1.0}] * 2)
+    with pytest.raises(SpecError, match=r"World shapes .*others could not read it"):
+        recordings(world, CLIP, remote)
+    assert len(recordings(videos, CLIP, remote)) == 1
+    (tmp_path / "v" / "x.mot.txt").write_text("1,1,2,2,8,8,1,1,1\n")
+    with pytest.raises(SpecError, match="Annotations of"):
+        recordings(videos, CLIP, remote)

@@ -42,7 +42,53 @@ def test_trials_fit_with_their_decoding(
     assert used <= sum(node["CPU"] for node in nodes) + 1e-9
 
 
-def test_gpus_that_are_not_there_are_refused() -> None:
-    with pytest.raises(SpecError, match="needs 1 GPUs, the cluster has 0"):
-        fit([{"CPU": 4.0}], resources__gpus_per_worker=1.0)
-    assert fit([{"CPU": 4.0, "GPU": 1.0}], resources__gpus_per_worker=1.0).request == {"cpu": 1.0, "gpu": 1.0}
+GPU_NODE = {"CPU": 8.0, "GPU": 2.0, "accelerator_type:A100": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "changes", "reason"),
+    [
+        (
+            [{"CPU": 4.0}],
+            {"gpus_per_worker": 1.0},
+            "1 CPUs and 1 GPUs each, and the cluster has room for 0: a node",
+        ),
+        # no node has both
+        (
+            [GPU_NODE, {"CPU": 16.0}],
+            {"gpus_per_worker": 1.0, "cpus_per_worker": 12.0},
+            "room for 0: a node of 8 CPUs",
+        ),
+        ([{"CPU": 4.0}] * 2, {"cpus_per_worker": 5.0}, "room for 0: 2 nodes of 4 CPUs"),
+        ([{"CPU": 4.0}] * 2, {"cpus_per_worker": 3.0, "workers": 4}, "needs 4 workers with 3 CPUs each"),
+        ([GPU_NODE], {"gpus_per_worker": 1.0, "accelerator_type": "H100"}, r"1 GPUs \(H100\) each.* 2 GPUs \(A100\)"),
+    ],
+)
+def test_what_can_never_be_given_is_refused(
+    nodes: list[dict[str, float]], changes: dict[str, Any], reason: str
+) -> None:
+    workers = changes.pop("workers", 1)
+    asked = {f"resources__{name}": value for name, value in changes.items()}
+    with pytest.raises(SpecError, match=reason):
+        fit(nodes, training__workers=workers, **asked)
+
+
+def test_a_type_of_gpu_is_asked_for() -> None:
+    asked = {"resources__gpus_per_worker": 1.0, "resources__accelerator_type": "A100"}
+    found = fit([GPU_NODE, {"CPU": 8.0, "GPU": 8.0, "accelerator_type:T4": 1.0}], **asked)
+    assert found.concurrent == 2, "the other GPUs do not count"
+    assert found.request == {"cpu": 1.0, "gpu": 1.0, "accelerator_type:A100": 0.001}
+    assert fit([GPU_NODE], resources__gpus_per_worker=1.0).request == {"cpu": 1.0, "gpu": 1.0}
+
+
+def test_gpus_are_shared_only_below_one() -> None:
+    with pytest.raises(SpecError, match="neither a fraction of one nor whole"):
+        fit([GPU_NODE], resources__gpus_per_worker=1.5)
+
+
+def test_gpus_that_nobody_asked_for_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING"):
+        fit([GPU_NODE], training__device="cpu")
+        assert not caplog.records
+        fit([GPU_NODE])
+    assert "2 GPUs stay idle" in caplog.text

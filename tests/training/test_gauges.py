@@ -7,6 +7,7 @@ import pytest
 
 from drivereplay import telemetry
 from drivereplay.data.batch import Batch
+from drivereplay.logs import fields
 from drivereplay.spec import parse_spec
 from drivereplay.training.curve import CurvePoint
 from drivereplay.training.gauges import TrainingGauges, planned_shares
@@ -43,12 +44,13 @@ def test_shares_so_far_against_the_plan(monkeypatch: pytest.MonkeyPatch) -> None
     told: dict[tuple[str, ...], float] = {}
     monkeypatch.setattr(telemetry, "gauge", lambda name, value, **tags: told.update({(name, *tags.values()): value}))
     gauges = TrainingGauges(SPEC)
-    gauges.stepped(CurvePoint(0, 1.0, 1e-3, 1.0, seconds=0.5, waited_s=0.1), batch([0] * 8))
-    gauges.stepped(CurvePoint(10, 0.5, 1e-3, 1.0, seconds=0.25, waited_s=0.0), batch([0, 0, 0, 0, 1, 1, 1, 2]))
-    assert told["drivereplay_training_share", "t", "driving"] == 0.75
-    assert told["drivereplay_training_planned_share", "t", "driving"] == 0.75
-    assert told["drivereplay_training_planned_share", "t", "a"] == pytest.approx(
-        told["drivereplay_training_share", "t", "a"]
+    with fields(trial="t0003"):
+        gauges.stepped(CurvePoint(0, 1.0, 1e-3, 1.0, seconds=0.5, waited_s=0.1), batch([0] * 8))
+        gauges.stepped(CurvePoint(10, 0.5, 1e-3, 1.0, seconds=0.25, waited_s=0.0), batch([0, 0, 0, 0, 1, 1, 1, 2]))
+    assert told["drivereplay_training_share", "t", "t0003", "driving"] == 0.75
+    assert told["drivereplay_training_planned_share", "t", "t0003", "driving"] == 0.75
+    assert told["drivereplay_training_planned_share", "t", "t0003", "a"] == pytest.approx(
+        told["drivereplay_training_share", "t", "t0003", "a"]
     )
-    assert told["drivereplay_training_samples_per_second", "t"] == 32.0
-    assert told["drivereplay_training_data_wait_share", "t"] == 0.0
+    assert told["drivereplay_training_samples_per_second", "t", "t0003"] == 32.0
+    assert told["drivereplay_training_data_wait_share", "t", "t0003"] == 0.0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.training.helpers import memory_batches, small_spec
@@ -57,6 +60,45 @@ def test_a_finished_run_can_be_rewound(tmp_path: Path) -> None:
     write(rewound, 0, [2, 4, 6]).finish()
     write(rewound, 4, [6]).finish()
     assert read_ledger(rewound).equals(read_ledger(whole))
+
+
+class _Killed(BaseException):
+    pass
+
+
+def test_a_kill_while_a_finished_ledger_is_opened_again_loses_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before each change to the storage in turn; what comes after has all rows of a run that was left alone."""
+    whole = Storage.of(tmp_path / "whole")
+    write(whole, 0, [2, 4, 6]).finish()
+    left = 0
+
+    def mortal(real: Callable[..., Any]) -> Callable[..., Any]:
+        def act(*arguments: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise _Killed
+            return real(*arguments)
+
+        return act
+
+    killed = 0
+    for survived in range(20):
+        hurt = Storage.of(tmp_path / str(survived))
+        write(hurt, 0, [2, 4, 6]).finish()
+        left = survived
+        with monkeypatch.context() as patch:
+            for name in ("write", "delete"):
+                patch.setattr(Storage, name, mortal(getattr(Storage, name)))
+            with contextlib.suppress(_Killed):
+                write(hurt, 4, [6]).finish()
+                break
+        killed += 1
+        write(hurt, 4, [6]).finish()
+        assert read_ledger(hurt).equals(read_ledger(whole)), survived
+    assert 4 < killed < 20
 
 
 def test_workers_add_their_ranks_and_nothing_else_changes(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ import torch
 
 from drivereplay.errors import ModelError, SpecError
 from drivereplay.models import load_checkpoint, load_model
-from drivereplay.spec import Spec
+from drivereplay.spec import Spec, with_values
 from drivereplay.storage import Storage
 from drivereplay.training.checkpoint import checkpoints
 from drivereplay.training.curve import read_curve
 from drivereplay.training.ledger import read_ledger
-from drivereplay.training.trainer import CheckpointEvent, StopTraining, choose_device, set_threads, train
+from drivereplay.training.trainer import CheckpointEvent, StopTraining, check_place, choose_device, set_threads, train
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 Make = Callable[..., Spec]
@@ -142,8 +142,11 @@ def test_only_the_newest_checkpoints_are_kept_where_asked(filmed_spec: Make, tmp
 def test_what_cannot_work_is_refused_before_anything_starts(filmed_spec: Make, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no GPU can be used"):
         choose_device(filmed_spec(device="cuda"))
-    with pytest.raises(SpecError, match="16 workers need 16 CPUs, but the cluster has 4"):
+    with pytest.raises(SpecError, match="needs 16 workers with 1 CPUs each, and the cluster has room for 4"):
         train(filmed_spec(workers=16, batch_size=16), Storage.of(tmp_path), show_progress=False)
+    if not torch.cuda.is_available():
+        with pytest.raises(ModelError, match="gpus_per_worker is 1, but no GPU"):
+            check_place(with_values(filmed_spec(), {"resources.gpus_per_worker": 1}))
     assert Storage.of(tmp_path).names("checkpoints") == []
 
 

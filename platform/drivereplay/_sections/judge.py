@@ -122,10 +122,17 @@ class ResourcesSpec(Section):
     cpus_per_worker: Annotated[float, Field(gt=0)] = 1.0
     """CPUs reserved for each training worker or single-device trial."""
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
-    """GPUs (or a fraction of one) for each training worker or single-device trial."""
+    """GPUs (whole ones, or a fraction of one) for each training worker or single-device trial."""
     accelerator_type: str | None = None
     """Ray's name of a GPU type, to choose among unlike GPUs."""
     decode_cpus: Annotated[float, Field(ge=0)] = 0.25
     """CPUs reserved for each decoding task; small, so that trials and their decoding share few cores."""
     quota: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Most of the cluster that one sweep may take, as a share."""
+
+    @field_validator("gpus_per_worker")
+    @classmethod
+    def _whole_or_part_of_one(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"GPUs are shared only below one: {gpus:g} is neither a fraction of one nor whole")
+        return gpus

@@ -113,7 +113,7 @@ class TrainingSpec(Section):
     max_failures: Annotated[int, Field(ge=0)] = 3
     """How often lost workers are replaced before a run ends; each time it goes on from its last checkpoint."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes a GPU where Ray offers one."""
+    """`auto` takes a GPU where there is one; inside Ray only one that `resources.gpus_per_worker` has asked for."""
     log_every: Positive = 10
     """Steps between log lines and TensorBoard points."""
     bad_clips: Annotated[float, Field(ge=0, le=1)] = 0.05
@@ -134,12 +134,13 @@ class TrainingSpec(Section):
 
     @model_validator(mode="after")
     def _batch_divides(self) -> TrainingSpec:
-        most = self.workers if isinstance(self.workers, int) else self.workers[1]
-        if self.batch_size % (most * self.accumulate):
-            raise ValueError(
-                f"batch_size ({self.batch_size}) must be a multiple of workers × accumulate"
-                f" ({most} × {self.accumulate})"
-            )
+        # an elastic group may have any size between
+        for size in range(self.min_workers, self.max_workers + 1):
+            if self.batch_size % (size * self.accumulate):
+                raise ValueError(
+                    f"batch_size ({self.batch_size}) must be a multiple of workers × accumulate"
+                    f" ({size} × {self.accumulate})"
+                )
         return self
 
     @model_validator(mode="after")

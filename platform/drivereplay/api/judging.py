@@ -38,6 +38,7 @@ def evaluate(
     from drivereplay.evaluation.judge import evaluate_model
     from drivereplay.models import load_checkpoint
     from drivereplay.session import ensure_ray
+    from drivereplay.training.trainer import choose_device
 
     spec = spec_of_checkpoint(checkpoint, sets, metrics)
     ensure_ray()
@@ -48,7 +49,7 @@ def evaluate(
     )
     page = None if out is None else Storage.of(out)
     cache = Storage.of(spec.storage).below(".shared", "cache")
-    model = load_checkpoint(checkpoint)
+    model = load_checkpoint(checkpoint, device=choose_device(spec))
     with Counter("evaluate", None if quiet else spec.evaluation.clips) as counter:
         report = evaluate_model(model, clips, spec, cache=cache, page=page, progress=counter)
     if spec.evaluation.replay_clips:

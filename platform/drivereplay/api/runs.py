@@ -27,8 +27,10 @@ def train(spec: Spec, *, resume: bool = False, quiet: bool = False) -> TrialOutc
         from drivereplay.evaluation.domains import forgetting_table
         from drivereplay.models import load_checkpoint
         from drivereplay.training.checkpoint import checkpoints
+        from drivereplay.training.trainer import choose_device
 
-        model = load_checkpoint(checkpoints(Storage.of(outcome.directory))[-1].storage.uri)
+        with checkpoints(Storage.of(outcome.directory))[-1].local() as path:
+            model = load_checkpoint(path, device=choose_device(spec))
         cache = Storage.of(spec.storage).below(".shared", "cache")
         outcome.report.tables["forgetting"] = forgetting_table(
             model, spec, prepare(spec), cache=cache, after=outcome.report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Literal
 
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import SpecError
+from drivereplay.nodes import cluster_nodes
 from drivereplay.spec import ClipSpec, DatasetSource, DomainSpec, VideosSource, WorldSource
 from drivereplay.storage import Storage
 
@@ -55,6 +57,22 @@ def local_directory(shared: Storage) -> Path:
     return Path(tempfile.gettempdir()) / "drivereplay" / hashlib.sha256(shared.uri.encode()).hexdigest()[:16]
 
 
+def _require_one_machine(shared: Storage, what: str) -> None:
+    """Refuse files that only this machine would see, where a cluster has more machines to read them.
+
+    Raises:
+        SpecError: The storage is remote and the connected cluster has several nodes, or may get them.
+    """
+    ray = sys.modules.get("ray")
+    if shared.local is not None or ray is None or not ray.is_initialized() or len(cluster_nodes()) < 2:
+        return
+    raise SpecError(
+        f"{what} would be written below {local_directory(shared)} of one node, and others could not read it: "
+        f"{shared.uri} is no directory.",
+        "Set `storage` to a directory that is mounted on every node.",
+    )
+
+
 def _world(source: WorldSource, clip: ClipSpec, shared: Storage) -> list[Recording]:
     from drivereplay.domains.worlds import write_world
     from drivereplay.domains.worlds.writer import WORLD_VERSION
@@ -62,6 +80,7 @@ def _world(source: WorldSource, clip: ClipSpec, shared: Storage) -> list[Recordi
     frames = 2 * clip.frames if source.seconds is None else max(clip.frames, math.ceil(source.seconds * clip.fps))
     made = (WORLD_VERSION, source.world, source.seed, source.split, frames, clip.fps, clip.height, clip.width)
     name = hashlib.sha256(repr(made).encode()).hexdigest()[:16]
+    _require_one_machine(shared, f"World {source.world}")
     return write_world(
         local_directory(shared) / "worlds" / f"{source.world}-{name}",
         source.world,
@@ -80,8 +99,12 @@ def _read(source: VideosSource | DatasetSource, path: str, shared: Storage) -> l
     if isinstance(source, VideosSource):
         from drivereplay.domains.videos import read_videos
 
-        return read_videos(path, out)
-    return _DATASETS[source.kind](source, path, out)
+        found = read_videos(path, out)
+    else:
+        found = _DATASETS[source.kind](source, path, out)
+    if any(r.annotations is not None and Path(r.annotations).is_relative_to(out) for r in found):
+        _require_one_machine(shared, f"Annotations of {path}")
+    return found
 
 
 def _kitti(source: DatasetSource, path: str, out: Path) -> list[Recording]:

@@ -91,9 +91,11 @@ class ApartJudge:
         self._directory = directory
         self._judge = judge
         resources = spec.resources
+        with_gpu = resources.gpus_per_worker > 0 and spec.training.device != "cpu"
         self._actor: Any = Evaluator.options(  # type: ignore[attr-defined]
             num_cpus=resources.cpus_per_worker,
-            num_gpus=resources.gpus_per_worker if spec.training.device != "cpu" else 0,
+            num_gpus=resources.gpus_per_worker if with_gpu else 0,
+            accelerator_type=resources.accelerator_type if with_gpu else None,
             scheduling_strategy="DEFAULT",  # not from what the trial reserved for itself
         ).remote(spec, ray.put(clips))
         self._ready = self._actor.ready.remote()

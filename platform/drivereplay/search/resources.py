@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from drivereplay.errors import SpecError
-from drivereplay.nodes import nodes_to_come
+from drivereplay.nodes import accelerator_resource, offers, require_room
 from drivereplay.spec import Spec
+
+_TRACE = 0.001
 
 
 @dataclass(frozen=True)
@@ -18,16 +19,22 @@ class TrialResources:
     Attributes:
         cpus, gpus: Of the trial's own process. A trial with a worker group holds none: its workers ask for theirs.
         concurrent: Trials at a time.
+        accelerator: Ray's name of the type of GPU, if one is asked for.
     """
 
     cpus: float
     gpus: float
     concurrent: int
+    accelerator: str | None = None
 
     @property
     def request(self) -> dict[str, float]:
         """As Ray Tune takes it."""
-        return {"cpu": self.cpus, "gpu": self.gpus} if self.gpus else {"cpu": self.cpus}
+        if not self.gpus:
+            return {"cpu": self.cpus}
+        # a trace of the resource that only nodes with such a GPU have, as Ray itself asks for it
+        kind = {accelerator_resource(self.accelerator): _TRACE} if self.accelerator else {}
+        return {"cpu": self.cpus, "gpu": self.gpus, **kind}
 
 
 def trial_resources(spec: Spec, nodes: Sequence[Mapping[str, float]]) -> TrialResources:
@@ -38,21 +45,18 @@ def trial_resources(spec: Spec, nodes: Sequence[Mapping[str, float]]) -> TrialRe
     On a machine too small for one worker and one task, the trial's share shrinks instead.
 
     Args:
-        nodes: Resources of each node (`CPU`, `GPU`).
+        nodes: Resources of each node (`CPU`, `GPU`, `accelerator_type:…`).
 
     Raises:
-        SpecError: A trial asks for GPUs and there are not enough for one.
+        SpecError: The nodes cannot hold one trial.
     """
+    require_room(spec, nodes)
     asked = spec.resources
     workers = spec.training.max_workers
     cpus, gpus, decode = asked.cpus_per_worker, asked.gpus_per_worker, max(asked.decode_cpus, 0.01)
     total = sum(node.get("CPU", 0.0) for node in nodes)
-    if gpus and sum(math.floor(node.get("GPU", 0.0) / gpus + 1e-9) for node in nodes) < spec.training.min_workers:
-        raise SpecError(
-            f"resources.gpus_per_worker: a trial needs {gpus * workers:g} GPUs, "
-            f"the cluster has {sum(node.get('GPU', 0.0) for node in nodes):g}.",
-            "Ask for fewer, or join a cluster that has them.",
-        )
+    # data tasks run on any node, trials only on those with the right GPUs
+    nodes = [node for node in nodes if offers(spec, node)]
     # a worker group's processes may lie on several nodes, a single process lies on one
     if workers > 1:
         fit = math.floor(min(total / (workers * cpus + decode), _ratio(nodes, "GPU", workers * gpus)) * asked.quota)
@@ -61,17 +65,10 @@ def trial_resources(spec: Spec, nodes: Sequence[Mapping[str, float]]) -> TrialRe
         fit = math.floor(sum(math.floor(e + 1e-9) for e in each) * asked.quota + 1e-9)
     concurrent = max(1, min(fit, spec.search.concurrent or fit))
     own = 0.0 if workers > 1 else cpus
-    largest = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
-    if workers == 1 and fit < 1 and largest:
+    if workers == 1 and fit < 1:
+        largest = max(node.get("CPU", 0.0) for node in nodes if node.get("GPU", 0.0) >= gpus)
         own = min(cpus, largest - min(decode, largest / 2))
-    return TrialResources(own, gpus if workers == 1 else 0.0, concurrent)
-
-
-def cluster_nodes() -> list[dict[str, float]]:
-    """Resources of each living node of the connected cluster, and of those that its autoscaler may add."""
-    import ray
-
-    return [*(dict(node["Resources"]) for node in ray.nodes() if node["Alive"]), *nodes_to_come()]
+    return TrialResources(own, gpus if workers == 1 else 0.0, concurrent, asked.accelerator_type)
 
 
 def _ratio(nodes: Sequence[Mapping[str, float]], name: str, each: float) -> float:

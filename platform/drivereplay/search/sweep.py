@@ -11,10 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from drivereplay.errors import DriveReplayError, SpecError
-from drivereplay.nodes import require_shared
+from drivereplay.nodes import cluster_nodes, require_shared
 from drivereplay.search.agenda import Agenda, Round, anchor_requests, lag_of
 from drivereplay.search.candidates import TABLE
-from drivereplay.search.constraints import BUDGET, Limit, limits_of
+from drivereplay.search.constraints import BUDGET, Limit, judged_beside, limits_of
 from drivereplay.search.environment import environment
 from drivereplay.search.front import FILE as FRONT
 from drivereplay.search.front import Front, eligible, signs
@@ -25,7 +25,7 @@ from drivereplay.search.lease import only_driver
 from drivereplay.search.progress import Lines
 from drivereplay.search.proposals import Proposals
 from drivereplay.search.record import SweepListener, SweepRecord
-from drivereplay.search.resources import TrialResources, cluster_nodes, trial_resources
+from drivereplay.search.resources import TrialResources, trial_resources
 from drivereplay.search.samplers import quiet_optuna
 from drivereplay.search.seeds import next_round
 from drivereplay.search.space import Space
@@ -91,9 +91,9 @@ def _driven(
     runner: TrialRunner,
 ) -> Front:
     ensure_ray()
+    resources = trial_resources(spec, cluster_nodes())
     require_shared(storage)
     runner.prepare(spec)
-    resources = trial_resources(spec, cluster_nodes())
     lag = _begin(storage, spec, resources)
     anchors = [request.kind for request in anchor_requests(spec, space)]
     shown = [Lines(spec, len(anchors))] if show_progress else []
@@ -115,7 +115,7 @@ def _driven(
             lag,
             warm=partial(warm_start, spec=spec, protocol=record.protocol) if spec.search.warm_start else None,
             halving=halving,
-            follow=_follow(spec, directions, record, storage),
+            follow=_follow(spec, directions, limits, record, storage),
         )
         _tune(spec, runner, search, resources, storage, halving)
     finally:
@@ -188,6 +188,8 @@ def _check_same(earlier: Spec, spec: Spec) -> None:
     changed = [key for key in fixed if getattr(earlier, key) != getattr(spec, key)]
     if earlier.search.objectives != spec.search.objectives:
         changed.append("search.objectives")
+    if judged_beside(earlier) != judged_beside(spec):
+        changed.append("search.constraints")
     if changed:
         raise SpecError(
             f"The sweep '{spec.name}' began with other values of {', '.join(changed)}, "
@@ -208,7 +210,9 @@ def _begin(storage: Storage, spec: Spec, resources: TrialResources) -> int:
     return lag
 
 
-def _follow(spec: Spec, directions: Sequence[str], record: SweepRecord, storage: Storage) -> Round | None:
+def _follow(
+    spec: Spec, directions: Sequence[str], limits: Sequence[Limit], record: SweepRecord, storage: Storage
+) -> Round | None:
     """What comes after the trials: verification runs of the predictor, then rounds of replicates."""
     racing = spec.search.racing
     if racing is None and not spec.search.proposals:
@@ -226,7 +230,7 @@ def _follow(spec: Spec, directions: Sequence[str], record: SweepRecord, storage:
         if racing is None:
             return ()
         used = kinds.count("replicate")
-        return next_round(found, spec.search.objectives, signs(directions), racing, spec.seed, used)
+        return next_round(found, spec.search.objectives, signs(directions), racing, spec.seed, used, limits)
 
     return follow
 

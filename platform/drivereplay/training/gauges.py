@@ -6,6 +6,7 @@ import numpy as np
 
 from drivereplay import telemetry
 from drivereplay.data.batch import Batch
+from drivereplay.logs import current
 from drivereplay.spec import Spec
 from drivereplay.training.curve import CurvePoint
 
@@ -27,9 +28,10 @@ class TrainingGauges:
         """A step is done."""
         self._drawn += np.bincount(batch.domain, minlength=len(self._names))
         self._planned += len(batch.domain) * planned_shares(self._spec, point.step)
-        run = self._spec.name
+        run, trial = self._spec.name, str(current().get("trial", ""))
         telemetry.training_step(
             run,
+            trial,
             step=point.step,
             loss=point.loss,
             samples=self._spec.training.batch_size,
@@ -38,7 +40,7 @@ class TrainingGauges:
             drawn=dict(zip(self._names, self._drawn.tolist(), strict=True)),
         )
         for name, share in zip(self._names, self._planned / max(self._planned.sum(), 1.0), strict=True):
-            telemetry.gauge("drivereplay_training_planned_share", float(share), run=run, domain=name)
+            telemetry.gauge("drivereplay_training_planned_share", float(share), run=run, trial=trial, domain=name)
 
 
 def planned_shares(spec: Spec, step: int) -> np.ndarray:

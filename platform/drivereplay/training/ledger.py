@@ -69,12 +69,12 @@ class Ledger:
 
     def begin(self, step: int) -> None:
         """Forget everything from `step` on; 0 begins a new ledger."""
-        joined = read_ledger(self.directory) if step and self.directory.exists(LEDGER) else None
-        self.directory.delete(LEDGER)
-        if joined is not None:
-            kept = joined.filter(pc.less(joined["step"], step))
+        if step and self.directory.exists(LEDGER):
+            joined = read_ledger(self.directory)
             self.directory.delete(PARTS)
-            self._write(f"{PARTS}/{_part_name(0, step)}", kept)
+            self._write(f"{PARTS}/{_part_name(0, step)}", joined.filter(pc.less(joined["step"], step)))
+        # only now: as long as it is there, it is what counts
+        self.directory.delete(LEDGER)
         for name in self.directory.names(PARTS):
             if _steps(name)[1] > step:
                 self.directory.delete(f"{PARTS}/{name}")

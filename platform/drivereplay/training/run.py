@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from drivereplay.data.batch import Batch
 from drivereplay.errors import DriveReplayError, TrainingError
+from drivereplay.logs import fields
 from drivereplay.models.base import Conditions, VideoModel
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from drivereplay.data.index import ClipIndex
 
 _T = TypeVar("_T")
+logger = logging.getLogger(__name__)
 
 
 class StopTraining(Exception):
@@ -169,6 +173,9 @@ class RunHooks(Hooks):
                 self.ledger.close_part(self.first, state.step, rows)
             write_curve(self.directory, self.points, self.names)
         saved = self._saved(state, {"trained_s": self.trained_s, "metrics": metrics})
+        if saved is not None:
+            with fields(step=state.step):
+                logger.info("checkpoint written, mean loss %.4g", metrics.get("loss", math.nan))
         self.rows, self.first = [], state.step
         self.tell(state, saved, metrics)
         # after it was told of, so that nobody is evaluating what goes

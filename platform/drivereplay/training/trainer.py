@@ -14,6 +14,7 @@ import torch
 from drivereplay.errors import ModelError
 from drivereplay.models import load_model
 from drivereplay.models.base import VideoModel
+from drivereplay.nodes import cluster_nodes, require_room
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 from drivereplay.training.adapters import prepare_parameters
@@ -132,11 +133,13 @@ def check_place(spec: Spec) -> None:
         SpecError: The cluster cannot hold the workers.
     """
     if spec.training.max_workers == 1:
-        choose_device(spec)
+        if choose_device(spec).type == "cpu" and spec.resources.gpus_per_worker and spec.training.device != "cpu":
+            raise ModelError(
+                f"resources.gpus_per_worker is {spec.resources.gpus_per_worker:g}, but no GPU can be used here.",
+                "Submit it to a cluster that has GPUs, or set resources.gpus_per_worker to 0.",
+            )
         return
-    from drivereplay.training.workers import require_room
-
-    require_room(spec)
+    require_room(spec, cluster_nodes())
 
 
 def choose_device(spec: Spec) -> torch.device:
@@ -146,13 +149,27 @@ def choose_device(spec: Spec) -> torch.device:
         ModelError: A GPU was asked for and there is none, or it cannot do bf16.
     """
     wanted = spec.training.device
-    has_gpu = torch.cuda.is_available()
+    has_gpu = _gpu_offered()
     if wanted == "cuda" and not has_gpu:
-        raise ModelError("training.device is cuda, but no GPU can be used here.", "Set training.device to cpu or auto.")
+        raise ModelError(
+            "training.device is cuda, but no GPU can be used here.",
+            "Set training.device to cpu or auto; on a cluster, ask for one with resources.gpus_per_worker.",
+        )
     device = torch.device("cuda" if has_gpu and wanted != "cpu" else "cpu")
     if device.type == "cuda" and spec.training.precision == "bf16" and not torch.cuda.is_bf16_supported():
         raise ModelError("training.precision is bf16, which this GPU does not support.", "Set it to fp32.")
     return device
+
+
+def _gpu_offered() -> bool:
+    """Whether there is a GPU for this process: inside Ray one that it reserved (Ray hides no other from it)."""
+    import ray
+
+    if not torch.cuda.is_available():
+        return False
+    if not ray.is_initialized() or ray.get_runtime_context().worker.mode != ray.WORKER_MODE:
+        return True
+    return bool(ray.get_runtime_context().get_accelerator_ids().get("GPU"))
 
 
 def set_threads(spec: Spec) -> None:

@@ -13,7 +13,9 @@ from concurrent.futures import Future
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from drivereplay.errors import DriveReplayError, SpecError, TrainingError
+from drivereplay import logs
+from drivereplay.errors import DriveReplayError, TrainingError
+from drivereplay.nodes import cluster_nodes, require_room
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 from drivereplay.training.curve import CurvePoint
@@ -46,7 +48,7 @@ def train_with_workers(
     from drivereplay.training.mailbox import Mailbox
 
     ensure_ray()
-    require_room(spec)
+    require_room(spec, cluster_nodes())
     mailbox = Mailbox.remote()  # type: ignore[attr-defined]
     trainer = _trainer(spec, directory, indexes, mailbox, frozenset() if on_checkpoint is None else told_at)
     fit: Future[object] = Future()
@@ -117,12 +119,14 @@ class _Listener:
         from drivereplay.models import load_checkpoint
         from drivereplay.training.checkpoint import Checkpoint
         from drivereplay.training.run import CheckpointEvent, StopTraining
+        from drivereplay.training.trainer import choose_device
 
         if self.on_checkpoint is None or self.failure is not None:
             return self.failure is not None
         try:
             with Checkpoint(step, directory).local() as path:
-                self.on_checkpoint(CheckpointEvent(step, load_checkpoint(path), directory, metrics, variant))
+                model = load_checkpoint(path, device=choose_device(self.spec))
+                self.on_checkpoint(CheckpointEvent(step, model, directory, metrics, variant))
         except StopTraining:
             self.stopped = True
         except Exception as error:  # noqa: BLE001 - it is the caller's own, who gets it once the workers are gone
@@ -141,7 +145,14 @@ def _trainer(
     per_worker = {"CPU": resources.cpus_per_worker}
     if with_gpu:
         per_worker["GPU"] = resources.gpus_per_worker
-    config = {"spec": spec, "directory": directory, "indexes": list(indexes), "mailbox": mailbox, "told_at": told_at}
+    config = {
+        "spec": spec,
+        "directory": directory,
+        "indexes": list(indexes),
+        "mailbox": mailbox,
+        "told_at": told_at,
+        "fields": logs.current(),
+    }
     return TorchTrainer(
         _work,
         train_loop_config=config,
@@ -164,6 +175,14 @@ def _trainer(
 
 def _work(config: dict[str, Any]) -> None:
     """One worker, from its start to the run's end."""
+    logs.install()
+    with logs.fields(**config["fields"]):
+        _worked(**{name: value for name, value in config.items() if name != "fields"})
+
+
+def _worked(
+    spec: Spec, directory: Storage, indexes: list[ClipIndex], mailbox: Any, told_at: frozenset[int] | None
+) -> None:
     import ray
 
     from drivereplay.models import load_model
@@ -176,11 +195,6 @@ def _work(config: dict[str, Any]) -> None:
     from drivereplay.training.run import RunHooks, StopTraining, begin
     from drivereplay.training.trainer import choose_device
 
-    spec: Spec = config["spec"]
-    directory: Storage = config["directory"]
-    indexes: list[ClipIndex] = config["indexes"]
-    mailbox = config["mailbox"]
-    told_at: frozenset[int] | None = config["told_at"]
     limit_threads(round(spec.resources.cpus_per_worker))
     group = worker_group(spec)
     if not ray.get(mailbox.ask.remote("begin", None)):
@@ -210,10 +224,10 @@ def _work(config: dict[str, Any]) -> None:
     except StopTraining:
         pass
     except DriveReplayError as error:
-        # a restart would meet it again: tell the driver, and end without a failure of the group
+        # a restart would meet it again, so the driver lets none begin; raised, because the others may be well and wait
         hooks.abandon()
         ray.get(mailbox.post.remote("failed", error))
-        return
+        raise
     hooks.end()
 
 
@@ -226,26 +240,6 @@ class _Posted(Progress):
 
     def update(self, point: CurvePoint, samples: int) -> None:
         self.mailbox.post.remote("step", asdict(point))
-
-
-def require_room(spec: Spec) -> None:
-    """Refuse more workers than the cluster can hold.
-
-    Raises:
-        SpecError: Says how many it can.
-    """
-    import ray
-
-    least = spec.training.min_workers
-    total = ray.cluster_resources()
-    needs = {"CPU": spec.resources.cpus_per_worker, "GPU": spec.resources.gpus_per_worker}
-    for kind, each in needs.items():
-        if each * least > total.get(kind, 0.0):
-            has = total.get(kind, 0.0)
-            raise SpecError(
-                f"training.workers: {least} workers need {each * least:g} {kind}s, but the cluster has {has:g}.",
-                f"Lower training.workers or resources.{kind.lower()}s_per_worker, or join a larger cluster.",
-            )
 
 
 def _root(error: BaseException) -> str:
