@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from tests.footage import moving_square
@@ -76,6 +78,44 @@ def plan_spec(domains: int = 3, **sections: Any) -> Spec:
     for section, values in sections.items():
         data[section] = {**data[section], **values} if isinstance(values, dict) else values
     return parse_spec(data)
+
+
+def numbered(count: int) -> np.ndarray:
+    """(count, 36, 80, 3): pictures that show their number in 10 bright or dark columns."""
+    bits = np.arange(count)[:, None] >> np.arange(10) & 1
+    rows = np.where(bits, 220, 40).astype(np.uint8).repeat(8, axis=1)
+    return np.broadcast_to(rows[:, None, :, None], (count, 36, 80, 3)).copy()
+
+
+def number_of(picture: np.ndarray) -> int:
+    """What a picture of `numbered` shows."""
+    columns = picture.reshape(picture.shape[0], 10, -1, 3)[:, :, 2:-2].mean(axis=(0, 2, 3))
+    return int(((columns > 128) << np.arange(10)).sum())
+
+
+def write_timed(
+    path: Path,
+    frames: np.ndarray,
+    times_s: Sequence[float],
+    codec: str = "libx264",
+    gop: int = 12,
+    b_frames: int = 3,
+    pixel_aspect: Fraction = Fraction(1),
+) -> None:
+    """A file of any format whose frames (T, H, W, 3) are shown at `times_s`, with pixels of this width by height."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
+        context = stream.codec_context
+        # MPEG-1 and -2 know few rates
+        context.time_base = Fraction(1, 30) if codec.startswith("mpeg") else Fraction(1, 90_000)
+        context.sample_aspect_ratio = pixel_aspect
+        context.gop_size, context.max_b_frames = gop, b_frames
+        for picture, time_s in zip(frames, times_s, strict=True):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = round(time_s / context.time_base), context.time_base
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
 
 
 def frames_differ(a: np.ndarray, b: np.ndarray) -> float:

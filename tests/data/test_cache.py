@@ -11,6 +11,7 @@ import pytest
 
 from drivereplay.data import cache as cache_module
 from drivereplay.data.cache import ClipCache, fingerprint, make_room, pixel_caches
+from drivereplay.data.index import ClipIndex
 from drivereplay.data.prepare import prepare
 from drivereplay.errors import DataError
 from drivereplay.spec import Spec
@@ -108,12 +109,71 @@ def test_the_oldest_cache_makes_room(tmp_path: Path) -> None:
     assert make_room(tmp_path, needed=10**15, keep=["young"]) == []
 
 
+def test_caches_of_one_experiment_make_no_room_for_each_other(
+    make_spec: Callable[..., Spec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec()
+    indexes = list(prepare(spec).values())
+    names = {fingerprint(index) for index in indexes}
+    directory = Path(spec.storage) / ".shared" / "cache" / "pixels"
+    old = ClipCache(directory, "old", 4, SHAPE)
+    old.put(np.arange(4), clips(4))
+    monkeypatch.setattr(cache_module.make_room, "__defaults__", ((), 0.0))
+    for _ in range(2):
+        # as each process opens them
+        cache_module._opened.cache_clear()
+        caches = pixel_caches(spec, indexes)
+        assert caches is not None
+        assert {path.stem for path in directory.iterdir()} == names
+        for cache, index in zip(caches, indexes, strict=True):
+            cache.put(np.array([0]), np.zeros((1, *pixels(index)), np.uint8))
+            assert cache.has(np.array([0])) and not cache.full
+
+
+def pixels(index: ClipIndex) -> tuple[int, ...]:
+    return index.clip.frames, index.clip.height, index.clip.width, 3
+
+
+def test_only_what_is_not_there_yet_needs_room(make_spec: Callable[..., Spec], monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = make_spec()
+    indexes = list(prepare(spec).values())
+    asked: list[int] = []
+    monkeypatch.setattr(cache_module, "make_room", lambda directory, needed, keep: asked.append(needed))
+    monkeypatch.setattr(cache_module, "_opened", cache_module._opened.__wrapped__)
+    caches = pixel_caches(spec, indexes)
+    assert caches is not None
+    pixel_caches(spec, indexes)
+    for cache, index in zip(caches, indexes, strict=True):
+        cache.put(np.arange(index.total), np.ones((index.total, *pixels(index)), np.uint8))
+    pixel_caches(spec, indexes)
+    whole = sum(index.total * int(np.prod(pixels(index))) for index in indexes)
+    assert asked == [whole, 0]
+
+
+def test_a_cache_that_was_removed_for_another_is_written_no_more(tmp_path: Path) -> None:
+    cache = ClipCache(tmp_path, "a", 4, SHAPE)
+    values = clips(2)
+    cache.put(np.array([0]), values[:1])
+    assert make_room(tmp_path, needed=10**15) == ["a"]
+    cache.put(np.array([1]), values[1:])
+    assert cache.full and not list(tmp_path.iterdir())
+    got, found = cache.get(np.array([0, 1]))
+    assert found.tolist() == [True, False] and np.array_equal(got[0], values[0])
+
+
 def test_name_follows_content_and_definition(make_spec: Callable[..., Spec]) -> None:
     spec = make_spec()
     driving = prepare(spec)["driving"]
     assert fingerprint(driving) == fingerprint(prepare(spec)["driving"])
     wider = prepare(make_spec(clip={"width": 64}))["driving"]
     assert fingerprint(driving) != fingerprint(wider)
+
+
+def test_name_follows_the_version_of_decoding(make_spec: Callable[..., Spec], monkeypatch: pytest.MonkeyPatch) -> None:
+    driving = prepare(make_spec())["driving"]
+    name = fingerprint(driving)
+    monkeypatch.setattr(cache_module, "_DECODE_VERSION", cache_module._DECODE_VERSION + 1)
+    assert fingerprint(driving) != name
 
 
 def test_bypass(make_spec: Callable[..., Spec]) -> None:

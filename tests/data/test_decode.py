@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
-from tests.data.conftest import frames_differ
+from tests.data.conftest import frames_differ, number_of, numbered, write_timed
 from tests.footage import moving_square
 
 from drivereplay.data.decode import Decoder, scaled_size
@@ -49,6 +52,90 @@ def test_every_window_holds_its_frames(index: ClipIndex, reader: str) -> None:
                 assert frames_differ(got, truth[number]) < 1.5
                 if number + 1 < len(truth) and frames_differ(truth[number], truth[number + 1]) > 3:
                     assert frames_differ(got, truth[number + 1]) > frames_differ(got, truth[number])
+
+
+def flat(levels: range) -> np.ndarray:
+    """(T, 36, 48, 3): a grey picture for each level, so that a picture says which one it is."""
+    return np.stack([np.full((36, 48, 3), level, np.uint8) for level in levels])
+
+
+def scenes(root: Path) -> list[Recording]:
+    """Two image sequences below one directory, as nuScenes has them."""
+    root.mkdir()
+    found = []
+    for scene, first in (("a", 20), ("b", 140)):
+        names = tuple(f"{scene}{n}.png" for n in range(10))
+        for name, picture in zip(names, flat(range(first, first + 100, 10)), strict=True):
+            cv2.imwrite(str(root / name), picture)
+        found.append(Recording(key=scene, path=str(root), images=names, fps=10.0, split="train"))
+    return found
+
+
+def episodes(root: Path) -> list[Recording]:
+    """Two recordings in one file, as LeRobot has them."""
+    write_video(root / "file.mp4", np.concatenate([flat(range(20, 120, 10)), flat(range(140, 240, 10))]), 10.0)
+    return [
+        Recording(key=key, path=str(root / "file.mp4"), part_s=part, split="train")
+        for key, part in (("a", (0.0, 1.0)), ("b", (1.0, 2.0)))
+    ]
+
+
+@pytest.mark.parametrize("made", [scenes, episodes])
+@pytest.mark.parametrize("together", [True, False])
+def test_recordings_that_share_a_path_keep_their_own_pictures(
+    tmp_path: Path, made: Callable[[Path], list[Recording]], together: bool
+) -> None:
+    index = ingest(made(tmp_path / "v"), domain="d", clip=CLIP, held_out=0.3, seed=0, out=tmp_path / "index")
+    windows = all_windows(index)
+    assert {window.key for window in windows} == {"a", "b"}
+    decoder = Decoder(CLIP)
+    parts = [windows] if together else [[window] for window in windows]
+    decoded = [decoder.decode(part) for part in parts]
+    assert not any(failed for _, failed in decoded)
+    for window, frames in zip(windows, np.concatenate([frames for frames, _ in decoded]), strict=True):
+        expected = [(20 if window.key == "a" else 140) + 10 * number for number in window.frames]
+        assert np.abs(frames.mean(axis=(1, 2, 3)) - expected).max() < 4
+
+
+def test_two_cameras_below_one_path_keep_their_own_pictures(tmp_path: Path) -> None:
+    first, second = (replace(scene, key="scene") for scene in scenes(tmp_path / "v"))
+    windows = []
+    for name, scene in (("one", first), ("two", second)):
+        index = ingest([scene], domain="d", clip=CLIP, held_out=0.3, seed=0, out=tmp_path / name)
+        windows.append(index.window("train", 0))
+    decoder = Decoder(CLIP)
+    levels = [decoder.decode([window])[0][0, 0].mean() for window in windows]
+    assert levels == pytest.approx([20, 140], abs=1)
+
+
+def test_frames_that_lie_close_where_the_rate_varies(tmp_path: Path) -> None:
+    times = np.concatenate([np.arange(30) / 30, 1 + np.arange(20), 21 + np.arange(30) / 30])
+    write_timed(tmp_path / "a.mkv", numbered(80), times.tolist())
+    clip = ClipSpec(frames=4, context=1, fps=30, height=36, width=80, stride=3)
+    found = [Recording(key="a", path=str(tmp_path / "a.mkv"), split="train")]
+    index = ingest(found, domain="d", clip=clip, held_out=0.3, seed=0, out=tmp_path / "index")
+    for window in all_windows(index):
+        frames, failed = Decoder(clip).decode([replace(window, reader="av")])
+        assert not failed
+        assert [number_of(picture) for picture in frames[0]] == list(window.frames)
+
+
+@pytest.mark.parametrize("reader", ["decord", "av", "count"])
+def test_pixels_that_are_not_square_are_made_so(tmp_path: Path, reader: str) -> None:
+    # a square in the file, 2 : 1 when it is shown
+    path, picture = tmp_path / "v" / "a.mp4", np.full((64, 64, 3), 40, np.uint8)
+    picture[16:48, 16:48] = 220
+    path.parent.mkdir()
+    write_timed(path, np.stack([picture] * 12), (np.arange(12) / 10).tolist(), pixel_aspect=Fraction(2))
+    clip = ClipSpec(frames=4, context=1, fps=10, height=32, width=64)
+    found = [Recording(key="a", path=str(path), split="train")]
+    window = ingest(found, domain="d", clip=clip, held_out=0.3, seed=0, out=tmp_path / "index").window("train", 0)
+    assert window.source_size == (128, 64)
+    (frames,), failed = Decoder(clip).decode([replace(window, reader=reader)])
+    assert not failed
+    bright = frames[0, ..., 1] > 128
+    assert [int(bright.any(axis=axis).sum()) for axis in (0, 1)] == pytest.approx([32, 16], abs=2)
+    assert read_video(path, clip).shape[1:3] == (32, 64) and read_video(path).shape[1:3] == (64, 128)
 
 
 def test_readers_agree(index: ClipIndex) -> None:
@@ -141,8 +228,6 @@ def test_rotated_video_is_shown_upright(tmp_path: Path) -> None:
     assert window.source_size == (72, 96)
     frames, failed = Decoder(clip).decode([window])
     assert not failed
-    import cv2
-
     expected = np.stack([cv2.resize(upright[n], (36, 48), interpolation=cv2.INTER_AREA) for n in window.frames])
     assert frames_differ(frames[0], expected) < 8
     assert frames_differ(frames[0], expected[:, ::-1, ::-1]) > 15

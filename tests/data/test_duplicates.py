@@ -12,6 +12,7 @@ import pytest
 
 from drivereplay.data.duplicates import duplicates, shared_footage
 from drivereplay.data.index import ingest
+from drivereplay.data.ingest import divide, mark_duplicates
 from drivereplay.data.prepare import prepare
 from drivereplay.data.video import write_video
 from drivereplay.domains.videos import read_videos
@@ -32,7 +33,7 @@ def slideshow(seed: int, seconds: int = 8) -> np.ndarray:
 
 def test_the_same_file_under_another_name() -> None:
     looks = {name: [1, 2] for name in "abc"}
-    assert duplicates(looks, {"a": "x", "b": "y", "c": "x"}) == {"c": "a"}
+    assert duplicates(looks, {"a": "x", "b": "y", "c": "x"}) == {"c": ["a"]}
 
 
 def test_near_pictures_are_found_and_others_are_not() -> None:
@@ -43,7 +44,63 @@ def test_near_pictures_are_found_and_others_are_not() -> None:
     looks = {"a": base.tolist(), "b": other.tolist(), "c": near[5:15].tolist(), "d": base[:3].tolist()}
     found = duplicates(looks, {name: name for name in looks})
     # d is too short to be told from another video of the same scene
-    assert found == {"c": "a"}
+    assert found == {"c": ["a"]}
+
+
+def hashes(seed: int, count: int = 30) -> list[int]:
+    return np.random.default_rng(seed).integers(0, 2**63, count, dtype=np.uint64).tolist()
+
+
+def rows_of(**videos: tuple[str, list[int], str]) -> list[dict]:
+    """Rows of an index: key = (group, hashes, digest)."""
+    return [
+        {"key": key, "group": group, "look": look, "digest": digest, "split": None, "windows": 10}
+        for key, (group, look, digest) in videos.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        # b is a encoded anew, c a byte copy of b
+        rows_of(a=("a", hashes(1), "x"), b=("b", hashes(1), "y"), c=("c", hashes(1), "y"), d=("d", hashes(2), "z")),
+        # b shows a, and belongs to a drive whose other part shows something else
+        rows_of(a=("a", hashes(1), "x"), b=("drive", hashes(1), "y"), c=("drive", hashes(3), "z"),
+                d=("d", hashes(2), "u")),
+        # c is a and b joined
+        rows_of(a=("a", hashes(1), "x"), b=("b", hashes(3), "y"), c=("c", hashes(1) + hashes(3), "z"),
+                d=("d", hashes(2), "u")),
+        # c shows the part of b that is not in a
+        rows_of(a=("a", hashes(1), "x"), b=("b", hashes(1) + hashes(3), "y"), c=("c", hashes(3), "z"),
+                d=("d", hashes(2), "u")),
+    ],
+)  # fmt: skip
+def test_all_that_is_linked_stays_on_one_side_of_the_split(rows: list[dict]) -> None:
+    mark_duplicates(rows)
+    assert len({row["group"] for row in rows[:3]}) == 1
+    assert rows[3]["group"] == "d"
+    for seed in range(10):
+        for row in rows:
+            row["split"] = None
+        divide(rows, 0.4, seed)
+        assert len({row["split"] for row in rows[:3]}) == 1
+
+
+def test_a_duplicate_of_what_is_held_out_by_name_is_held_out_too() -> None:
+    rows = rows_of(a=("a", hashes(1), "x"), b=("b", hashes(1), "y"), c=("c", hashes(2), "z"))
+    rows[1]["split"] = "evaluation"
+    mark_duplicates(rows)
+    divide(rows, 0.4, 0)
+    assert [row["split"] for row in rows] == ["evaluation", "evaluation", "train"]
+
+
+def test_each_training_video_is_compared_with_all_that_is_held_out() -> None:
+    held_out = {"h": (hashes(1), "p"), "other": (hashes(7), "o")}
+    copies = {"anew": (hashes(1), "q"), "copy of it": (hashes(1), "q")}
+    assert shared_footage(copies, held_out) == {"anew": "h", "copy of it": "h"}
+    joined = {"before": (hashes(9, 60), "r"), "joined": (hashes(9, 60) + hashes(1), "s")}
+    assert shared_footage(joined, held_out) == {"joined": "h"}
+    assert shared_footage({"file": ([], "p")}, held_out) == {"file": "h"}
 
 
 def test_flat_pictures_tell_nothing() -> None:

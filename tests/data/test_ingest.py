@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import struct
+import sys
 import threading
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,6 +80,19 @@ def test_only_new_and_changed_files_are_probed(tmp_path: Path, monkeypatch: pyte
     assert changed.table["frames"].to_pylist() == [24, 20]
 
 
+def test_an_index_of_another_version_is_made_anew(tmp_path: Path) -> None:
+    write_video(tmp_path / "videos" / "a.mp4", moving_square(0, 20), 8.0)
+    first = ingested(tmp_path / "videos", tmp_path / "index")
+    head = tmp_path / "index" / "index.json"
+    head.write_text(json.dumps({**json.loads(head.read_text()), "version": 1}))
+    # as before there was `part_s`
+    pq.write_table(first.table.drop_columns("part_s"), tmp_path / "index" / "videos.parquet")
+    with pytest.raises(DataError, match="clip index of version 1"):
+        ClipIndex.open(tmp_path / "index")
+    assert ingested(tmp_path / "videos", tmp_path / "index").table.equals(first.table)
+    assert ClipIndex.open(tmp_path / "index").table.equals(first.table)
+
+
 def test_nothing_usable(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a.mp4").write_bytes(b"")
@@ -108,7 +127,7 @@ def test_an_interrupted_ingest_goes_on_where_it_was(tmp_path: Path, monkeypatch:
     assert len(seen[0]) == 3 and len(seen[1]) == 1
     monkeypatch.undo()
     assert index.table.equals(ingested(videos, tmp_path / "fresh").table)
-    assert not (tmp_path / "index" / "partial.parquet").exists()
+    assert sorted(p.name for p in (tmp_path / "index").iterdir()) == ["index.json", "videos.parquet"]
 
 
 def stubborn(recording: Recording) -> str:
@@ -129,6 +148,89 @@ def test_files_that_kill_or_hang_the_decoder_are_set_aside_and_no_others(monkeyp
     assert all(found[key] == "fine" for key in "abcd")
     assert found["kills"] == found["kills too"] == "crashes the decoder (signal 11)"
     assert found["hangs"] == "was given up: decoding took more than 3 s"
+
+
+@pytest.mark.parametrize("keys", [["kills"], ["a", "kills", "b"]])
+def test_without_ray_too_files_are_decoded_in_a_process_apart(monkeypatch: pytest.MonkeyPatch, keys: list[str]) -> None:
+    monkeypatch.setattr(ingest_module, "_probed", stubborn)
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    found = {r.key: result for r, result in probed([Recording(key=k, path="") for k in keys])}
+    assert found == {key: "crashes the decoder (signal 11)" if key == "kills" else "fine" for key in keys}
+
+
+def test_episodes_of_one_file_are_no_duplicates_and_are_probed_anew_when_they_move(tmp_path: Path) -> None:
+    video = np.concatenate([moving_square(seed, 10) for seed in range(3)])
+    write_video(tmp_path / "a.mp4", video, 8.0)
+
+    def made(*ends_s: float) -> ClipIndex:
+        parts = zip((0.0, *ends_s), ends_s, strict=False)
+        found = [Recording(key=f"{n}", path=str(tmp_path / "a.mp4"), part_s=part) for n, part in enumerate(parts)]
+        return ingest(found, domain="d", clip=CLIP, held_out=0.25, seed=0, out=tmp_path / "index")
+
+    index = made(1.25, 2.5, 3.75)
+    assert index.table["duplicate_of"].to_pylist() == [None] * 3
+    assert len(set(index.table["digest"].to_pylist())) == 3
+    assert index.table["group"].to_pylist() == ["0", "1", "2"]
+    moved = made(1.5, 2.5, 3.75)
+    assert moved.table["frames"].to_pylist() == [12, 8, 10]
+    assert moved.table["part_s"].to_pylist() == [[0.0, 1.5], [1.5, 2.5], [2.5, 3.75]]
+
+
+def huge_png(path: Path) -> None:
+    """A PNG that says it is of 60,000 × 60,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    parts = (chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def test_a_picture_that_claims_to_be_huge_is_set_aside(tmp_path: Path) -> None:
+    write_video(tmp_path / "good.mp4", moving_square(0, 20), 8.0)
+    huge_png(tmp_path / "0.png")
+    found = [
+        Recording(key="good", path=str(tmp_path / "good.mp4")),
+        Recording(key="huge", path=str(tmp_path), images=("0.png", "0.png"), fps=8.0),
+    ]
+    index = ingest(found, domain="d", clip=CLIP, held_out=0.25, seed=0, out=tmp_path / "index")
+    assert index.table["key"].to_pylist() == ["good"]
+    assert "image 0.png cannot be decoded" in index.report.set_aside["huge"]
+
+
+def test_whatever_a_library_raises_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(recording: Recording) -> None:
+        raise ZeroDivisionError("a header\nfull of zeros")
+
+    monkeypatch.setattr(ingest_module, "probe", raises)
+    assert ingest_module._probed(Recording(key="a", path="")) == "cannot be read: ZeroDivisionError: full of zeros"
+
+
+def test_a_name_that_is_not_utf8_is_set_aside(tmp_path: Path) -> None:
+    write_video(tmp_path / "videos" / "good.mp4", moving_square(0, 20), 8.0)
+    (tmp_path / "videos" / os.fsdecode(b"caf\xe9.mp4")).write_bytes((tmp_path / "videos" / "good.mp4").read_bytes())
+    index = ingested(tmp_path / "videos", tmp_path / "index")
+    assert index.report.set_aside == {"caf\\udce9.mp4": "its name is not UTF-8: rename it"}
+    index.report.summary().encode()
+
+
+@pytest.mark.parametrize("stride", [4, 80])
+def test_no_clip_of_a_time_lapse_shows_one_picture(tmp_path: Path, stride: int) -> None:
+    # a picture every ten seconds, clips of .875 s: only those at a change of pictures are clips
+    write_video(tmp_path / "v" / "slow.mp4", moving_square(0, 6), 0.1)
+    write_video(tmp_path / "v" / "good.mp4", moving_square(1, 20), 8.0)
+    clip = CLIP.model_copy(update={"stride": stride})
+    index = ingest(
+        read_videos(str(tmp_path / "v")), domain="d", clip=clip, held_out=0.4, seed=0, out=tmp_path / "index"
+    )
+    windows = [index.window(split, n) for split in ("train", "evaluation") for n in range(index.count(split))]
+    assert all(len(set(window.frames)) > 1 for window in windows)
+    slow = sum(window.key == "slow.mp4" for window in windows)
+    if stride == 4:
+        assert 5 <= slow <= 10
+    else:
+        assert not slow and "shows one picture for longer than a clip" in index.report.set_aside["slow.mp4"]
 
 
 @settings(deadline=None)

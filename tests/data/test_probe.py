@@ -9,14 +9,19 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from tests.data.conftest import assert_shows
+from tests.data.conftest import assert_shows, number_of, numbered, write_timed
 from tests.footage import moving_square
 
 from drivereplay.data import probe as probe_module
+from drivereplay.data.decode import Decoder
+from drivereplay.data.frames import FramesByTime
+from drivereplay.data.index import ingest
 from drivereplay.data.probe import Probe, cuts, difference_hash, digest, probe
+from drivereplay.data.timeline import Timeline
 from drivereplay.data.video import write_video
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
+from drivereplay.spec import ClipSpec
 
 
 def look(path: Path) -> Probe:
@@ -181,10 +186,10 @@ def test_large_files_are_read_by_pyav_unless_their_times_cannot_be_trusted(
     assert look(tmp_path / "a.mp4").reader == "decord"
     monkeypatch.setattr(probe_module, "_LARGE_BYTES", 1000)
     assert look(tmp_path / "a.mp4").reader == "av"
-    assert_shows(tmp_path / "a.mp4", video, tmp_path / "index")
+    assert_shows(tmp_path / "a.mp4", video, tmp_path / "index", "av")
     seen = probe_module._decoded(tmp_path / "a.mp4", None)
     seen.timed = False
-    assert probe_module._reader(tmp_path / "a.mp4", seen)[0] == "decord"
+    assert probe_module._reader(tmp_path / "a.mp4", seen, Timeline.of(np.asarray(seen.times)))[0] == "decord"
 
 
 @pytest.mark.parametrize("reader", ["decord", "av", "count"])
@@ -285,6 +290,59 @@ def test_the_best_of_several_streams(tmp_path: Path) -> None:
     found = look(path)
     assert (found.height, found.width) == shape[:2]
     assert found.reader == "decord"
+
+
+def test_transport_streams_are_not_shown_to_decord(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import decord
+
+    def asked(*args: object, **options: object) -> None:
+        raise AssertionError("decord may spin for ever")
+
+    write_timed(tmp_path / "a.ts", numbered(40), (np.arange(40) / 30).tolist(), gop=250)
+    monkeypatch.setattr(decord, "VideoReader", asked)
+    assert look(tmp_path / "a.ts").reader == "av"
+
+
+@pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video"])
+def test_program_streams_are_counted_as_their_times_are_guessed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
+) -> None:
+    def asked(*args: object) -> None:
+        raise AssertionError("a few frames that happen to be right say nothing")
+
+    monkeypatch.setattr(FramesByTime, "at", asked)
+    path = tmp_path / "a.mpg"
+    write_timed(path, numbered(90), (np.arange(90) / 30).tolist(), codec, gop=15, b_frames=2)
+    clip = ClipSpec(frames=4, context=1, fps=30, height=36, width=80, stride=1)
+    found = [Recording(key="a", path=str(path), split="train")]
+    index = ingest(found, domain="d", clip=clip, held_out=0.2, seed=0, out=tmp_path / "index")
+    assert index.table["reader"].to_pylist() == ["count"]
+    for n in np.random.default_rng(0).permutation(index.count("train"))[:25].tolist():
+        window = index.window("train", n)
+        frames, failed = Decoder(clip).decode([window])
+        assert not failed
+        assert [number_of(picture) for picture in frames[0]] == list(window.frames)
+
+
+def test_a_file_that_pyav_seeks_wrongly_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_timed(tmp_path / "a.ts", numbered(60), (np.arange(60) / 30).tolist())
+    assert look(tmp_path / "a.ts").reader == "av"
+    real = FramesByTime.at
+
+    def late(file: FramesByTime, time_s: float, tolerance_s: float) -> object:
+        return real(file, min(time_s + 1 / 30, 59 / 30), tolerance_s)
+
+    monkeypatch.setattr(FramesByTime, "at", late)
+    found = look(tmp_path / "a.ts")
+    assert found.reader == "count" and "read from the start" in " ".join(found.notes)
+
+
+def test_a_part_has_a_digest_of_its_own(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", moving_square(0, 30), 10.0)
+    parts = [None, (0.0, 1.0), (1.0, 2.0)]
+    digests = [probe(Recording(key="a", path=str(tmp_path / "a.mp4"), part_s=part)).digest for part in parts]
+    assert digests == [digest(tmp_path / "a.mp4", part) for part in parts]
+    assert len(set(digests)) == 3
 
 
 def test_hashes_of_like_pictures_are_alike() -> None:

@@ -53,15 +53,27 @@ def test_windows_lie_inside_and_no_further_one_fits(
     frames: int, source_fps: float, clip_fps: float, length: int, stride: int
 ) -> None:
     line = regular(frames, source_fps)
-    (count,) = line.windows(length, stride, clip_fps)
+    numbers = [int(n) for n in line.numbers(length, stride, clip_fps)[0]]
     half = line.interval_s / 2
-    for n in {0, count - 1} if count else set():
-        start, numbers = line.window(0, n, length, stride, clip_fps)
-        assert numbers.min() >= 0 and numbers.max() < frames
+    shown = {n: line.window(0, n, length, stride, clip_fps) for n in range(numbers[-1] + 2 if numbers else 0)}
+    for n, (start, pictures) in shown.items():
         moments = start + np.arange(length) / clip_fps
-        assert np.abs(line.time_s(numbers) - moments).max() <= half + 1e-5
-    beyond = count * stride / clip_fps + (length - 1) / clip_fps
-    assert beyond > (frames - 1) / source_fps + half - 1e-5
+        fits = np.abs(line.time_s(pictures) - moments).max() <= half + 1e-5
+        assert pictures.min() >= 0 and pictures.max() < frames
+        if n in numbers:
+            assert fits and len(set(pictures.tolist())) > 1
+        elif len(set(pictures.tolist())) > 1:
+            assert moments[-1] > (frames - 1) / source_fps + half - 1e-5
+
+
+@pytest.mark.parametrize("times", [np.arange(12) * 3.0, np.array([0.0, 0.1, 0.2, 1.9, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5])])
+def test_a_window_that_shows_one_picture_is_no_clip(times: np.ndarray) -> None:
+    line = Timeline.of(times)
+    (numbers,) = line.numbers(4, 1, 10.0)
+    shown = [len(set(line.window(0, int(n), 4, 1, 10.0)[1].tolist())) for n in range(int(numbers[-1]) + 1)]
+    assert 1 in shown
+    assert [int(n) for n in numbers] == [n for n, count in enumerate(shown) if count > 1]
+    assert line.windows(4, 1, 10.0) == [len(numbers)]
 
 
 def test_exact_length_gives_one_window() -> None:

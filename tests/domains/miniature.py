@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,17 @@ def write_pictures(directory: Path, frames: np.ndarray, names: list[str]) -> Non
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(str(path), np.ascontiguousarray(frame[..., ::-1]))
+
+
+def turn_left(video: Path) -> None:
+    """Have an mp4 file of HEIGHT rows shown on its side, by the matrix in the header of its track."""
+    data = bytearray(video.read_bytes())
+    start = data.index(b"tkhd") + 4
+    # version and flags; two times, track, reserved and duration; reserved, layer, group, volume, reserved
+    start += 4 + (20 if data[start] == 0 else 32) + 16
+    one = 1 << 16
+    data[start : start + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, HEIGHT * one, 0, 1 << 30)
+    video.write_bytes(data)
 
 
 def read_back(recording: Recording, frames: range = range(FRAMES)) -> ClipAnnotations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +89,32 @@ def test_missing_parts(truth: Drive, tmp_path: Path) -> None:
     (log / "city_SE3_egovehicle.feather").write_bytes(b"nothing")
     with pytest.raises(DataError, match="cannot be read"):
         read_argoverse2(str(tmp_path / "av2"), None, tmp_path / "notes")
+
+
+def test_only_files_named_after_a_moment_are_pictures(truth: Drive, tmp_path: Path) -> None:
+    log = tmp_path / "av2" / "train" / "log-c"
+    write_log(log, truth)
+    pictures = log / "sensors" / "cameras" / "ring_front_center"
+    for name in (f"._{START_NS}.jpg", "thumbnail.jpg"):
+        (pictures / name).write_bytes(b"x")
+    (recording,) = read_argoverse2(str(tmp_path / "av2"), None, tmp_path / "notes")
+    assert len(recording.images) == FRAMES
+    assert recording.images[0] == f"{START_NS}.jpg"
+
+
+def test_logs_without_labels_are_left_out_unless_asked_for(truth: Drive, tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        write_log(tmp_path / "av2" / part / f"log-{part}", truth)
+    (recording,) = read_argoverse2(str(tmp_path / "av2"), None, tmp_path / "notes")
+    assert recording.key == "train/log-train"
+    (recording,) = read_argoverse2(str(tmp_path / "av2" / "test"), None, tmp_path / "notes")
+    assert (recording.key, recording.split) == ("log-test", None)
+
+
+def test_a_calibration_that_changed_is_read_again(truth: Drive, tmp_path: Path) -> None:
+    log = tmp_path / "av2" / "val" / "log-d"
+    write_log(log, truth)
+    (first,) = read_argoverse2(str(tmp_path / "av2"), None, tmp_path / "notes")
+    os.utime(log / "calibration" / "intrinsics.feather", ns=(0, 1))
+    (second,) = read_argoverse2(str(tmp_path / "av2"), None, tmp_path / "notes")
+    assert first.annotations != second.annotations

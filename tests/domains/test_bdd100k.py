@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.domains.miniature import FRAMES, Drive, read_back
+from tests.domains.miniature import FPS, FRAMES, HEIGHT, WIDTH, Drive, read_back, turn_left
 
+from drivereplay.domains.annotations import read_clip
 from drivereplay.domains.bdd100k import read_bdd100k
 from drivereplay.errors import DataError, SpecError
+from drivereplay.spec import ClipSpec
 
 
 def write(root: Path, truth: Drive) -> Path:
@@ -55,3 +57,25 @@ def test_damage(truth: Drive, tmp_path: Path) -> None:
     label.write_text('[{"frameIndex": 0, "labels": [{"category": "car", "box2d": {"x1": 1}}]}]')
     with pytest.raises(DataError, match="no BDD100K tracking label"):
         read_bdd100k(str(tmp_path / "bdd"), tmp_path / "notes")
+
+
+def test_boxes_of_a_video_that_is_shown_on_its_side(truth: Drive, tmp_path: Path) -> None:
+    label = write(tmp_path / "bdd", truth)
+    turn_left(tmp_path / "bdd" / "videos" / "val" / "b1.mp4")
+    box = {"x1": 10, "y1": 100, "x2": 29, "y2": 139}
+    label.write_text(json.dumps([{"frameIndex": 0, "labels": [{"id": "1", "category": "car", "box2d": box}]}]))
+    recording = read_bdd100k(str(tmp_path / "bdd"), tmp_path / "notes")[1]
+    clip = ClipSpec(frames=2, context=1, fps=FPS, height=WIDTH, width=HEIGHT)
+    assert recording.annotations is not None
+    found = read_clip(recording.annotations, range(2), (HEIGHT, WIDTH), clip)
+    assert found.boxes_px[0].tolist() == [[10, 100, 30, 140]]
+
+
+def test_videos_without_labels_are_left_out(truth: Drive, tmp_path: Path) -> None:
+    write(tmp_path / "bdd", truth)
+    for name in ("test/c1.mp4", "train/._a1.mp4"):
+        path = tmp_path / "bdd" / "videos" / name
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(truth.video, path)
+    found = read_bdd100k(str(tmp_path / "bdd"), tmp_path / "notes")
+    assert [(r.key, r.split) for r in found] == [("train/a1.mp4", "train"), ("val/b1.mp4", "evaluation")]

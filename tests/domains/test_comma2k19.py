@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import av
@@ -79,3 +80,38 @@ def test_unknown_poses_are_null(truth: Drive, tmp_path: Path) -> None:
     (recording,) = read_comma2k19(str(tmp_path / "c"), tmp_path / "notes")
     found = read_back(recording)
     assert np.isnan(found.poses[4]).all() and np.isfinite(found.poses[5]).all()
+
+
+@pytest.mark.parametrize("damage", ["empty", "missing"])
+def test_a_segment_without_times_has_no_poses_and_stops_no_other(truth: Drive, tmp_path: Path, damage: str) -> None:
+    for number in ("0", "1"):
+        write(tmp_path / "c" / "Chunk_1" / "r" / number, truth)
+    times = tmp_path / "c" / "Chunk_1" / "r" / "0" / "global_pose" / "frame_times"
+    save(times, np.zeros(0))
+    if damage == "missing":
+        times.unlink()
+    first, second = read_comma2k19(str(tmp_path / "c"), tmp_path / "notes")
+    assert (first.fps, first.timestamps_s, first.annotations) == (20.0, (), None)
+    assert second.timestamps_s == pytest.approx(truth.times_s) and second.annotations is not None
+
+
+@pytest.mark.parametrize("values", [b"", np.zeros((2, 2)), np.float64(3)])
+def test_times_that_are_none_are_named(truth: Drive, tmp_path: Path, values: object) -> None:
+    segment = tmp_path / "c" / "Chunk_1" / "r" / "0"
+    write(segment, truth)
+    times = segment / "global_pose" / "frame_times"
+    if isinstance(values, bytes):
+        times.write_bytes(values)
+    else:
+        save(times, np.asarray(values))
+    with pytest.raises(DataError, match="frame_times"):
+        read_comma2k19(str(tmp_path / "c"), tmp_path / "notes")
+
+
+def test_orientations_that_changed_are_read_again(truth: Drive, tmp_path: Path) -> None:
+    segment = tmp_path / "c" / "Chunk_1" / "r" / "0"
+    write(segment, truth)
+    (first,) = read_comma2k19(str(tmp_path / "c"), tmp_path / "notes")
+    os.utime(segment / "global_pose" / "frame_orientations", ns=(0, 1))
+    (second,) = read_comma2k19(str(tmp_path / "c"), tmp_path / "notes")
+    assert first.annotations != second.annotations

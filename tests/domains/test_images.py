@@ -49,3 +49,18 @@ def test_times_are_needed_and_must_fit(tmp_path: Path) -> None:
         read_images(str(tmp_path), None)
     with pytest.raises(SpecError, match="no directory"):
         read_images(str(tmp_path / "nowhere"), None)
+
+
+def test_pictures_come_in_the_order_of_the_numbers_in_their_names(tmp_path: Path) -> None:
+    names = [f"frame{n}.png" for n in range(1, 13)]
+    write_pictures(tmp_path / "a", moving_square(1, 12), names)
+    (tmp_path / "a" / "._frame1.png").write_bytes(b"x")
+    (recording,) = read_images(str(tmp_path), 5.0)
+    assert recording.images == tuple(names)
+
+
+def test_directories_behind_links_are_searched(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "elsewhere" / "a", moving_square(1, 2), ["0.png", "1.png"])
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert [r.key for r in read_images(str(tmp_path / "root"), 5.0)] == ["linked/a"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from tests.domains.miniature import (
     FRAMES,
@@ -17,6 +18,7 @@ from tests.domains.miniature import (
     write_pictures,
 )
 
+from drivereplay.data.images import probe_images
 from drivereplay.domains.conversion import FORWARD_LEFT_UP, rigid
 from drivereplay.domains.kitti import read_kitti
 from drivereplay.errors import DataError, SpecError
@@ -94,14 +96,18 @@ def tracklets(truth: Drive) -> str:
     return f"<boost_serialization><tracklets>{''.join(items)}</tracklets></boost_serialization>"
 
 
-def test_odometry(truth: Drive, tmp_path: Path) -> None:
-    sequence = tmp_path / "k" / "sequences" / "00"
+def write_odometry(root: Path, truth: Drive) -> None:
+    sequence = root / "sequences" / "00"
     write_pictures(sequence / "image_2", truth.frames, [f"{n:06d}.png" for n in range(FRAMES)])
     (sequence / "times.txt").write_text("\n".join(f"{t:.6e}" for t in truth.times_s))
     (sequence / "calib.txt").write_text(f"P0: {numbers(projection(truth))}\nP2: {numbers(projection(truth))}\n")
-    (tmp_path / "k" / "poses").mkdir()
+    (root / "poses").mkdir()
     poses = relative(camera0(truth))
-    (tmp_path / "k" / "poses" / "00.txt").write_text("\n".join(numbers(p[:3]) for p in poses))
+    (root / "poses" / "00.txt").write_text("\n".join(numbers(p[:3]) for p in poses))
+
+
+def test_odometry(truth: Drive, tmp_path: Path) -> None:
+    write_odometry(tmp_path / "k", truth)
     (recording,) = read_kitti(str(tmp_path / "k"), None, tmp_path / "notes")
     assert len(recording.images) == FRAMES
     assert recording.timestamps_s == pytest.approx(truth.times_s)
@@ -123,8 +129,9 @@ def test_odometry_without_poses_has_none(truth: Drive, tmp_path: Path) -> None:
     assert np.isfinite(found.intrinsics_px).all()
 
 
-def test_raw(truth: Drive, tmp_path: Path) -> None:
-    date = tmp_path / "k" / "2011_09_26"
+def write_raw(root: Path, truth: Drive) -> Path:
+    """Directory of the recording."""
+    date = root / "2011_09_26"
     sync = date / "2011_09_26_drive_0001_sync"
     write_pictures(sync / "image_02" / "data", truth.frames, [f"{n:010d}.png" for n in range(FRAMES)])
     stamps = [f"2011-09-26 13:02:{25 + t:012.9f}" for t in truth.times_s]
@@ -142,6 +149,11 @@ def test_raw(truth: Drive, tmp_path: Path) -> None:
         text = f"calib_time: 25-May-2012\nR: {numbers(matrix[:3, :3])}\nT: {numbers(matrix[:3, 3])}\n"
         (date / f"calib_{name}.txt").write_text(text)
     (sync / "tracklet_labels.xml").write_text(tracklets(truth))
+    return sync
+
+
+def test_raw(truth: Drive, tmp_path: Path) -> None:
+    sync = write_raw(tmp_path / "k", truth)
     (recording,) = read_kitti(str(tmp_path / "k"), None, tmp_path / "notes")
     assert recording.key == "2011_09_26/2011_09_26_drive_0001_sync"
     assert recording.timestamps_s == pytest.approx(truth.times_s, abs=1e-6)
@@ -155,8 +167,47 @@ def test_raw(truth: Drive, tmp_path: Path) -> None:
         read_kitti(str(tmp_path / "k"), None, tmp_path / "other notes")
 
 
-def test_tracking(truth: Drive, tmp_path: Path) -> None:
-    root = tmp_path / "k" / "training"
+def test_raw_pictures_that_are_a_part_of_the_recording(truth: Drive, tmp_path: Path) -> None:
+    sync = write_raw(tmp_path / "k", truth)
+    (whole,) = read_kitti(str(tmp_path / "k"), None, tmp_path / "notes")
+    expected = read_back(whole, range(4, FRAMES))
+    data = sync / "image_02" / "data"
+    for n in range(4):
+        (data / f"{n:010d}.png").unlink()
+    (data / "._0000000005.png").write_bytes(b"x")
+    (recording,) = read_kitti(str(tmp_path / "k"), None, tmp_path / "notes")
+    assert recording.images == whole.images[4:]
+    assert recording.timestamps_s == pytest.approx(truth.times_s[4:] - truth.times_s[4], abs=1e-6)
+    found = read_back(recording, range(FRAMES - 4))
+    assert np.allclose(relative(found.poses), relative(expected.poses), atol=1e-6)
+    assert found.ids.tolist() == expected.ids.tolist()
+    assert np.allclose(found.boxes_px, expected.boxes_px, atol=1e-3, equal_nan=True)
+
+
+def test_what_a_raw_recording_lacks_is_null(truth: Drive, tmp_path: Path) -> None:
+    sync = write_raw(tmp_path / "k", truth)
+    (sync / "oxts" / "data" / "0000000003.txt").unlink()
+    (recording,) = read_kitti(str(tmp_path / "k"), None, tmp_path / "notes")
+    poses = read_back(recording).poses
+    assert np.flatnonzero(np.isnan(poses[:, 0, 0])).tolist() == [3]
+    (sync.parent / "calib_cam_to_cam.txt").write_text(f"P_rect_00: {numbers(projection(truth))}\n")
+    (recording,) = read_kitti(str(tmp_path / "k"), None, tmp_path / "notes")
+    found = read_back(recording)
+    assert np.isnan(found.poses).all() and np.isnan(found.intrinsics_px).all() and not len(found.ids)
+
+
+@pytest.mark.parametrize("stamp", ["broken", "2011-09-26 13:99:00", ""])
+def test_a_stamp_that_is_none_sets_the_recording_aside(truth: Drive, tmp_path: Path, stamp: str) -> None:
+    stamps = write_raw(tmp_path / "k", truth) / "image_02" / "timestamps.txt"
+    lines = stamps.read_text().splitlines()
+    stamps.write_text("\n".join([*lines[:5], stamp, *lines[6:]]))
+    (recording,) = read_kitti(str(tmp_path / "k"), None, tmp_path / "notes")
+    with pytest.raises(DataError, match="12 images and 11 timestamps"):
+        probe_images(recording)
+    assert np.isfinite(read_back(recording).poses).all()
+
+
+def write_tracking(root: Path, truth: Drive) -> None:
     write_pictures(root / "image_02" / "0000", truth.frames, [f"{n:06d}.png" for n in range(FRAMES)])
     lines = []
     for n, objects in enumerate(truth.objects):
@@ -179,6 +230,10 @@ def test_tracking(truth: Drive, tmp_path: Path) -> None:
     rows = {"P2:": projection(truth), "R_rect": np.eye(3), "Tr_velo_cam": CAM[:3], "Tr_imu_velo": VELO[:3]}
     text = "\n".join(f"{key} {numbers(matrix)}" for key, matrix in rows.items())
     (root / "calib" / "0000.txt").write_text(text)
+
+
+def test_tracking(truth: Drive, tmp_path: Path) -> None:
+    write_tracking(tmp_path / "k" / "training", truth)
     (recording,) = read_kitti(str(tmp_path / "k"), None, tmp_path / "notes")
     found = read_back(recording)
     assert found.ids.tolist() == truth.known.ids.tolist()
@@ -187,6 +242,41 @@ def test_tracking(truth: Drive, tmp_path: Path) -> None:
     assert set(found.classes.tolist()) == {"car"}
     # the camera of a car on a road hardly rolls or pitches, which is all that a heading about one axis can say
     assert_same_things(found, truth.known, int)
+
+
+@pytest.mark.parametrize("layout", ["tracking", "odometry"])
+def test_pictures_that_do_not_begin_at_0_get_what_has_their_numbers(truth: Drive, tmp_path: Path, layout: str) -> None:
+    if layout == "tracking":
+        write_tracking(tmp_path / "k" / "training", truth)
+        pictures = tmp_path / "k" / "training" / "image_02" / "0000"
+    else:
+        write_odometry(tmp_path / "k", truth)
+        pictures = tmp_path / "k" / "sequences" / "00" / "image_2"
+    (whole,) = read_kitti(str(tmp_path / "k"), None, tmp_path / "notes")
+    expected = read_back(whole, range(4, FRAMES))
+    for n in range(4):
+        (pictures / f"{n:06d}.png").unlink()
+    (recording,) = read_kitti(str(tmp_path / "k"), None, tmp_path / "notes")
+    assert recording.images == whole.images[4:]
+    if layout == "odometry":
+        assert recording.timestamps_s == pytest.approx(truth.times_s[4:] - truth.times_s[4])
+    found = read_back(recording, range(FRAMES - 4))
+    assert np.allclose(relative(found.poses), relative(expected.poses), atol=1e-6)
+    assert found.ids.tolist() == expected.ids.tolist()
+    assert np.allclose(found.boxes_px, expected.boxes_px, atol=1e-3, equal_nan=True)
+
+
+def test_boxes_are_those_of_one_camera_only(truth: Drive, tmp_path: Path) -> None:
+    root = tmp_path / "k" / "training"
+    write_tracking(root, truth)
+    (root / "image_02").rename(root / "image_03")
+    calibration = root / "calib" / "0000.txt"
+    calibration.write_text(calibration.read_text().replace("P2:", "P3:"))
+    (recording,) = read_kitti(str(tmp_path / "k"), "image_03", tmp_path / "notes")
+    assert recording.annotations is not None
+    objects = pq.read_table(f"{recording.annotations}/objects.parquet")
+    assert objects.num_rows and not objects["x_m"].null_count
+    assert all(objects[name].null_count == objects.num_rows for name in ("x1_px", "y2_px", "visible"))
 
 
 def test_labels_without_calibration_leave_places_null(truth: Drive, tmp_path: Path) -> None:

@@ -21,16 +21,19 @@ def state(**values: float) -> str:
     return "<item>" + "".join(f"<{key}>{value}</{key}>" for key, value in full.items()) + "</item>"
 
 
-def rows_of(folder: Path, *states: str, first: int = 0, frames: int = 3, pose: np.ndarray | None = None) -> Rows:
-    """A car 2 m high and wide and 4 m long, by default 10 m ahead with its middle at the camera's height."""
+def rows_of(folder: Path, *states: str, first: int = 0, pose: np.ndarray | None = None, numbered: int = 0) -> Rows:
+    """A car 2 m high and wide and 4 m long, by default 10 m ahead with its middle at the camera's height.
+
+    There are three pictures, the first of which has the number `numbered`.
+    """
     file = folder / "tracklet_labels.xml"
     file.write_text(
         "<boost_serialization><tracklets><item><objectType>Car</objectType><h>2</h><w>2</w><l>4</l>"
         f"<first_frame>{first}</first_frame><poses>{''.join(states)}</poses></item></tracklets></boost_serialization>"
     )
     rows = Rows()
-    poses = [pose] * frames
-    add_tracklets(file, rows, poses=poses, to_camera=SCANNER, camera=CAMERA, picture=(160, 96))
+    places = {numbered + n: n for n in range(3)}
+    add_tracklets(file, rows, poses=[pose] * 3, places=places, to_camera=SCANNER, camera=CAMERA, picture=(160, 96))
     return rows
 
 
@@ -62,4 +65,10 @@ def test_a_file_of_something_else_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "tracklet_labels.xml"
     file.write_text(text)
     with pytest.raises(DataError, match=r"tracklet_labels\.xml is no list of tracklets"):
-        add_tracklets(file, Rows(), poses=[], to_camera=SCANNER, camera=CAMERA, picture=(160, 96))
+        add_tracklets(file, Rows(), poses=[], places={}, to_camera=SCANNER, camera=CAMERA, picture=(160, 96))
+
+
+def test_pictures_that_do_not_begin_at_0_get_the_objects_of_their_numbers(tmp_path: Path) -> None:
+    found = rows_of(tmp_path, *(state(tx=10.0 + n) for n in range(8)), numbered=5, pose=np.eye(4)).objects
+    assert found["frame"] == [0, 1, 2]
+    assert found["z_m"] == pytest.approx([15.0, 16.0, 17.0])

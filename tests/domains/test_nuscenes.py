@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,10 @@ def tables(truth: Drive) -> dict[str, list[dict[str, Any]]]:
     }  # fmt: skip
 
 
-def write(root: Path, content: dict[str, list[dict[str, Any]]], truth: Drive) -> None:
-    (root / "v1.0-mini").mkdir(parents=True)
+def write(root: Path, content: dict[str, list[dict[str, Any]]], truth: Drive, version: str = "mini") -> None:
+    (root / f"v1.0-{version}").mkdir(parents=True)
     for name, rows in content.items():
-        (root / "v1.0-mini" / f"{name}.json").write_text(json.dumps(rows, indent=0))
+        (root / f"v1.0-{version}" / f"{name}.json").write_text(json.dumps(rows, indent=0))
     names = sorted({row["filename"] for row in content["sample_data"]}, key=lambda name: name[-8:])
     write_pictures(root, truth.frames, names)
 
@@ -144,3 +145,37 @@ def test_tables_are_read_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "object.json").write_text("{}")
     with pytest.raises(DataError, match="no table"):
         list(rows_of(tmp_path / "object.json"))
+
+
+def test_of_several_versions_the_whole_one_is_read_or_the_one_named(truth: Drive, tmp_path: Path) -> None:
+    root = tmp_path / "n"
+    for version in ("mini", "test", "trainval"):
+        content = tables(truth)
+        content["scene"][0]["name"] = f"scene-of-{version}"
+        write(root, content, truth, version)
+
+    def read(path: Path) -> list[tuple[str, str]]:
+        return [(r.key, r.path) for r in read_nuscenes(str(path), None, tmp_path / "notes")]
+
+    assert read(root) == [("scene-of-trainval", str(root))]
+    assert read(root / "v1.0-test") == [("scene-of-test", str(root))]
+    (root / "v1.0-trainval" / "scene.json").unlink()
+    with pytest.raises(SpecError, match=r"several nuScenes tables: v1\.0-mini, v1\.0-test"):
+        read(root)
+
+
+@pytest.mark.parametrize("table", ["ego_pose", "calibrated_sensor", "instance", "scene"])
+def test_a_table_that_changed_is_read_again(truth: Drive, tmp_path: Path, table: str) -> None:
+    write(tmp_path / "n", tables(truth), truth)
+    (first,) = read_nuscenes(str(tmp_path / "n"), None, tmp_path / "notes")
+    os.utime(tmp_path / "n" / "v1.0-mini" / f"{table}.json", ns=(0, 1))
+    (second,) = read_nuscenes(str(tmp_path / "n"), None, tmp_path / "notes")
+    assert first.annotations != second.annotations
+
+
+def test_a_row_that_lacks_a_value_is_damage(truth: Drive, tmp_path: Path) -> None:
+    content = tables(truth)
+    del content["sample"][0]["token"]
+    write(tmp_path / "n", content, truth)
+    with pytest.raises(DataError, match=r"v1\.0-mini is damaged: KeyError"):
+        read_nuscenes(str(tmp_path / "n"), None, tmp_path / "notes")

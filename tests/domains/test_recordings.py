@@ -42,6 +42,34 @@ def test_named_evaluation_videos(tmp_path: Path) -> None:
     assert [(r.key, r.split) for r in both] == [("x.mp4", "train"), ("evaluation/x.mp4", "evaluation")]
 
 
+@pytest.mark.parametrize("part", ["val", "evaluation"])
+@pytest.mark.parametrize("form", ["drive/{}", "drive/{}/*.mp4", "link", "drive/{}/y.mp4"])
+def test_evaluation_videos_below_the_others_are_not_trained_on(tmp_path: Path, part: str, form: str) -> None:
+    for seed, name in enumerate(("x.mp4", f"{part}/y.mp4")):
+        write_video(tmp_path / "drive" / name, moving_square(seed, 8), 5.0)
+    (tmp_path / "link").symlink_to(tmp_path / "drive" / part, target_is_directory=True)
+    evaluation = str(tmp_path / form.format(part))
+    both = found(tmp_path, kind="videos", path=str(tmp_path / "drive"), evaluation=evaluation)
+    assert [(r.key, r.split) for r in both] == [("x.mp4", "train"), ("evaluation/y.mp4", "evaluation")]
+
+
+def test_recordings_of_both_parts_never_have_the_same_name(tmp_path: Path) -> None:
+    for seed, name in enumerate(("a/evaluation/x.mp4", "b/x.mp4")):
+        write_video(tmp_path / name, moving_square(seed, 8), 5.0)
+    both = found(tmp_path, kind="videos", path=str(tmp_path / "a"), evaluation=str(tmp_path / "b"))
+    assert [(r.key, r.split) for r in both] == [("evaluation/x.mp4", "train"), ("_evaluation/x.mp4", "evaluation")]
+    assert len({r.group for r in both}) == 2
+
+
+def test_nothing_left_to_train_on_or_to_judge(tmp_path: Path) -> None:
+    write_video(tmp_path / "a" / "x.mp4", moving_square(0, 8), 5.0)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SpecError, match="is held out by `evaluation"):
+        found(tmp_path, kind="videos", path=str(tmp_path / "a"), evaluation=str(tmp_path))
+    with pytest.raises(SpecError, match="there is no video in .*empty"):
+        found(tmp_path, kind="videos", path=str(tmp_path / "a"), evaluation=str(tmp_path / "empty"))
+
+
 def test_images_by_kind(tmp_path: Path) -> None:
     write_pictures(tmp_path / "i", np.zeros((3, 16, 16, 3), np.uint8), ["0.png", "1.png", "2.png"])
     (recording,) = found(tmp_path, kind="images", path=str(tmp_path / "i"), fps=5.0)

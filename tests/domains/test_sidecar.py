@@ -89,13 +89,33 @@ def test_fewer_frames_than_the_video_and_boxes_of_nan(video: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.json", "{", "no annotation file"),
-        ("a.json", '{"width": 4}', "no annotation file"),
+        ("a.json", '{"frames": [', "no annotation file"),
+        ("a.json", '{"objects": [{"frame": 0, "id": 1}]}', r"no annotation file: KeyError\('width"),
+        ("a.json", '{"width": Infinity, "height": 4, "objects": []}', "no annotation file"),
+        ("a.json", '{"width": 0, "height": 4, "objects": []}', "no annotation file"),
         (
             "a.json",
             '{"width": 4, "height": 4, "objects": [{"frame": 0, "id": 1, "colour": 3}]}',
             "columns colour",
         ),
+        ("a.json", '{"width": 4, "height": 4, "objects": [{"id": 1}]}', "frame.* missing"),
+        *(
+            ("a.json", f'{{"width": 4, "height": 4, "objects": [{entry}]}}', rf"a\.json: annotation column {column} ")
+            for column, entry in (
+                ("id", '{"frame": 0, "id": "car-1"}'),
+                ("x1_px", '{"frame": 0, "id": 1, "x1_px": "abc"}'),
+                ("x1_px", '{"frame": 0, "id": 1, "x1_px": [1]}'),
+                ("frame", '{"frame": null, "id": 1}'),
+                ("frame", '{"frame": 1.7, "id": 1}'),
+                ("frame", '{"frame": 8589934592, "id": 1}'),
+                ("id", '{"frame": 0, "id": 1}, {"frame": 1}'),
+                ("id", '{"frame": 0, "id": 1180591620717411303424}'),
+                ("class", '{"frame": 0, "id": 1, "class": 3}, {"frame": 1, "id": 1, "class": "car"}'),
+            )
+        ),
+        ("a.mot.txt", "1,1,1,1,2,2,1,inf,1\n", r"a\.mot\.txt, line 1"),
+        ("a.mot.txt", "1,99999999999999999999999,1,1,2,2,1,1,1\n", r"a\.mot\.txt: annotation column id "),
+        ("a.mot.txt", "1,-1,1,1,2,2,1\n1,-1,5,5,2,2,1\n", r"a\.mot\.txt: annotation rows stand there twice"),
         ("a.mot.txt", "1,2,3\n", "line 1"),
         ("a.mot.txt", "1,1,1,1,2,2,1,1,1\n1,x,1,1,2,2,1,1,1\n", "line 2"),
     ],
@@ -104,3 +124,41 @@ def test_damage(video: Path, tmp_path: Path, name: str, text: str, message: str)
     video.with_name(name).write_text(text)
     with pytest.raises(DataError, match=message):
         read_videos(str(video), tmp_path / "notes")
+
+
+def test_a_file_that_is_no_utf_8_is_named(video: Path, tmp_path: Path) -> None:
+    video.with_name("a.mot.txt").write_bytes("1,1,1,1,2,2,1,1,1,é\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"a\.mot\.txt cannot be read: UnicodeDecodeError"):
+        sidecar(video, tmp_path / "notes")
+    video.with_name("a.json").write_bytes('{"objects": [], "note": "é"}'.encode("latin-1"))
+    with pytest.raises(DataError, match=r"a\.json is no annotation file: UnicodeDecodeError"):
+        sidecar(video, tmp_path / "notes")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"speed": [1, 2, 3]}',
+        '{"width": 640, "height": 360, "fps": 30}',
+        '{"width": 640, "height": 360, "frames": 300}',
+        '{"frames": [{"speed": 3}]}',
+        '{"frames": [[1, 2], "frame"], "objects": null}',
+        '[{"frame": 0}, "objects"]',
+        '{"gps": ',
+        "",
+    ],
+)
+def test_json_of_something_else_is_passed_over(video: Path, tmp_path: Path, text: str) -> None:
+    video.with_suffix(".json").write_text(text)
+    assert sidecar(video, tmp_path / "notes") is None
+    video.with_name("a.mot.txt").write_text("1,5,11,11,10,10,1,3,1\n")
+    (recording,) = read_videos(str(video), tmp_path / "notes")
+    assert read_back(recording).ids.tolist() == [5]
+
+
+def test_a_byte_order_mark_is_no_damage(video: Path, tmp_path: Path) -> None:
+    video.with_name("a.mot.txt").write_text("1,5,11,11,10,10,1,3,1\n", encoding="utf-8-sig")
+    assert sidecar(video, tmp_path / "notes") is not None
+    text = json.dumps({"width": WIDTH, "height": HEIGHT, "objects": [{"frame": 0, "id": 1}]})
+    video.with_suffix(".json").write_text(text, encoding="utf-8-sig")
+    assert sidecar(video, tmp_path / "notes") is not None

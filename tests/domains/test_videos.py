@@ -42,3 +42,15 @@ def test_paths_are_absolute(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no directory or file"):
         read_videos(str(tmp_path / "nowhere"))
+
+
+def test_directories_behind_links_are_searched_once(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("root")
+    (root / "linked").symlink_to(tree, target_is_directory=True)
+    (tree / "deep" / "up").symlink_to(root, target_is_directory=True)
+    assert keys(root) == ["linked/a.MKV", "linked/b.mp4", "linked/deep/er/c.webm"]
+
+
+def test_what_macos_leaves_beside_a_video_is_none(tree: Path) -> None:
+    (tree / "deep" / "._c.mp4").write_bytes(b"x")
+    assert keys(tree) == ["a.MKV", "b.mp4", "deep/er/c.webm"]

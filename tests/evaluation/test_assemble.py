@@ -4,6 +4,7 @@ import numpy as np
 
 from drivereplay.evaluation.assemble import Collected, assemble
 from drivereplay.evaluation.protocol import Protocol
+from drivereplay.evaluation.report import Report
 from drivereplay.evaluation.scoring import Scores
 
 PSNR, ADE, FVD = "fidelity.psnr", "agents.ade", "fidelity.fvd_worlds"
@@ -30,6 +31,16 @@ def test_means_best_and_sets() -> None:
     assert len(report.resampled[FVD]) == 200 and report.metrics[FVD].low < report.metrics[FVD].mean
     assert ADE not in report.metrics and ADE not in report.units
     assert any("it takes 128 before it can be believed" in w for w in report.warnings)
+
+
+def test_draws_of_sets_have_a_seed_of_their_own() -> None:
+    def judged(seed: int, draws: int) -> Report:
+        return assemble(_collected(20), [PSNR, FVD], Protocol({}), resamples=200, seed=seed, draws=draws)
+
+    first, other, drawn = judged(0, 0), judged(1, 0), judged(0, 1)
+    np.testing.assert_array_equal(first.resampled[FVD], other.resampled[FVD])
+    assert first.metrics[PSNR] != other.metrics[PSNR] and first.metrics[PSNR] == drawn.metrics[PSNR]
+    assert (first.resampled[FVD] != drawn.resampled[FVD]).any()
 
 
 def test_one_clip_has_no_set_figure() -> None:

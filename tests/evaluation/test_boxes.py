@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.evaluation.clips import annotations, make_clip
 
-from drivereplay.evaluation.boxes import assigned, centres, known_at_start, overlaps, real_tracks
+from drivereplay.evaluation.boxes import assigned, centres, half_hidden, known_at_start, overlaps, real_tracks
 from drivereplay.evaluation.footage import Footage
 
 
@@ -29,3 +29,11 @@ def test_only_what_is_clear_at_the_start_is_asked_for() -> None:
     assert known_at_start(real).tolist() == [True, False, False]
     seen = np.isfinite(real_tracks(real)).all(-1)
     assert seen[:, 0].tolist() == [True, True, True, False, True, True] and not seen[:, 1:].any()
+
+
+def test_half_hidden_is_annotated_and_seen_by_less_than_half() -> None:
+    boxes = np.tile(np.array([5.0, 5, 20, 20]), (8, 1, 1))
+    boxes[7] = np.nan
+    visible = np.array([1, 1, 1, 0.5, 0.4, 0, 1, 0], np.float32)[:, None]
+    real = Footage(np.zeros((8, 30, 40, 3), np.uint8), 2, 8.0, annotations(boxes, visible=visible))
+    assert half_hidden(real)[:, 0].tolist() == [False, False, True, True, False, False]

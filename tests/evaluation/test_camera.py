@@ -54,6 +54,14 @@ def test_standing_still_has_no_direction() -> None:
     assert not motion.directions.any() and not motion.lengths.any() and motion.found.all()
 
 
+@pytest.mark.parametrize(("turn", "step"), [(0.0, (0.0, 0.0, 0.4)), (0.8, (0.1, 0.0, 0.4))])
+def test_a_stop_does_not_change_the_lengths_after_it(turn: float, step: tuple[float, float, float]) -> None:
+    whole = _flight(turn, step, 7)
+    stopped = camera_motion(Footage(whole.frames[[0, 1, 2, 3, 3, 3, 4, 5, 6]], 2, 8.0))
+    assert (stopped.lengths == 0).tolist() == [False] * 3 + [True] * 2 + [False] * 3
+    assert stopped.lengths[stopped.lengths > 0] == pytest.approx(np.ones(6), abs=0.1)
+
+
 def test_a_blank_video_fails_to_the_stated_fallback() -> None:
     motion = camera_motion(Footage(np.zeros((4, 48, 64, 3), np.uint8), 2, 8.0))
     assert not motion.found.any()

@@ -26,6 +26,27 @@ def test_the_better_one_is_called_better() -> None:
     assert found.to_json()["fidelity.psnr"]["low"] > 0
 
 
+def test_a_metric_without_a_clip_in_common_has_nothing_to_compare() -> None:
+    a, b = _judged(5.0), _judged(20.0)
+    for report, half in ((a, slice(0, 3)), (b, slice(3, 6))):
+        report.per_clip["fidelity.psnr"] = report.per_clip["fidelity.psnr"].copy()
+        report.per_clip["fidelity.psnr"][half] = np.nan
+    found = compare(a, b)
+    assert found.verdict("fidelity.psnr") == "nothing to compare: no clip has a figure in both"
+    assert found.to_json()["fidelity.psnr"]["verdict"] == found.rows()[0]["verdict"] == found.verdict("fidelity.psnr")
+    assert found.verdict("fidelity.sharpness").startswith("better by")
+
+
+def test_reports_of_other_bootstrap_seeds_are_compared_draw_by_draw() -> None:
+    rng = np.random.default_rng(0)
+    clips = [make_clip(n) for n in range(4)]
+    pairs = [(c, np.clip(c.frames + rng.normal(0, 20, c.frames.shape), 0, 255).astype(np.uint8)) for c in clips]
+    name = "fidelity.fvd_worlds"
+    reports = [evaluate_pairs(pairs, {}, metrics=(name,), resamples=100, seed=seed) for seed in (0, 1)]
+    found = compare(*reports).differences[name]
+    assert (found.estimate.low, found.estimate.mean, found.estimate.high, found.p) == (0, 0, 0, 1)
+
+
 def test_other_protocols_are_refused_with_their_fields() -> None:
     with pytest.raises(ProtocolError, match="samples: 1 against 2"):
         compare(_judged(5.0, {"samples": 1}), _judged(5.0, {"samples": 2}))

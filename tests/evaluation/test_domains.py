@@ -12,6 +12,7 @@ from drivereplay.errors import SpecError
 from drivereplay.evaluation import domains
 from drivereplay.evaluation.judge import evaluate_model
 from drivereplay.models import load_model
+from drivereplay.models.base import VideoModel
 from drivereplay.spec import Spec, parse_spec
 from drivereplay.storage import Storage
 
@@ -82,3 +83,20 @@ def test_gains_of_every_domain_and_losses_by_noise_level(tmp_path: Path, monkeyp
 def test_without_replay_clips_there_is_nothing_to_tell() -> None:
     with pytest.raises(SpecError, match=r"evaluation\.replay_clips"):
         domains.forgetting_table(None, _spec(0), {})  # type: ignore[arg-type]
+
+
+def test_the_base_is_judged_where_the_model_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Begun(Exception):
+        pass
+
+    def judged(base: VideoModel, *_: object) -> None:
+        devices.append(base.device.type)
+        raise Begun
+
+    devices: list[str] = []
+    monkeypatch.setattr(domains, "_clips", _clips)
+    monkeypatch.setattr(domains, "_base_report", judged)
+    spec = _spec(2)
+    with pytest.raises(Begun):
+        domains.forgetting_table(load_model(spec, device="meta"), spec, dict.fromkeys(CLIPS, "driving"))  # type: ignore[arg-type]
+    assert devices == ["meta"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +106,43 @@ def test_bad_calls_are_named() -> None:
         evaluate_pairs([(c, c.frames) for c in unlike], {})
     with pytest.raises(DataError, match="8 frames and 8 of them are given"):
         evaluate_pairs([(make_clip(0, context=8), make_clip(0).frames)], {})
+
+
+@pytest.mark.parametrize("unlike", ["frames", "size", "type", "channels"])
+def test_generated_frames_unlike_the_real_ones_are_named(unlike: str) -> None:
+    clip = make_clip(0)
+    made = {
+        "frames": clip.frames[:6],
+        "size": clip.frames[:, ::2, ::2],
+        "type": (clip.frames / 255).astype(np.float32),
+        "channels": clip.frames[..., :1],
+    }[unlike]
+    shapes = f"{made.shape} {made.dtype}, the real ones are {clip.frames.shape} uint8"
+    with pytest.raises(DataError, match=re.escape(shapes)):
+        evaluate_pairs([(clip, made)], {}, metrics=("fidelity.psnr",))  # type: ignore[list-item]
+
+
+def test_a_truth_that_cannot_be_told_leaves_the_metric_out() -> None:
+    """A black video against itself: no pose of the real camera is known, so nothing is said of the generated one's."""
+    black = replace(make_clip(0, annotated=False), frames=np.zeros((8, 48, 64, 3), np.uint8))
+    names = ("ego.rpe_rotation", "ego.failure_rate")
+    with pytest.raises(DataError, match=r"rpe_rotation is left out: there is nothing it could judge in any of the 1 c"):
+        evaluate_pairs([(black, black.frames)], {}, metrics=names)
+    report = evaluate_pairs([(black, black.frames)], {}, resamples=100)
+    assert report.metrics["ego.failure_rate"].mean == 1 and "ego.rpe_translation" not in report.metrics
+    assert "ego.rpe_rotation_1s is left out: a second is 8 frames, the clips have 6 future ones." in report.warnings
+
+
+def test_unknown_visibility_leaves_no_metric_out() -> None:
+    clip = make_clip(0, velocity=(3.0, 0.0))
+    assert clip.annotations is not None
+    known = replace(clip.annotations, visible=np.full((8, 1), np.nan, np.float32))
+    names = ("agents.ade", "agents.iou", "agents.idf1", "agents.missing_rate", "agents.flow_epe")
+    exact, unknown = (
+        evaluate_pairs([(c, np.roll(c.frames, 1, axis=0))], {}, metrics=names, resamples=100)
+        for c in (clip, replace(clip, annotations=known))
+    )
+    assert unknown.to_json() == exact.to_json()
 
 
 def test_missing_weights_come_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 from tests.evaluation.clips import make_clip
@@ -25,3 +26,11 @@ def test_tracks_show_where_the_object_is_in_each_video() -> None:
 def test_clips_without_boxes_have_no_tracks() -> None:
     clip = make_clip(0, annotated=False)
     assert video_tracks(clip, clip.frames) == {"real": [], "generated": []}
+
+
+def test_objects_of_unknown_visibility_have_tracks() -> None:
+    clip = make_clip(4)
+    assert clip.annotations is not None
+    known = replace(clip.annotations, visible=np.full((8, 1), np.nan, np.float32))
+    unknown = replace(clip, annotations=known)
+    assert video_tracks(unknown, clip.frames) == video_tracks(clip, clip.frames)

@@ -54,6 +54,28 @@ def test_the_way_is_part_of_the_cache_s_key() -> None:
     assert cache_key(["a"], METRICS, "motion") != cache_key(["a"], METRICS, "detector") != cache_key(["a"], METRICS)
 
 
+class _Changing:
+    """A sure car that is sure again in the frames given, unsure in the others, and a sure person in the same place."""
+
+    def __init__(self, sure: tuple[int, ...]) -> None:
+        self.sure = sure
+
+    def detect(self, frames: np.ndarray, threshold: float) -> list[np.ndarray]:
+        box = [8.0, 10, 24, 20]
+        rows = [[[*box, 0.9 if t in self.sure else 0.3, 2], [*box, 0.95, 0]] for t in range(len(frames))]
+        return [np.array(found[:1] if t == 0 else found, np.float32) for t, found in enumerate(rows)]
+
+
+@pytest.mark.parametrize(("sure", "joined"), [((0, 1, 5), [1, 5]), ((0, 1, 6), [1]), ((0, 4), [4]), ((0, 5, 6), [])])
+def test_only_sure_detections_of_the_class_are_joined_and_not_over_any_gap(
+    sure: tuple[int, ...], joined: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detect, "default_detector", lambda: _Changing(sure))
+    found = pseudo.footage(make_clip(0, context=1, annotated=False), "detector").annotations
+    assert found is not None and found.boxes_px.shape == (8, 1, 4)
+    assert np.flatnonzero(found.visible[:, 0]).tolist() == [0, *joined]
+
+
 class _Seen:
     """A detector that sees one sure car, 2 px further right in each frame and hidden in the third, and one unsure."""
 

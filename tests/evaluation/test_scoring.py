@@ -43,6 +43,17 @@ def test_the_key_follows_clips_and_metrics() -> None:
     assert cache_key([digest], NAMES) == cache_key([digest], NAMES)
 
 
+def test_the_digest_is_of_what_is_judged() -> None:
+    """Unknown visibility is judged as full, so it is no other clip than one that says so; a hidden one is."""
+    clip = make_clip(0)
+    assert clip.annotations is not None
+    unknown, hidden = (
+        replace(clip, annotations=replace(clip.annotations, visible=np.full((8, 1), value, np.float32)))
+        for value in (np.nan, 0.4)
+    )
+    assert clip_digest(unknown) == clip_digest(clip) != clip_digest(hidden)
+
+
 def test_opencv_s_threads_come_back() -> None:
     before = cv2.getNumThreads()
     with one_opencv_thread():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -16,8 +17,10 @@ from typing import Any
 import pytest
 from cluster.local.cluster import LocalCluster
 
-from drivereplay.errors import SpecError
-from drivereplay.jobs.client import connect, find_token, hand_over, raised
+from drivereplay.errors import DriveReplayError, SpecError
+from drivereplay.jobs.bounded import BoundedClient, limits_s
+from drivereplay.jobs.client import connect, find_token, hand_over, nodes_of, raised, require_same_python
+from drivereplay.jobs.manage import jobs_of
 
 
 def test_all_forms_of_the_address_lead_to_the_same_place(reach: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,6 +62,51 @@ def _in_a_process(code: str, environment: dict[str, str]) -> subprocess.Complete
 def test_nothing_at_the_address_is_said_at_once(address: str) -> None:
     with pytest.raises(SpecError, match="No Ray cluster answers"):
         connect(address)
+
+
+@pytest.mark.parametrize("form", ["http://{}", "{}"])
+def test_what_listens_and_never_answers_is_given_up(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivereplay.jobs.bounded.GREETING_S", (0.2, 0.2))
+    with _mute() as place, pytest.raises(SpecError, match="No Ray cluster answers"):
+        connect(form.format(place))
+
+
+def test_a_cluster_that_falls_silent_later_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivereplay.jobs.bounded._ANSWER_S", 0.2)
+    with _server({"version": "4", "ray_version": "99.0.0", "ray_commit": "x"}) as address:
+        client = connect(address)
+    with _mute() as place:
+        client._address = f"http://{place}"
+        for ask in (jobs_of, nodes_of, require_same_python):
+            with pytest.raises(DriveReplayError, match="Read timed out"):
+                ask(client)
+
+
+def test_an_upload_has_time_for_its_size() -> None:
+    assert limits_s(0) == (10.0, 60.0)
+    assert limits_s(512 * 1024**2)[0] > 3600
+
+
+def test_every_request_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+
+    def request(self: Any, method: str, endpoint: str, **options: Any) -> None:
+        given.append((endpoint, options["timeout"]))
+
+    monkeypatch.setattr("ray.job_submission.JobSubmissionClient._do_request", request)
+    client = BoundedClient.__new__(BoundedClient)
+    client._do_request("GET", "/api/version")
+    client._do_request("PUT", "/api/packages/gcs/x.zip", data=bytes(100_000))
+    client._do_request("POST", "/api/jobs/", json_data={})
+    assert [limit for _, limit in given] == [(5.0, 10.0), (11.0, 60.0), (10.0, 60.0)]
+
+
+@pytest.mark.slow
+def test_a_cluster_tells_its_python_and_its_nodes(reach: LocalCluster) -> None:
+    client = connect()
+    require_same_python(client)
+    (node,) = nodes_of(client)
+    assert node["CPU"] == 2.0
 
 
 @pytest.mark.parametrize(("address", "said"), [("ray://head:10001", "speaks http"), ("head", "neither a URL")])
@@ -133,6 +181,13 @@ def test_a_cluster_that_has_only_just_started_is_waited_for(monkeypatch: pytest.
 def test_a_traceback_becomes_its_last_line() -> None:
     error = raised("The job failed", RuntimeError("Traceback ...\n  File x\nValueError: broken"))
     assert error.what == "The job failed: ValueError: broken."
+
+
+@contextmanager
+def _mute() -> Iterator[str]:
+    """A place where connections are taken, by the system, and nobody ever answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
 @contextmanager

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 import sys
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +16,61 @@ from cluster.local.cluster import LocalCluster
 from drivereplay.errors import DriveReplayError
 from drivereplay.jobs.client import connect, hand_over
 from drivereplay.jobs.follow import follow
+
+
+class _Broken:
+    """A cluster whose connections send a log from its beginning and break; each is given by the pieces it sends."""
+
+    _address = "http://head:8265"
+
+    def __init__(self, whole: str, connections: Sequence[Sequence[str]], end: str = "break") -> None:
+        self.whole = whole
+        self.connections = list(connections)
+        self.end = end
+
+    async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
+        for piece in self.connections.pop(0):
+            yield piece
+        if self.connections and self.end == "break":
+            raise RuntimeError("WebSocket connection closed unexpectedly with close code 1006")
+        if self.connections:
+            await asyncio.Event().wait()
+
+    def get_job_info(self, job_id: str) -> Any:
+        ended = not self.connections
+        status = SimpleNamespace(is_terminal=lambda: ended)
+        return SimpleNamespace(status=status, driver_exit_code=0)
+
+    def get_job_logs(self, job_id: str) -> str:
+        return self.whole
+
+
+@pytest.mark.parametrize("end", ["break", "silence"])
+def test_every_line_is_written_once_over_all_connections(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivereplay.jobs.follow._POLL_S", 0.0)
+    monkeypatch.setattr("drivereplay.jobs.follow._SILENCE_S", 0.05)
+    cluster: Any = _Broken("one\ntwo\nthree\nfour\n", [["one\n"], ["one\ntw"], ["on"], ["one\n", "two\nthree\n"]], end)
+    log: list[str] = []
+    assert follow(cluster, "job", log.append) == 0
+    assert log == ["one\n", "tw", "o\nthree\n", "four\n"]
+
+
+def test_the_rest_of_a_log_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivereplay.jobs.follow._POLL_S", 0.0)
+    cluster: Any = _Broken("one\ntwo\n", [["one\n"], []])
+    answers: list[Any] = [TimeoutError("Read timed out"), "one\ntwo\n"]
+
+    def logs(job_id: str) -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            cluster.connections.append(["one\n"])
+            raise answer
+        return str(answer)
+
+    cluster.get_job_logs = logs
+    log: list[str] = []
+    assert follow(cluster, "job", log.append) == 0
+    assert "".join(log) == "one\ntwo\n"
 
 
 def _python(code: str) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from cluster.local.cluster import LocalCluster
+from typer.testing import CliRunner
 
+from drivereplay.cli import app
 from drivereplay.errors import SpecError
 from drivereplay.jobs import job_logs, list_jobs, stop_job, submit
 from drivereplay.jobs.client import connect, hand_over
@@ -134,6 +136,23 @@ def test_the_jobs_workers_log_json_lines(reach: LocalCluster, tmp_path: Path) ->
     line = next(line for line in "".join(log).splitlines() if "from a worker" in line)
     document = json.loads(line[line.index("{") :].removesuffix("\x1b[0m"))
     assert (document["trial"], document["logger"]) == ("t0001", "drivereplay.training")
+
+
+def test_to_wait_can_be_said_and_is_the_default(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[bool] = []
+
+    def submitted(arguments: list[str], *, wait: bool, **options: Any) -> int:
+        assert arguments == ["sweep", str(experiment)]
+        waited.append(wait)
+        return 0
+
+    monkeypatch.setattr("drivereplay.jobs.submit", submitted)
+    for options in ([], ["--wait"], ["--detach"]):
+        assert CliRunner().invoke(app, ["submit", *options, "--", "sweep", str(experiment)]).exit_code == 0
+    assert waited == [True, True, False]
+    result = CliRunner().invoke(app, ["submit", "--wait", "--detach", "--", "sweep", str(experiment)])
+    assert isinstance(result.exception, SpecError) and "contradict" in str(result.exception)
+    assert len(waited) == 3
 
 
 @pytest.mark.parametrize(

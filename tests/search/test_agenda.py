@@ -160,6 +160,73 @@ def test_a_stopped_trial_is_taken_up_again_before_new_ones_begin(tmp_path: Path)
     assert agenda.next().trial == "t0001"  # type: ignore[union-attr]
 
 
+def stopped(request: TrialRequest) -> Ended:
+    return Ended(None, parameters=request.parameters, curve=((0.3, 1.0, 1.0),), stopped=True)
+
+
+def begun(agenda: Agenda) -> TrialRequest:
+    following = agenda.next()
+    assert isinstance(following, TrialRequest)
+    return following
+
+
+def told(study: Any) -> list[tuple[str, str]]:
+    return [(t.user_attrs["trial"], t.state.name) for t in study.trials if t.state.is_finished()]
+
+
+def test_a_trial_taken_up_again_is_told_once_unless_it_was_told_as_stopped(tmp_path: Path) -> None:
+    spec = experiment(tmp_path, trials=4, anchors=[])
+    study = optuna.create_study(directions=["minimize", "minimize"])
+    agenda = agenda_of(spec, 2, study=study, halving=Rescues())
+    first, second = begun(agenda), begun(agenda)
+    agenda.end(first.trial, stopped(first))
+    again = begun(agenda)
+    assert (again.trial, again.again, told(study)) == ("t0000", True, [])
+    agenda.end(again.trial, result(spec, again))
+    agenda.end(second.trial, result(spec, second))
+    run(spec, agenda, random.Random(0))
+    assert told(study) == [(f"t000{i}", "COMPLETE") for i in range(4)]
+
+
+def test_a_resumed_driver_tells_of_a_trial_that_went_on(tmp_path: Path) -> None:
+    spec = experiment(tmp_path, trials=2, anchors=[])
+    study = optuna.create_study(directions=["minimize", "minimize"])
+    agenda = agenda_of(spec, 1, study=study)
+    first = begun(agenda)
+    agenda.end(first.trial, stopped(first))
+    assert begun(agenda).trial == "t0001" and told(study) == [("t0000", "PRUNED")]
+    # the driver is killed when the trial has been taken up again and has ended
+    for _ in range(2):
+        run(spec, agenda_of(spec, 1, {first.trial: result(spec, first)}, study), random.Random(0))
+    assert sorted(told(study)) == [("t0000", "PRUNED"), ("t0000-again", "COMPLETE"), ("t0001", "COMPLETE")]
+
+
+def test_violations_are_asked_for_once_the_base_has_ended(tmp_path: Path) -> None:
+    spec = experiment(tmp_path, trials=4, anchors=["naive", "equal", "base"])
+    study = optuna.create_study(directions=["minimize", "minimize"])
+    ended: set[str] = set()
+
+    def worse_by(trial: str) -> tuple[float, ...]:
+        assert {trial, "base"} <= ended
+        return (0.5,)
+
+    agenda = agenda_of(spec, 3, study=study, worse_by=worse_by)
+    naive, equal, base = begun(agenda), begun(agenda), begun(agenda)
+    for request in (naive, equal):
+        ended.add(request.trial)
+        agenda.end(request.trial, result(spec, request))
+    for _ in range(2):
+        request = begun(agenda)
+        ended.add(request.trial)
+        agenda.end(request.trial, result(spec, request))
+    # the third suggestion rests on the first anchor, which is told of when the base has ended
+    assert agenda.next() == "wait"
+    ended.add(base.trial)
+    agenda.end(base.trial, result(spec, base))
+    assert begun(agenda).trial == "t0002"
+    assert study.trials[-2].user_attrs["violations"] == [0.5]
+
+
 def test_replicates_follow_in_rounds_once_all_else_has_ended(tmp_path: Path) -> None:
     spec = experiment(tmp_path, trials=2, anchors=[])
 

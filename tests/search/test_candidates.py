@@ -16,6 +16,7 @@ from drivereplay.search.candidates import (
     TABLE,
     Candidate,
     CandidateTable,
+    Status,
     trial_candidates,
     write_trial_candidates,
 )
@@ -97,6 +98,32 @@ def test_what_trials_wrote_completes_the_table(tmp_path: Path) -> None:
         ("t0009@20", "finished"),
     }
     assert table.recover() == 0
+
+
+@pytest.mark.parametrize("ended", ["finished", "failed"])
+def test_a_stopped_trial_that_went_on_is_taken_up_whole(tmp_path: Path, ended: Status) -> None:
+    storage = Storage.of(tmp_path)
+    stopped = replace(ROW, status="stopped", reason="stopped early")
+    CandidateTable(storage).append([stopped, replace(stopped, trial="t0001"), replace(ROW, trial="t0002")])
+    rest = replace(ROW, step=40, status=ended)
+    write_trial_candidates(storage.below("trials", "t0000"), [replace(ROW, status=ended), rest])
+    # of this one its worker has not written the end
+    write_trial_candidates(storage.below("trials", "t0001"), [replace(ROW, trial="t0001", status="running")])
+    write_trial_candidates(storage.below("trials", "t0002"), [replace(ROW, trial="t0002", status="stopped")])
+    table = CandidateTable(storage)
+    assert table.recover() == 2
+    assert [row.status for row in table.of_trial("t0000")] == [ended, ended]
+    assert table.of_trial("t0000")[0].reason == ""
+    assert [table.of_trial(trial)[0].status for trial in ("t0001", "t0002")] == ["stopped", "finished"]
+
+
+def test_what_is_forgotten_is_gone_from_the_file_too(tmp_path: Path) -> None:
+    table = CandidateTable(Storage.of(tmp_path))
+    table.append([ROW, replace(ROW, step=40)])
+    table.forget([ROW])
+    table.flush()
+    assert [row.name for row in table.of_trial("t0000")] == ["t0000@40"]
+    assert [row.name for row in CandidateTable.read(Storage.of(tmp_path))] == ["t0000@40"]
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:

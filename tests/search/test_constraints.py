@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.search.problems import experiment
 
 from drivereplay.errors import SpecError
 from drivereplay.evaluation.report import Estimate
 from drivereplay.search.candidates import Candidate
-from drivereplay.search.constraints import Limit, feasible, limits_of, violations_of
+from drivereplay.search.constraints import Limit, feasible, judged_beside, judged_spec, limits_of, violations_of
 from drivereplay.search.front import front_of
-from drivereplay.spec import SearchSpec
+from drivereplay.search.sweep import _check_same
+from drivereplay.spec import SearchSpec, Spec, with_values
 
 NAMES = ("fidelity.psnr", "agents.ade")
 
@@ -44,6 +47,43 @@ def test_who_violates_a_limit_is_not_on_the_front() -> None:
     assert {c.trial for c in front.front} == {"base", "good"}
     assert {c.trial for c in front_of(rows, NAMES, ("max", "min")).front} == {"base", "good", "blurred"}
     assert front.to_json()["constraints"] == [{"metric": "fidelity.psnr", "direction": "max", "worse_by": 1.0}]
+
+
+def test_the_mean_over_seeds_keeps_a_constraint_and_no_lucky_seed_does() -> None:
+    limit = Limit("fidelity.psnr", "max", 1.0)
+    lucky = row("t0", 19.5, 0.1)
+    rows = [BASE, lucky, row("t0-s1", 15.0, 0.1, setting="t0", seed=1)]
+    assert [c.trial for c in front_of([BASE, lucky], NAMES, ("max", "min"), limits=[limit]).front] == ["base", "t0"]
+    assert [c.trial for c in front_of(rows, NAMES, ("max", "min"), limits=[limit]).front] == ["base"]
+    # and the other way: one unlucky seed does not break it
+    steady = [row(f"t0-s{seed}", 20.0, 0.1, setting="t0", seed=seed) for seed in (2, 3, 4, 5, 6)]
+    front = front_of([*rows, *steady], NAMES, ("max", "min"), limits=[limit])
+    assert (front.front[-1].trial, front.seeds[-1]) == ("t0", 7)
+    assert front.rivals() == list(front.front)
+
+
+def limited(spec: Spec, *metrics: str) -> Spec:
+    return with_values(spec, {"search.constraints": dict.fromkeys(metrics, 0.1)})
+
+
+def test_metrics_of_constraints_are_judged_as_the_objectives_are(tmp_path: Path) -> None:
+    spec = experiment(tmp_path, objectives=list(NAMES))
+    assert judged_spec(spec) == spec
+    wanted = judged_spec(limited(spec, "gpu_hours", "fidelity.ssim", "agents.ade"))
+    assert wanted.search.objectives == (*NAMES, "fidelity.ssim")
+
+
+def test_a_constraint_that_changes_what_is_judged_begins_another_sweep(tmp_path: Path) -> None:
+    spec = experiment(tmp_path, objectives=list(NAMES))
+    # judged without weights in any case
+    _check_same(spec, limited(spec, "fidelity.ssim", "gpu_hours", "agents.ade"))
+    assert judged_beside(limited(spec, "fidelity.lpips")) == {"fidelity.lpips"}
+    for earlier, later in ((spec, limited(spec, "fidelity.lpips")), (limited(spec, "fidelity.lpips"), spec)):
+        with pytest.raises(SpecError, match=r"other values of search\.constraints"):
+            _check_same(earlier, later)
+    few = with_values(spec, {"evaluation.metrics": list(NAMES)})
+    with pytest.raises(SpecError, match=r"other values of search\.constraints"):
+        _check_same(few, limited(few, "fidelity.ssim"))
 
 
 def test_limits_are_read_and_checked() -> None:

@@ -98,3 +98,11 @@ def test_a_scheduler_without_evaluations_on_the_way_is_refused(tmp_path: Path) -
         Halving.of(experiment(tmp_path, every=30, **asked), ("min", "min"))
     found = Halving.of(experiment(tmp_path, every=5, **asked), ("min", "min"))
     assert found is not None and found.rungs == (5, 15)
+
+
+def test_a_trial_that_is_begun_anew_has_never_arrived() -> None:
+    h = halving()
+    assert h.arrive(at("a", 10, 1.0, 1.0))
+    h.forget("a")
+    assert h.arrive(at("b", 10, 2.0, 2.0))  # again the first to arrive
+    assert not h.arrive(at("a", 10, 3.0, 3.0))

@@ -37,3 +37,18 @@ def test_without_doubt_it_is_the_improvement_itself() -> None:
     before = moocore.hypervolume(front, ref=reference)
     truth = [moocore.hypervolume(np.vstack([front, c]), ref=reference) - before for c in candidates]
     assert found == pytest.approx(truth, abs=1e-7)
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+def test_points_beyond_the_reference_change_nothing(objectives: int) -> None:
+    generator = np.random.default_rng(objectives)
+    reference = np.full(objectives, 1.1)
+    means, deviations = generator.random((5, objectives)), generator.uniform(0.05, 0.4, (5, objectives))
+    front = np.vstack([np.full(objectives, 0.5), np.eye(objectives) * 0.3 + 0.4])
+    beyond = np.full((objectives, objectives), -0.2)
+    np.fill_diagonal(beyond, [1.6, 1.1, 1.3][:objectives])
+    found = expected_improvement(means, deviations, np.vstack([front, beyond]), reference)
+    assert found == pytest.approx(expected_improvement(means, deviations, front, reference), abs=0)
+    # with nothing inside, a candidate gains all that it dominates
+    alone = expected_improvement(np.full((1, objectives), 0.1), np.full((1, objectives), 1e-9), beyond, reference)
+    assert alone == pytest.approx([1.0])

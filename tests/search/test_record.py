@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.search.problems import Analytic, Told, experiment
 
 from drivereplay.errors import ProtocolError
-from drivereplay.search.candidates import CandidateTable
+from drivereplay.search.candidates import Candidate, CandidateTable
+from drivereplay.search.constraints import Limit
 from drivereplay.search.front import load_front
 from drivereplay.search.record import SweepRecord
 from drivereplay.search.trial import TrialRequest
@@ -77,6 +79,33 @@ def test_what_ended_under_an_earlier_driver_is_known(tmp_path: Path) -> None:
     assert ended["t0001"].values is None and ended["t0001"].curve == ()
 
 
+def test_violations_do_not_depend_on_whether_the_base_ended_first(tmp_path: Path) -> None:
+    spec = experiment(tmp_path)
+    storage = Storage.of(spec.storage).below(spec.name)
+    limits = [Limit("loss.motion", "min", 0.0), Limit("loss.looks", "min", 0.0), Limit("ego.ate", "min", 0.0)]
+    record = SweepRecord(spec, WAYS, storage, ["base", "naive"], (), limits)
+    finish(spec, record, request("t0000", frequency=0.1))
+    assert record.worse_by("t0000") == ()
+    finish(spec, record, request("base", "base"))
+    motion, looks, lacking = record.worse_by("t0000")
+    assert motion > 0 > looks and lacking == 1e9
+    assert SweepRecord(spec, WAYS, storage, ["base", "naive"], (), limits).worse_by("t0000") == (motion, looks, 1e9)
+
+
+def test_rows_of_an_attempt_with_other_values_are_let_go_of(tmp_path: Path) -> None:
+    record = opened(experiment(tmp_path))
+    asked = request("t0000", frequency=0.5)
+    row = Candidate("t0000", 10, 0, "trial", {"replay.frequency": 0.1}, setting="t0000")
+    record.evaluated(row)
+    record.evaluated(replace(row, step=20, parameters={"replay.frequency": 0.5}))
+    record.evaluated(replace(row, step=30, parameters={"replay.frequency": 0.5}, seed=4))
+    record.evaluated(replace(row, step=40, status="finished"))
+    record.evaluated(replace(row, trial="t0001"))
+    assert record.begins(asked)
+    assert [c.name for c in record.candidates] == ["t0000@20", "t0000@40", "t0001@10"]
+    assert not record.begins(asked)
+
+
 def test_a_trial_that_left_nothing_is_recorded_as_failed(tmp_path: Path) -> None:
     record = opened(experiment(tmp_path))
     ended = record.trial_ended(request("t0000"), lost="its process died")
@@ -90,8 +119,6 @@ def test_candidates_of_two_protocols_are_not_continued(tmp_path: Path) -> None:
     record = opened(spec)
     finish(spec, record, request("t0000"))
     rows = CandidateTable(Storage.of(tmp_path / "probe"))
-    from dataclasses import replace
-
     rows.append([replace(rows.candidates[0], trial="t0009", protocol="another")])
     with pytest.raises(ProtocolError):
         opened(spec)

@@ -191,6 +191,54 @@ def test_a_changed_space_begins_a_new_study_that_knows_the_old_trials(tmp_path: 
     assert sum(c.kind == "trial" for c in front.candidates) == 6
 
 
+class Cut(BaseException):
+    """Stands for the end of a trial's process and of the driver."""
+
+
+class CutOff(Analytic):
+    """t0000 is cut off after its first evaluation."""
+
+    def outcome(self, spec: Any, request: Any, step: int, fault: str = "") -> Any:
+        if (request.trial, step) == ("t0000", 20):
+            raise Cut
+        return super().outcome(spec, request, step, fault)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"search.space": {"replay.frequency": {"uniform": [0.0, 0.9]}, "replay.weights": "simplex"}},
+        {"seed": 5},
+        {"search.sampler": "qmc"},
+    ],
+    ids=["space", "seed", "sampler"],
+)
+@pytest.mark.parametrize("scheduler", [None, {"grace": 1, "reduction": 3.0}], ids=["whole", "halving"])
+def test_a_trial_that_was_cut_off_does_not_go_on_with_other_values(
+    tmp_path: Path, change: dict[str, Any], scheduler: Any
+) -> None:
+    spec = experiment(tmp_path, trials=3, every=10, concurrent=1, sampler="random", scheduler=scheduler)
+    with pytest.raises(Cut):
+        sweep_locally(spec, runner=CutOff())
+    before = {c.name: c for c in load_front(tmp_path / "probe").candidates}
+    assert before["t0000@10"].status == "running"
+    (tmp_path / "probe" / "trials" / "t0000" / "checkpoints").mkdir()
+    changed = with_values(spec, change)
+    front = sweep_locally(changed, resume=True, runner=Analytic())
+    for candidate in front.candidates:
+        figures = Analytic().values(with_values(spec, dict(candidate.parameters)), candidate.step)
+        assert candidate.values(("loss.looks", "loss.motion")) == pytest.approx(figures)
+    anew = [c for c in front.candidates if c.trial == "t0000"]
+    assert {c.status for c in anew} == {"finished"}
+    assert {c.seed for c in anew} == {changed.seed}
+    assert all(c.parameters != before["t0000@10"].parameters for c in anew)
+    assert not (tmp_path / "probe" / "trials" / "t0000" / "checkpoints").exists()
+    # what had finished is as it was
+    assert {c.name: c for c in front.candidates if c.name in before and c.trial != "t0000"} == {
+        name: c for name, c in before.items() if c.trial != "t0000"
+    }
+
+
 def test_sweeps_on_one_storage_never_mix(tmp_path: Path) -> None:
     spec = experiment(tmp_path, trials=2)
     one = sweep_locally(spec, runner=Analytic())

@@ -13,6 +13,7 @@ from tests.search.problems import Analytic, experiment
 
 from drivereplay.evaluation.report import Estimate
 from drivereplay.search.candidates import Candidate
+from drivereplay.search.constraints import Limit
 from drivereplay.search.front import front_of
 from drivereplay.search.seeds import next_round, pooled, probability_non_dominated
 from drivereplay.search.sweep import sweep
@@ -72,6 +73,19 @@ def test_the_least_settled_get_the_next_seed() -> None:
     assert next_round(rows, NAMES, MINIMISED, racing, seed=7, used=4) == []
     full = [*rows, *(row(f"{t}-s{k}", 0.0, 0.0, 1.0, t) for t in ("edge", "worse", "sure") for k in (1, 2))]
     assert next_round(full, NAMES, MINIMISED, racing, seed=7, used=0) == []
+
+
+def test_no_seed_is_spent_on_a_setting_that_violates_a_constraint() -> None:
+    rows = [
+        row("base", 2.0, 2.0, 0.1, kind="base"), row("edge", 0.3, 0.2, 1.0), row("worse", 0.5, 0.5, 1.5),
+        row("wild", -1.0, 5.0, 1.5),
+    ]  # fmt: skip
+    racing = RacingSpec(seeds=3, budget=4)
+    limits = [Limit("loss.motion", "min", 1.0)]
+    free = next_round(rows, NAMES, MINIMISED, racing, seed=7, used=0)
+    kept = next_round(rows, NAMES, MINIMISED, racing, seed=7, used=0, limits=limits)
+    assert "wild" in {r.setting for r in free}
+    assert {r.setting for r in kept} == {"edge", "worse"}
 
 
 def test_replicates_are_run_within_their_budget(ray_session: None, tmp_path: Path) -> None:

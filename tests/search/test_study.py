@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from drivereplay.errors import SpecError
-from drivereplay.search.study import NONE, Study, load_study, main, rows_of, run_study, runs
+from drivereplay.search.study import NONE, Study, _judge_base, _run_one, load_study, main, rows_of, run_study, runs
+from drivereplay.spec import Spec
+from drivereplay.storage import Storage
+from drivereplay.training.run import CheckpointEvent, checkpoint_steps
 
 WORLD = {"kind": "world", "clips": 6, "split": "both", "seconds": 1.5}
 
@@ -68,6 +72,39 @@ def test_runs_are_long_enough_for_equal_target_samples_up_to_a_limit(tmp_path: P
     assert steps == {"0": (100, 100), "0.25": (100, 134), "0.5": (100, 200), "0.75": (100, None), "1": (100, None)}
     lengths = {run.levels["frequency"]: run.spec.training.steps for run in runs(study(tmp_path, experiment=values))}
     assert lengths == {"0": 100, "0.25": 134, "0.5": 200, "0.75": 100, "1": 100}
+
+
+@pytest.mark.parametrize("often", [None, 30])
+def test_a_long_run_is_judged_at_equal_steps_and_at_equal_target_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, often: int | None
+) -> None:
+    values = experiment(tmp_path)
+    values["training"] |= {"steps": 100, "checkpoint_every": often}
+    frequency = {"frequency": {"0.6": {"replay.frequency": 0.6}}}
+    long = study(tmp_path, experiment=values, factors=frequency, replay_factors=[], most_steps=3.0, seeds=[0])
+
+    def trained(spec: Spec, directory: Storage, *, on_checkpoint: Any, told_at: Any = None, **_: Any) -> None:
+        for step in sorted(checkpoint_steps(spec)):
+            if told_at is None or step in told_at:
+                on_checkpoint(CheckpointEvent(step, None, directory))  # type: ignore[arg-type]
+
+    monkeypatch.setattr("drivereplay.training.trainer.train", trained)
+    monkeypatch.setattr("drivereplay.search.study._judged", lambda study, run, model, clips, head: [head])
+    (run,) = runs(long)
+    rows = _run_one(long, run, Storage.of(tmp_path), {})
+    assert [(row["step"], row["budget"]) for row in rows] == [(100, "equal-steps"), (250, "equal-target")]
+
+
+def test_the_base_is_judged_where_a_run_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[str] = []
+    monkeypatch.setattr("drivereplay.training.trainer.choose_device", lambda spec: torch.device("meta"))
+    monkeypatch.setattr(
+        "drivereplay.search.study._judged",
+        lambda study, run, model, clips, head: judged.append(model.device.type) or [],
+    )
+    small = study(tmp_path)
+    assert _judge_base(small, runs(small)[0], {}) == []
+    assert judged == ["meta"]
 
 
 def test_only_takes_some_levels(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from tests.search.local import sweep_locally
 from tests.search.problems import Analytic, Told, experiment
 
 from drivereplay.errors import DriveReplayError, SpecError
+from drivereplay.logs import LOGGER, JsonFormatter
 from drivereplay.search.front import Front, load_front
 from drivereplay.search.journal import Journal
 from drivereplay.search.sweep import foresee, sweep
+from drivereplay.search.worker import _log_structured
 from drivereplay.spec import with_values
 from drivereplay.storage import Storage
 
@@ -33,9 +36,22 @@ def states(directory: Path) -> dict[str, TrialState]:
     return {t.user_attrs["trial"]: t.state for t in storage.get_all_trials(study._study_id)}
 
 
+def formatters() -> list[str]:
+    """How this package's records are written out in this process."""
+    return [type(handler.formatter).__name__ for handler in logging.getLogger(LOGGER).handlers]
+
+
+class NotesFormatters(Analytic):
+    """Leaves the process's formatters in the trial's directory."""
+
+    def run(self, *arguments: Any) -> None:
+        arguments[2].write("formatters.json", json.dumps(formatters()).encode())
+        super().run(*arguments)
+
+
 def test_a_sweep_runs_anchors_and_trials_and_leaves_its_files(ray_session: None, tmp_path: Path) -> None:
     told = Told()
-    front = sweep(experiment(tmp_path), runner=Analytic(), listeners=[told], show_progress=False)
+    front = sweep(experiment(tmp_path), runner=NotesFormatters(), listeners=[told], show_progress=False)
     run = tmp_path / "probe"
     assert {c.kind for c in front.candidates} == {"base", "naive", "replay-only", "equal", "trial"}
     assert sum(c.kind == "trial" for c in front.candidates) == 6
@@ -57,6 +73,11 @@ def test_a_sweep_runs_anchors_and_trials_and_leaves_its_files(ray_session: None,
     environment = json.loads((run / "environment.json").read_text())
     assert environment["packages"]["optuna"] == optuna.__version__
     assert environment["seeds"] == {"experiment": 0, "evaluation": 0}
+    # trials log JSON lines; a program that is no worker of Ray keeps its own logging
+    assert json.loads((run / "trials" / "t0003" / "formatters.json").read_text()) == [JsonFormatter.__name__]
+    before = formatters()
+    _log_structured()
+    assert formatters() == before
 
 
 def test_the_same_seed_gives_the_same_candidates_and_another_one_others(ray_session: None, tmp_path: Path) -> None:

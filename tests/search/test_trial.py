@@ -6,12 +6,15 @@ import json
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
+from tests.evaluation.clips import StandInModel, make_clip
 from tests.search.problems import experiment
 from tests.training.helpers import small_spec
 
-from drivereplay.errors import SpecError
+from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.evaluation.report import Estimate
 from drivereplay.models import load_model
 from drivereplay.search.trial import FineTuning, Judge, Outcome, TrialRequest, _data_key, evaluation_name
@@ -47,6 +50,66 @@ def test_objectives_have_to_exist_and_to_be_evaluated(tmp_path: Path) -> None:
     spec = experiment(tmp_path, objectives=["fidelity.psnr", "agents.flow_epe"])
     with pytest.raises(SpecError, match=r"agents\.flow_epe is not among evaluation\.metrics"):
         runner.prepare(with_values(spec, {"evaluation.metrics": ["fidelity.psnr"]}))
+
+
+def test_metrics_of_constraints_that_cannot_be_computed_are_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRIVEREPLAY_WEIGHTS", str(tmp_path))
+    spec = experiment(tmp_path, objectives=["fidelity.psnr", "agents.flow_epe"], constraints={"fidelity.fvd": 1.0})
+    with pytest.raises(DriveReplayError, match=r"fidelity\.fvd cannot be computed here"):
+        FineTuning().prepare(spec)
+
+
+def test_reports_hold_the_metrics_of_constraints(tmp_path: Path) -> None:
+    objectives = ["fidelity.psnr", "agents.flow_epe"]
+    spec = experiment(tmp_path, objectives=objectives, constraints={"fidelity.ssim": 0.1, "gpu_hours": 1.0})
+    spec = with_values(spec, {"evaluation.metrics": objectives, "evaluation.videos": 0, "evaluation.resamples": 100})
+    outcomes: list[Outcome] = []
+    clips = [make_clip(number) for number in range(2)]
+    judge = Judge(spec, Storage.of(tmp_path / "t"), clips, {}, lambda outcome: outcomes.append(outcome) is None)
+    assert judge(StandInModel(), 2, "checkpoints/step-2")  # type: ignore[arg-type]
+    assert set(outcomes[0].metrics) == {*objectives, "fidelity.ssim"}
+
+
+def test_a_judge_apart_is_asked_for_the_metrics_of_constraints_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = small_spec(str(tmp_path), search={"constraints": {"fidelity.lpips": 0.1}}, evaluation={"apart": True})
+    asked: list[Any] = []
+
+    class Begun(Exception):
+        pass
+
+    def begin(spec: Any, *_: Any) -> None:
+        asked.append(spec.search.objectives)
+        raise Begun
+
+    monkeypatch.setattr("drivereplay.search.apart.ApartJudge", begin)
+    monkeypatch.setattr("drivereplay.search.apart.judged", begin)
+    monkeypatch.setattr(FineTuning, "_clips", lambda self, spec: [])
+    directory = Storage.of(tmp_path / "t")
+    with pytest.raises(Begun):
+        FineTuning().run(spec, REQUEST, directory, {}, lambda outcome: True)
+    with pytest.raises(Begun):  # where the evaluator is lost
+        Judge(spec, directory, [], {}, lambda outcome: True).judged(2, "checkpoints/step-2")
+    assert asked == [(*spec.search.objectives, "fidelity.lpips")] * 2
+
+
+def test_the_base_is_judged_where_a_run_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[torch.device] = []
+
+    def evaluate(model: Any, *_: Any, **__: Any) -> Said:
+        judged.append(model.device)
+        return Said()
+
+    monkeypatch.setattr("drivereplay.training.trainer.choose_device", lambda spec: torch.device("meta"))
+    monkeypatch.setattr("drivereplay.evaluation.judge.evaluate_model", evaluate)
+    monkeypatch.setattr("drivereplay.search.trial._save", lambda *_: None)
+    monkeypatch.setattr(FineTuning, "_clips", lambda self, spec: [])
+    base = TrialRequest("base", "base", 0, {}, "base")
+    FineTuning().run(small_spec(str(tmp_path)), base, Storage.of(tmp_path / "base"), {}, lambda outcome: True)
+    assert [device.type for device in judged] == ["meta"]
 
 
 def test_what_a_process_keeps_is_not_sent_to_others() -> None:

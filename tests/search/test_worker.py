@@ -15,7 +15,28 @@ from drivereplay.search.worker import TrialRecord
 from drivereplay.storage import Storage
 
 
-def run(tmp_path: Path, runner: Analytic, *, stop_at: int = 10**9, again: bool = False) -> tuple[bool, list[Candidate]]:
+class Kill(BaseException):
+    """Stands for the end of the process."""
+
+
+class DiesAt20(Analytic):
+    """Is killed after its first evaluation."""
+
+    def outcome(self, spec: Any, request: Any, step: int, fault: str = "") -> Any:
+        if step == 20:
+            raise Kill
+        return super().outcome(spec, request, step, fault)
+
+
+def run(
+    tmp_path: Path,
+    runner: Analytic,
+    *,
+    stop_at: int = 10**9,
+    again: bool = False,
+    frequency: float = 0.5,
+    seed: int = 0,
+) -> tuple[bool, list[Candidate]]:
     """Whether the trial went to its end, and what was reported."""
     spec = experiment(tmp_path, every=10)
     reported: list[Candidate] = []
@@ -27,7 +48,7 @@ def run(tmp_path: Path, runner: Analytic, *, stop_at: int = 10**9, again: bool =
         reported.append(candidate)
         return candidate.step < stop_at
 
-    request = TrialRequest("t0000", "trial", 0, {"replay.frequency": 0.5}, "t0000", again)
+    request = TrialRequest("t0000", "trial", seed, {"replay.frequency": frequency}, "t0000", again)
     return TrialRecord(spec, runner, request, directory, report).run(), reported
 
 
@@ -56,22 +77,46 @@ def test_a_stopped_trial_is_stopped_and_may_be_taken_up_again(tmp_path: Path) ->
 
 
 def test_a_killed_attempt_is_continued_with_what_it_had_evaluated(tmp_path: Path) -> None:
-    class Kill(BaseException):
-        pass
-
-    class Dies(Analytic):
-        def outcome(self, spec: Any, request: Any, step: int, fault: str = "") -> Any:
-            if step == 20:
-                raise Kill
-            return super().outcome(spec, request, step, fault)
-
     with pytest.raises(Kill):
-        run(tmp_path, Dies())
+        run(tmp_path, DiesAt20())
     assert statuses(tmp_path) == {10: "running"}
+    (tmp_path / "t0000" / "checkpoints").mkdir()
     before = trial_candidates(Storage.of(tmp_path / "t0000"))[0]
     run(tmp_path, Analytic())
     assert trial_candidates(Storage.of(tmp_path / "t0000"))[0].metrics == before.metrics
     assert statuses(tmp_path) == {10: "finished", 20: "finished", 30: "finished"}
+    assert (tmp_path / "t0000" / "checkpoints").is_dir()
+
+
+@pytest.mark.parametrize("changes", [{"frequency": 0.1}, {"seed": 3}])
+def test_nothing_of_a_killed_attempt_with_other_values_is_used(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(Kill):
+        run(tmp_path, DiesAt20(), **changes)
+    (tmp_path / "t0000" / "checkpoints").mkdir()
+    _, reported = run(tmp_path, Analytic())
+    alone, _ = tmp_path / "alone", run(tmp_path / "alone", Analytic())
+    assert trial_candidates(Storage.of(tmp_path / "t0000")) == trial_candidates(Storage.of(alone / "t0000"))
+    assert [c.step for c in reported] == [10, 20, 30]
+    assert not (tmp_path / "t0000" / "checkpoints").exists()
+
+
+def test_a_checkpoint_that_was_never_evaluated_has_values_too(tmp_path: Path) -> None:
+    class DiesAtOnce(Analytic):
+        def run(self, *arguments: Any) -> None:
+            raise Kill
+
+    with pytest.raises(Kill):
+        run(tmp_path, DiesAtOnce(), frequency=0.1)
+    (tmp_path / "t0000" / "checkpoints").mkdir()
+    run(tmp_path, Analytic())
+    assert not (tmp_path / "t0000" / "checkpoints").exists()
+
+
+def test_a_trial_that_has_ended_is_kept_whatever_it_is_asked_for_now(tmp_path: Path) -> None:
+    run(tmp_path, Analytic(), frequency=0.1)
+    before = trial_candidates(Storage.of(tmp_path / "t0000"))
+    run(tmp_path, Analytic())
+    assert trial_candidates(Storage.of(tmp_path / "t0000")) == before
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from drivereplay.errors import TrainingError
-from drivereplay.spec import Spec
+from drivereplay.data.prepare import prepare
+from drivereplay.errors import DataError, TrainingError
+from drivereplay.spec import Spec, with_values
 from drivereplay.storage import Storage
 from drivereplay.training.curve import read_curve
 from drivereplay.training.ledger import read_ledger
@@ -68,6 +70,24 @@ def test_stopping_early_and_errors_of_the_caller_reach_the_caller(filmed_spec: M
     assert result.stopped and result.step == 4  # not told of step 2
     with pytest.raises(ZeroDivisionError, match="own making"):
         train(filmed_spec(workers=2), Storage.of(tmp_path / "b"), on_checkpoint=fail, show_progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_one_rank_alone_meets_ends_the_run_at_once(filmed_spec: Make, filmed: Path, tmp_path: Path) -> None:
+    """The others wait for its gradients; left to themselves they would for the half hour that a group may take."""
+    copy = tmp_path / "driving"
+    shutil.copytree(filmed / "driving", copy)
+    training = {"workers": 2, "steps": 40, "bad_clips": 0.0, "cache": False}
+    spec = with_values(filmed_spec(**training), {"target.source.path": str(copy)})
+    prepare(spec)
+    damaged = sorted(copy.glob("*.mp4"))[0]
+    before = damaged.stat()
+    # as large and as old as it was, so that it is not ingested anew
+    damaged.write_bytes(bytes(before.st_size))
+    os.utime(damaged, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(DataError, match=damaged.name):
+        train(spec, Storage.of(tmp_path / "run"), show_progress=False)
 
 
 @pytest.mark.chaos

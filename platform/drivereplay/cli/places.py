@@ -9,6 +9,7 @@ import typer
 
 from drivereplay import _present as present
 from drivereplay.cli.root import Address, DryRun, Json, RunDirectory, app, weights_app
+from drivereplay.errors import SpecError
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -18,6 +19,9 @@ def submit(
     name: Annotated[
         str | None, typer.Option(help="Name of the job; default: the verb and the experiment's name.")
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Show the log until the end and exit as the verb does; the default.")
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
     include: Annotated[
         list[Path] | None, typer.Option(help="A further file or directory to take along. May be repeated.")
@@ -34,6 +38,8 @@ def submit(
     """Any verb as a Ray job: drivereplay submit -- sweep FILE."""
     from drivereplay import api
 
+    if wait and detach:
+        raise SpecError("submit: --wait and --detach contradict each other.", "Give one of them.")
     code = api.submit(
         context.args,
         address=address,

@@ -28,6 +28,8 @@ from drivereplay.storage import Storage
 _PRESENT = np.uint64(1)
 """Set in every checksum, so that none is 0, which stands for a clip that was never written."""
 _SHARE_OF_DISK = 0.5
+_DECODE_VERSION = 2
+"""Raised when the same index gives other pictures. Version 1 could show those of another scene or episode."""
 
 
 class ClipCache:
@@ -48,7 +50,7 @@ class ClipCache:
         self._data_path = directory / f"{name}.clips"
         self._sums_path = directory / f"{name}.sums"
         self.full = False
-        """Whether the disk had no room; nothing is written any more, reading goes on."""
+        """Whether there is no room any more; nothing is written then, reading goes on."""
         directory.mkdir(parents=True, exist_ok=True)
         item = int(np.prod(shape)) * np.dtype(dtype).itemsize
         # an empty file cannot be mapped
@@ -80,7 +82,7 @@ class ClipCache:
         return bool((self._sums[clips] != 0).all())
 
     def put(self, clips: NDArray[np.int64], arrays: NDArray[np.generic]) -> None:
-        """Write clips; does nothing once the disk is full."""
+        """Write clips; does nothing once the disk is full or the cache was removed for another one."""
         if self.full:
             return
         try:
@@ -89,7 +91,8 @@ class ClipCache:
                 _written(self._data_path, clip * array.nbytes, array.tobytes())
                 _written(self._sums_path, clip * 8, _checksum(array).tobytes())
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            # not there any more: an experiment of another process took the room
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.ENOENT):
                 raise DataError(f"The clip cache {self._data_path} cannot be written: {error}.", _BYPASS) from error
             self.full = True
 
@@ -107,20 +110,24 @@ def pixel_caches(spec: Spec, indexes: Sequence[ClipIndex]) -> list[ClipCache] | 
         return None
     directory = local_directory(Storage.of(spec.storage).below(".shared")) / "cache" / "pixels"
     shape = (spec.clip.frames, spec.clip.height, spec.clip.width, 3)
-    return [_pixel_cache(directory, fingerprint(index), index.total, shape) for index in indexes]
+    return list(_opened(directory, tuple((fingerprint(index), index.total) for index in indexes), shape))
 
 
-@functools.lru_cache(maxsize=64)
-def _pixel_cache(directory: Path, name: str, count: int, shape: tuple[int, ...]) -> ClipCache:
-    item = int(np.prod(shape))
+@functools.lru_cache(maxsize=16)
+def _opened(directory: Path, caches: tuple[tuple[str, int], ...], shape: tuple[int, ...]) -> tuple[ClipCache, ...]:
+    """The caches of one experiment; none of them makes room for another."""
     if directory.is_dir():
-        make_room(directory, needed=count * item, keep={name})
-    return ClipCache(directory, name, count, shape)
+        there = sum(_taken(directory / f"{name}.clips") for name, _ in caches)
+        whole = sum(count for _, count in caches) * int(np.prod(shape))
+        make_room(directory, needed=max(0, whole - there), keep=[name for name, _ in caches])
+    return tuple(ClipCache(directory, name, count, shape) for name, count in caches)
 
 
 def fingerprint(index: ClipIndex) -> str:
-    """Hash of what decoded training clips depend on: files' contents, times, cuts, split, and the clip's definition."""
-    digest = hashlib.blake2b(index.clip.model_dump_json().encode(), digest_size=16)
+    """Hash of what decoded training clips depend on: files' contents, times, cuts, split, the clip's definition, and
+    the version of decoding."""
+    definition = f"{_DECODE_VERSION} {index.clip.model_dump_json()}"
+    digest = hashlib.blake2b(definition.encode(), digest_size=16)
     columns = ("split", "digest", "reader", "interval_s", "offset_s", "starts", "times_s", "windows")
     for name in columns:
         for value in index.table[name].to_pylist():
@@ -135,19 +142,35 @@ def make_room(directory: Path, needed: int, keep: Iterable[str] = (), share: flo
     Returns:
         Names of the caches that were removed.
     """
-    used = {path.stem: path.stat().st_blocks * 512 for path in directory.glob("*.clips")}
+    used = {path: _taken(path) for path in directory.glob("*.clips")}
     limit = share * (shutil.disk_usage(directory).free + sum(used.values()))
+    kept = set(keep)
     removed = []
-    for path in sorted(directory.glob("*.clips"), key=lambda path: path.stat().st_mtime_ns):
+    for path in sorted(used, key=_written_ns):
         if sum(used.values()) + needed <= limit:
             break
-        if path.stem in set(keep):
+        if path.stem in kept:
             continue
         path.with_suffix(".sums").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
-        used.pop(path.stem)
+        used.pop(path)
         removed.append(path.stem)
     return removed
+
+
+def _taken(path: Path) -> int:
+    """Bytes that a sparse file takes on the disk; 0 where another process has removed it."""
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
+def _written_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _sized(path: Path, size: int) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.data.damage import SoundFrames
+from drivereplay.data.frames import FramesByNumber, FramesByTime
 from drivereplay.data.index import Window
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
@@ -47,7 +47,7 @@ class Decoder:
         self._clip = clip
         self._limit = open_files
         self._limit_bytes = open_bytes
-        self._readers: OrderedDict[str, _Reader] = OrderedDict()
+        self._readers: OrderedDict[_File, _Reader] = OrderedDict()
         self._remembered = _Remembered(_REMEMBERED_BYTES)
 
     def decode(self, windows: Sequence[Window]) -> tuple[NDArray[np.uint8], dict[int, str]]:
@@ -63,7 +63,7 @@ class Decoder:
         clip = self._clip
         frames = np.zeros((len(windows), clip.frames, clip.height, clip.width, 3), dtype=np.uint8)
         failed: dict[int, str] = {}
-        order = sorted(range(len(windows)), key=lambda n: (windows[n].path, windows[n].frames))
+        order = sorted(range(len(windows)), key=lambda n: (*_recording(windows[n]), windows[n].frames))
         for chunk in self._chunks(windows, order):
             try:
                 self._fill(windows, chunk, frames)
@@ -86,52 +86,48 @@ class Decoder:
             self._readers.popitem()[1].close()
 
     def _chunks(self, windows: Sequence[Window], order: list[int]) -> list[list[int]]:
-        """Neighbouring windows of one file, as many as share a piece of memory of bounded size."""
+        """Neighbouring windows of one recording, as many as share a piece of memory of bounded size."""
         clip = self._clip
         most = max(1, _CHUNK_BYTES // (clip.frames * clip.height * clip.width * 3))
         chunks: list[list[int]] = []
         for n in order:
             last = chunks[-1] if chunks else None
-            if last and len(last) < most and windows[last[0]].path == windows[n].path:
+            if last and len(last) < most and _recording(windows[last[0]]) == _recording(windows[n]):
                 last.append(n)
             else:
                 chunks.append([n])
         return chunks
 
     def _fill(self, windows: Sequence[Window], chunk: list[int], out: NDArray[np.uint8]) -> None:
-        times: dict[int, float] = {}
-        images: dict[int, str] = {}
-        for n in chunk:
-            window = windows[n]
-            times.update(zip(window.frames, window.times_s, strict=True))
-            images.update(zip(window.frames, window.images, strict=False))
-        path = windows[chunk[0]].path
-        found = self._remembered.get(path, times)
-        wanted = sorted(times.keys() - found.keys())
+        shown = {n: _pictures(windows[n]) for n in chunk}
+        pictures = {picture for n in chunk for picture in shown[n]}
+        found = self._remembered.get(pictures)
+        wanted = sorted(pictures - found.keys())
         if wanted:
             reader = self._reader(windows[chunk[0]])
             try:
-                got = reader.read(wanted, [times[n] for n in wanted], [images.get(n, "") for n in wanted])
+                got = reader.read(wanted, windows[chunk[0]].interval_s)
             except DataError:
                 # its state is unknown now
-                self._readers.pop(path).close()
+                self._readers.pop(_file(windows[chunk[0]])).close()
                 raise
             read = dict(zip(wanted, got, strict=True))
-            self._remembered.put(path, read)
+            self._remembered.put(read)
             found |= read
         for n in chunk:
-            for place, number in enumerate(windows[n].frames):
-                out[n, place] = found[number]
+            for place, picture in enumerate(shown[n]):
+                out[n, place] = found[picture]
 
     def _reader(self, window: Window) -> _Reader:
-        reader = self._readers.get(window.path)
+        file = _file(window)
+        reader = self._readers.get(file)
         if reader is None:
             reader = _READERS[window.reader](window, self._clip)
-            self._readers[window.path] = reader
+            self._readers[file] = reader
             while len(self._readers) > 1 and self._too_many():
                 self._readers.popitem(last=False)[1].close()
         else:
-            self._readers.move_to_end(window.path)
+            self._readers.move_to_end(file)
         return reader
 
     def _too_many(self) -> bool:
@@ -139,29 +135,63 @@ class Decoder:
         return len(self._readers) > self._limit or held > self._limit_bytes
 
 
+class _Picture(NamedTuple):
+    """Names one picture for as long as a decoder lives.
+
+    A path and a frame's number do not: nuScenes' scenes lie below one directory and LeRobot's episodes in one file, and
+    each counts its frames from 0. Together with the time in the file, or the image's name, they do.
+    """
+
+    frame: int
+    time_s: float
+    image: str
+    path: str
+    modified_ns: int
+
+
+def _pictures(window: Window) -> list[_Picture]:
+    images = window.images or ("",) * len(window.frames)
+    return [
+        _Picture(frame, time_s, image, window.path, window.modified_ns)
+        for frame, time_s, image in zip(window.frames, window.times_s, images, strict=True)
+    ]
+
+
+def _recording(window: Window) -> tuple[str, str, str]:
+    return window.path, window.domain, window.key
+
+
+_File = tuple[str, int, tuple[int, int]]
+
+
+def _file(window: Window) -> _File:
+    """What an open reader is for: recordings may share it."""
+    return window.path, window.modified_ns, window.source_size
+
+
 class _Remembered:
-    """Frames by file and number, as many as a budget holds; those used longest ago are forgotten first."""
+    """Decoded pictures, as many as a budget holds; those used longest ago are forgotten first."""
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
         self._bytes = 0
-        self._frames: OrderedDict[tuple[str, int], NDArray[np.uint8]] = OrderedDict()
+        self._frames: OrderedDict[_Picture, NDArray[np.uint8]] = OrderedDict()
 
-    def get(self, path: str, numbers: Iterable[int]) -> dict[int, NDArray[np.uint8]]:
-        """Those of a file's frames that are there."""
+    def get(self, pictures: Iterable[_Picture]) -> dict[_Picture, NDArray[np.uint8]]:
+        """Those pictures that are there."""
         found = {}
-        for number in numbers:
-            frame = self._frames.get((path, number))
+        for picture in pictures:
+            frame = self._frames.get(picture)
             if frame is not None:
-                self._frames.move_to_end((path, number))
-                found[number] = frame
+                self._frames.move_to_end(picture)
+                found[picture] = frame
         return found
 
-    def put(self, path: str, frames: Mapping[int, NDArray[np.uint8]]) -> None:
-        """Remember frames of a file."""
-        for number, frame in frames.items():
+    def put(self, frames: Mapping[_Picture, NDArray[np.uint8]]) -> None:
+        """Remember pictures that are not there yet."""
+        for picture, frame in frames.items():
             # a copy: a view would keep alive all that was decoded with it
-            self._frames[path, number] = frame.copy()
+            self._frames[picture] = frame.copy()
             self._bytes += frame.nbytes
         while self._bytes > self._budget:
             self._bytes -= self._frames.popitem(last=False)[1].nbytes
@@ -180,8 +210,12 @@ class _Reader(ABC):
             _unchanged(window)
 
     @abstractmethod
-    def read(self, frames: list[int], times_s: list[float], images: list[str]) -> NDArray[np.uint8]:
-        """(len(frames), H, W, 3) for ascending frame numbers.
+    def read(self, pictures: Sequence[_Picture], interval_s: float) -> NDArray[np.uint8]:
+        """(len(pictures), H, W, 3) of one recording, in ascending order.
+
+        Args:
+            pictures: Which ones.
+            interval_s: `Window.interval_s` of the recording.
 
         Raises:
             DataError: They cannot be read.
@@ -196,6 +230,8 @@ class _Reader(ABC):
         top = (self._size[1] - self._clip.height) // 2
         return frames[..., top : top + self._clip.height, left : left + self._clip.width, :]
 
+
+_F = TypeVar("_F", FramesByTime, FramesByNumber)
 
 _PADDED_WIDTHS = frozenset({8, 12, 16, 24, 48, 72})
 """Widths whose rows FFmpeg pads so that decord 0.6 takes the padding for further channels; `get_batch` then fails."""
@@ -214,9 +250,10 @@ class _DecordReader(_Reader):
         except (decord.DECORDError, OSError, RuntimeError) as error:
             raise DataError(f"cannot be opened: {_last_line(error)}") from error
 
-    def read(self, frames: list[int], times_s: list[float], images: list[str]) -> NDArray[np.uint8]:
+    def read(self, pictures: Sequence[_Picture], interval_s: float) -> NDArray[np.uint8]:
         import decord
 
+        frames = [picture.frame for picture in pictures]
         if frames[-1] >= len(self._video):
             raise DataError(f"has {len(self._video)} frames, but frame {frames[-1]} was indexed")
         try:
@@ -224,92 +261,44 @@ class _DecordReader(_Reader):
                 return self._cut(np.stack([self._unpadded(self._video[n].asnumpy()) for n in frames]))
             return self._cut(self._video.get_batch(frames).asnumpy())
         except (decord.DECORDError, OSError, RuntimeError) as error:
-            raise DataError(f"frames {frames[0]} to {frames[-1]} cannot be decoded: {_last_line(error)}") from error
+            raise DataError(f"{_span(pictures)} cannot be decoded: {_last_line(error)}") from error
 
     def _unpadded(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         width, height = self._size
         return frame.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
 
 
-class _AvReader(_Reader):
-    """Finds frames by their times: goes on decoding where they lie ahead, seeks where they do not."""
+class _AvReader(_Reader, Generic[_F]):
+    """Frames by PyAV; says in `_frame` how it finds them."""
 
     def __init__(self, window: Window, clip: ClipSpec) -> None:
         super().__init__(window, clip)
+        import av
         from av.video.reformatter import VideoReformatter
 
-        self._interval = window.interval_s or 0.04
         # kept from frame to frame: to set it up takes longer than to scale a frame
         self._scaler: Any = VideoReformatter()
-        self._container: Any = None
-        self._frames: Any = None
-        self._next: Any = None
-        self._open()
-
-    def read(self, frames: list[int], times_s: list[float], images: list[str]) -> NDArray[np.uint8]:
-        import av
-
         try:
-            pictures = [self._picture(time) for time in times_s]
-        except (av.error.FFmpegError, OSError, EOFError, StopIteration, ValueError) as error:
-            raise DataError(f"frames {frames[0]} to {frames[-1]} cannot be decoded: {_last_line(error)}") from error
-        return np.stack(pictures)
-
-    def close(self) -> None:
-        if self._container is not None:
-            self._container.close()
-            self._container = None
-
-    def _open(self) -> None:
-        import av
-
-        try:
-            self.close()
-            self._container = av.open(self._path)
-            self._stream = self._container.streams.best("video")
-            self._stream.codec_context.thread_count = 1
-            self._rewound()
+            self._file: _F = self._opened()
         except (av.error.FFmpegError, OSError, AttributeError) as error:
             raise DataError(f"cannot be opened: {_last_line(error)}") from error
 
-    def _rewound(self) -> None:
-        self._frames = self._sound(self._container.decode(self._stream))
-        self._next = None
+    def read(self, pictures: Sequence[_Picture], interval_s: float) -> NDArray[np.uint8]:
+        import av
 
-    def _sound(self, frames: Any) -> Iterator[Any]:
-        """The frames, with a note of whether damage may show in them: it does up to the next key frame."""
-        self._damaged = False
-        for frame in frames:
-            self._damaged = frame.is_corrupt or (self._damaged and not frame.key_frame)
-            yield frame
+        try:
+            return np.stack([self._image(self._frame(picture, interval_s)) for picture in pictures])
+        except (av.error.FFmpegError, OSError, EOFError, AttributeError, ValueError) as error:
+            raise DataError(f"{_span(pictures)} cannot be decoded: {_last_line(error)}") from error
 
-    def _picture(self, time_s: float) -> NDArray[np.uint8]:
-        half = self._interval / 2
-        here = self._time(self._next) if self._next is not None else None
-        ahead = here is not None and 0 <= time_s - here <= 2.0
-        if here is None or not (ahead or abs(time_s - here) < half):
-            self._seek(time_s)
-        if self._next is None:
-            self._next = next(self._frames)
-        if self._time(self._next) > time_s + half:
-            # the seek came down too late, as it does without a proper index: read from the start
-            self._open()
-            self._next = next(self._frames)
-        while self._time(self._next) < time_s - half:
-            self._next = next(self._frames)
-        if self._time(self._next) > time_s + half:
-            raise ValueError(f"there is no frame at {time_s:.3f} s")
-        if self._damaged:
-            raise ValueError(f"the frame at {time_s:.3f} s is damaged")
-        return self._image(self._next)
+    def close(self) -> None:
+        self._file.close()
 
-    def _seek(self, time_s: float) -> None:
-        margin = 0.5 * self._interval
-        self._container.seek(int(max(0.0, time_s - margin) / self._stream.time_base), stream=self._stream)
-        self._rewound()
+    @abstractmethod
+    def _opened(self) -> _F: ...
 
-    def _time(self, frame: Any) -> float:
-        return float(frame.time)
+    @abstractmethod
+    def _frame(self, picture: _Picture, interval_s: float) -> Any: ...
 
     def _image(self, frame: Any) -> NDArray[np.uint8]:
         width, height = self._size
@@ -321,45 +310,39 @@ class _AvReader(_Reader):
         return np.ascontiguousarray(self._cut(np.rot90(small, turns) if turns else small))
 
 
-class _CountingReader(_AvReader):
-    """For files whose times cannot be trusted: decodes from the start and counts."""
+class _TimedReader(_AvReader[FramesByTime]):
+    def _opened(self) -> FramesByTime:
+        return FramesByTime(self._path)
 
-    def read(self, frames: list[int], times_s: list[float], images: list[str]) -> NDArray[np.uint8]:
-        return super().read(frames, [float(n) for n in frames], images)
+    def _frame(self, picture: _Picture, interval_s: float) -> Any:
+        return self._file.at(picture.time_s, interval_s / 2)
 
-    def _rewound(self) -> None:
-        self._interval = 1.0
-        self._number = -1
-        # counted as the index counted them
-        self._frames = iter(SoundFrames(self._container, self._stream))
-        self._next = None
 
-    def _picture(self, time_s: float) -> NDArray[np.uint8]:
-        if time_s < self._number:
-            self._open()
-        while self._number < time_s:
-            self._next = next(self._frames)
-            self._number += 1
-        return self._image(self._next)
+class _CountingReader(_AvReader[FramesByNumber]):
+    def _opened(self) -> FramesByNumber:
+        return FramesByNumber(self._path)
+
+    def _frame(self, picture: _Picture, interval_s: float) -> Any:
+        return self._file.at(picture.frame)
 
 
 class _ImageReader(_Reader):
-    def read(self, frames: list[int], times_s: list[float], images: list[str]) -> NDArray[np.uint8]:
+    def read(self, pictures: Sequence[_Picture], interval_s: float) -> NDArray[np.uint8]:
         import cv2
 
-        pictures = []
-        for name in images:
-            picture = cv2.imread(str(Path(self._path) / name), cv2.IMREAD_COLOR)
-            if picture is None:
-                raise DataError(f"image {name} cannot be read")
-            scaled = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
-            pictures.append(self._cut(scaled[..., ::-1]))
-        return np.stack(pictures)
+        shown = []
+        for picture in pictures:
+            image = cv2.imread(str(Path(self._path) / picture.image), cv2.IMREAD_COLOR)
+            if image is None:
+                raise DataError(f"image {picture.image} cannot be read")
+            scaled = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
+            shown.append(self._cut(scaled[..., ::-1]))
+        return np.stack(shown)
 
 
 _READERS: dict[str, type[_Reader]] = {
     "decord": _DecordReader,
-    "av": _AvReader,
+    "av": _TimedReader,
     "count": _CountingReader,
     "images": _ImageReader,
 }
@@ -372,6 +355,10 @@ def _unchanged(window: Window) -> None:
         raise DataError(f"has vanished since it was ingested: {error.strerror}") from error
     if (stat.st_size, stat.st_mtime_ns) != (window.bytes, window.modified_ns):
         raise DataError("has changed since it was ingested")
+
+
+def _span(pictures: Sequence[_Picture]) -> str:
+    return f"frames {pictures[0].frame} to {pictures[-1].frame}"
 
 
 def _last_line(error: BaseException) -> str:

@@ -17,43 +17,35 @@ _SHARE = 0.8
 _BANDS = 4
 
 
-def duplicates(looks: Mapping[str, Sequence[int]], digests: Mapping[str, str]) -> dict[str, str]:
-    """Videos that show what an earlier one shows: name → name of the first of its kind.
+def duplicates(looks: Mapping[str, Sequence[int]], digests: Mapping[str, str]) -> dict[str, list[str]]:
+    """Videos that show what earlier ones show: name → names of these, the likest first.
 
     Files of the same content are found by their digest. Others by a 64-bit difference hash for each second: at least 4
     distinct ones, of which 80 % have a partner within 3 bits in the other video. Two hashes within 3 bits agree in at
-    least one of four 16-bit bands, so only videos that share a band are compared: the cost grows with the number of
-    videos, not with its square, unless they are alike.
+    least one of four 16-bit bands, so only videos that share a band are compared; nor are two that are linked already
+    by way of others. So the cost grows with the number of videos, not with its square, and still all that are alike
+    are linked: `linked` says which those are.
 
     Args:
         looks: Hashes of each video, in a stable order.
         digests: Hash of each file's content.
     """
     first: dict[str, str] = {}
-    found: dict[str, str] = {}
-    bands: dict[tuple[int, int], list[str]] = defaultdict(list)
-    distinct: dict[str, NDArray[np.uint64]] = {}
+    found: dict[str, list[str]] = {}
+    seen = _Seen()
+    links = Links()
     for name, values in looks.items():
         same = first.setdefault(digests[name], name)
         if same != name:
-            found[name] = same
+            found[name] = [same]
+            links.join(name, same)
             continue
         hashes = _telling(values)
-        if len(hashes) < _LEAST:
-            continue
-        keys = {(band, int(value) >> 16 * band & 0xFFFF) for value in hashes for band in range(_BANDS)}
-        near: dict[str, int] = defaultdict(int)
-        for key in keys:
-            for other in bands[key]:
-                near[other] += 1
-        for other in sorted(near, key=lambda other: -near[other]):
-            if near[other] >= _LEAST * _SHARE and _alike(hashes, distinct[other]):
-                found[name] = other
-                break
-        else:
-            distinct[name] = hashes
-            for key in keys:
-                bands[key].append(name)
+        for other in seen.near(hashes):
+            if links.of(other) != links.of(name) and seen.alike(hashes, other):
+                found.setdefault(name, []).append(other)
+                links.join(name, other)
+        seen.put(name, hashes)
     return found
 
 
@@ -61,17 +53,72 @@ def shared_footage(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[s
     """Videos of one domain that show what a video of another one shows: name → the other's name.
 
     Args:
-        ours: Name → (hashes, digest) of videos that would be trained on.
+        ours: Name → (hashes, digest) of videos that would be trained on; each is compared with all of theirs.
         theirs: Name → (hashes, digest) of videos that are held out.
     """
-    looks = {("held out", name): value[0] for name, value in theirs.items()}
-    looks |= {("train", name): value[0] for name, value in ours.items()}
-    digests = {("held out", name): value[1] for name, value in theirs.items()}
-    digests |= {("train", name): value[1] for name, value in ours.items()}
-    keys = {repr(key): key for key in looks}
-    found = duplicates({k: looks[key] for k, key in keys.items()}, {k: digests[key] for k, key in keys.items()})
-    pairs = {keys[a]: keys[b] for a, b in found.items()}
-    return {a[1]: b[1] for a, b in pairs.items() if a[0] == "train" and b[0] == "held out"}
+    files = {digest: name for name, (_, digest) in theirs.items()}
+    seen = _Seen()
+    for name, (values, _) in theirs.items():
+        seen.put(name, _telling(values))
+    found: dict[str, str] = {}
+    for name, (values, digest) in ours.items():
+        hashes = _telling(values)
+        other = files.get(digest) or next((o for o in seen.near(hashes) if seen.alike(hashes, o)), None)
+        if other is not None:
+            found[name] = other
+    return found
+
+
+class Links:
+    """Sets of names that are joined directly or by way of others (union-find)."""
+
+    def __init__(self) -> None:
+        self._above: dict[str, str] = {}
+
+    def of(self, name: str) -> str:
+        """The name that stands for a set."""
+        while (above := self._above.get(name, name)) != name:
+            # halve the way for the next one who asks
+            self._above[name] = name = self._above.get(above, above)
+        return name
+
+    def join(self, a: str, b: str) -> None:
+        """Make one set of two; what stood for that of `b` stands for both."""
+        self._above[self.of(a)] = self.of(b)
+
+
+class _Seen:
+    """Videos by the bands of their hashes."""
+
+    def __init__(self) -> None:
+        self._bands: dict[tuple[int, int], list[str]] = defaultdict(list)
+        self._hashes: dict[str, NDArray[np.uint64]] = {}
+
+    def put(self, name: str, hashes: NDArray[np.uint64]) -> None:
+        """Add a video, unless it has too few hashes to be told from others."""
+        if len(hashes) < _LEAST:
+            return
+        self._hashes[name] = hashes
+        for key in _keys(hashes):
+            self._bands[key].append(name)
+
+    def near(self, hashes: NDArray[np.uint64]) -> list[str]:
+        """Videos that may be alike, the likest first."""
+        if len(hashes) < _LEAST:
+            return []
+        shared: dict[str, int] = defaultdict(int)
+        for key in _keys(hashes):
+            for other in self._bands.get(key, ()):
+                shared[other] += 1
+        return sorted((o for o in shared if shared[o] >= _LEAST * _SHARE), key=lambda other: -shared[other])
+
+    def alike(self, hashes: NDArray[np.uint64], other: str) -> bool:
+        """Whether 80 % of the shorter one's hashes have a partner in the other."""
+        return _alike(hashes, self._hashes[other])
+
+
+def _keys(hashes: NDArray[np.uint64]) -> set[tuple[int, int]]:
+    return {(band, int(value) >> 16 * band & 0xFFFF) for value in hashes for band in range(_BANDS)}
 
 
 def _telling(values: Sequence[int]) -> NDArray[np.uint64]:

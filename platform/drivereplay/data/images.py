@@ -78,7 +78,7 @@ def image_times(recording: Recording) -> NDArray[np.float64]:
         times = np.asarray(recording.timestamps_s, dtype=np.float64)
         if len(times) != count:
             raise DataError(f"has {count} images and {len(times)} timestamps")
-        if (np.diff(times) <= 0).any():
+        if not (np.diff(times) > 0).all():
             raise DataError("its timestamps do not increase")
         return times - times[0]
     if not recording.fps or recording.fps <= 0:
@@ -94,7 +94,10 @@ def _thumbnail(path: Path) -> tuple[NDArray[np.uint8], tuple[int, int], bytes]:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"image {path.name} cannot be read: {error.strerror}") from error
-    picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) if data else None
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error as error:
+        raise DataError(f"image {path.name} cannot be decoded: {error.err}") from error
     if picture is None:
         raise DataError(f"image {path.name} cannot be decoded")
     small = cv2.resize(picture, (32, 18), interpolation=cv2.INTER_AREA)

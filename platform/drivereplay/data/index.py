@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,13 +22,15 @@ from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
+"""Raised when rows change their meaning; an index of another version is made anew."""
 
 SCHEMA = pa.schema(
     [
         ("key", pa.string()),
         ("path", pa.string()),
         ("images", pa.list_(pa.string())),
+        ("part_s", pa.list_(pa.float64())),
         ("group", pa.string()),
         ("split", pa.string()),
         ("subset", pa.string()),
@@ -68,8 +70,8 @@ class Window:
         images: (T,) file names below `path` for an image sequence, else empty.
         start_s: Start in seconds from the video's first frame.
         source_size: (width, height) as shown, before resizing.
-        reader: `decord`, `av` or `images`: which of them reads this file rightly.
-        interval_s: Mean time between the video's frames.
+        reader: `decord`, `av`, `count` or `images`: which of them reads this file rightly.
+        interval_s: Least time between the video's frames; their mean time where the rate is constant.
         bytes: Size of the file when it was ingested.
         modified_ns: Time of its last change then.
     """
@@ -279,19 +281,19 @@ class ClipIndex:
         return found
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 (an index lives as long as its run)
-    def _row(self, row: int) -> tuple[Mapping[str, Any], Timeline, NDArray[np.int64]]:
+    def _row(self, row: int) -> _Video:
         values = {name: self.table[name][row].as_py() for name in _WINDOW_COLUMNS}
         times = None if values["times_s"] is None else np.asarray(values["times_s"], dtype=np.float64)
         timeline = Timeline(values["frames"], values["interval_s"], times, tuple(values["starts"]))
-        counts = timeline.windows(self.clip.frames, self.clip.window_stride, self.clip.fps)
-        return values, timeline, np.cumsum(counts)
+        numbers = timeline.numbers(self.clip.frames, self.clip.window_stride, self.clip.fps)
+        return _Video(values, timeline, timeline.least_s, numbers, np.cumsum([len(part) for part in numbers]))
 
     def _window(self, row: int, n: int) -> Window:
-        values, timeline, ends = self._row(row)
+        values, timeline, least_s, numbers, ends = self._row(row)
         stretch = int(np.searchsorted(ends, n, side="right"))
-        within = n - (int(ends[stretch - 1]) if stretch else 0)
+        number = int(numbers[stretch][n - (int(ends[stretch - 1]) if stretch else 0)])
         clip = self.clip
-        start, frames = timeline.window(stretch, within, clip.frames, clip.window_stride, clip.fps)
+        start, frames = timeline.window(stretch, number, clip.frames, clip.window_stride, clip.fps)
         images = values["images"]
         return Window(
             domain=self.name,
@@ -305,13 +307,23 @@ class ClipIndex:
             subset=values["subset"] or "",
             source_size=(values["width"], values["height"]),
             reader=values["reader"],
-            interval_s=values["interval_s"],
+            interval_s=least_s,
             bytes=values["bytes"],
             modified_ns=values["modified_ns"],
         )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_starts": {}}
+
+
+class _Video(NamedTuple):
+    """A row of the table, made ready for finding windows."""
+
+    values: Mapping[str, Any]
+    timeline: Timeline
+    least_s: float
+    numbers: list[Sequence[int] | NDArray[np.int64]]
+    ends: NDArray[np.int64]
 
 
 _WINDOW_COLUMNS = (

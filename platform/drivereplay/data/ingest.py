@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from drivereplay import telemetry
-from drivereplay.data.duplicates import duplicates
-from drivereplay.data.index import SCHEMA, ClipIndex, IngestReport
+from drivereplay.data.duplicates import Links, duplicates
+from drivereplay.data.index import INDEX_VERSION, SCHEMA, ClipIndex, IngestReport
 from drivereplay.data.isolated import Died, GaveUp, Isolated
 from drivereplay.data.permutation import unit_interval
 from drivereplay.data.probe import Probe, probe
@@ -32,7 +32,7 @@ from drivereplay.storage import Storage
 PATIENCE_S = 300.0
 """How long one file may take before it is set aside; the clock starts when its decoding does."""
 _SAVE_EVERY_S = 60.0
-_PARTIAL = "partial.parquet"
+_PARTIAL = f"partial-{INDEX_VERSION}.parquet"
 """What an ingest that was interrupted had found out."""
 _BLOCK_FILES = 16
 
@@ -50,7 +50,9 @@ def run(
     fresh = []
     for recording in recordings:
         row = known.get(recording.key)
-        if row is not None and _unchanged(recording, row):
+        if not _named_in_utf8(recording):
+            set_aside[recording.key.encode(errors="backslashreplace").decode()] = "its name is not UTF-8: rename it"
+        elif row is not None and _unchanged(recording, row):
             rows.append({**row, **_declared(recording)})
         else:
             fresh.append(recording)
@@ -66,10 +68,7 @@ def run(
     for row in rows:
         row["windows"] = sum(_timeline(row).windows(clip.frames, clip.window_stride, clip.fps))
         if not row["windows"]:
-            set_aside[row["key"]] = (
-                f"is shorter than a clip ({clip.frames} frames at {clip.fps:g} fps): "
-                f"{row['frames']} frames, {row['frames'] * row['interval_s']:.2f} s, in {len(row['starts'])} shot(s)"
-            )
+            set_aside[row["key"]] = _no_clip(row, clip)
     rows = sorted((row for row in rows if row["windows"]), key=lambda row: str(row["key"]))
     if not rows:
         raise DataError(f"Domain '{domain}': no clip in {len(recordings)} videos. {_reasons(set_aside)}", _FIX)
@@ -94,6 +93,14 @@ def run(
     return index
 
 
+def _no_clip(row: Row, clip: ClipSpec) -> str:
+    length = f"{clip.frames} frames at {clip.fps:g} fps"
+    footage = f"{row['frames']} frames, {row['frames'] * row['interval_s']:.2f} s, in {len(row['starts'])} shot(s)"
+    if row["interval_s"] > (clip.frames - 1) / clip.fps:
+        return f"shows one picture for longer than a clip ({length}) lasts: {footage}"
+    return f"is shorter than a clip ({length}): {footage}"
+
+
 _FIX = "Shorten clip.frames, raise clip.fps, or add videos."
 
 
@@ -104,22 +111,22 @@ def probed(recordings: Sequence[Recording]) -> Iterator[tuple[Recording, Probe |
     Each file is decoded in a process apart. One that kills it (FFmpeg does not survive everything) or hangs it is set
     aside like any other, while files of a node that dies are probed again elsewhere.
     """
-    if len(recordings) < 2 or "ray" not in sys.modules or not sys.modules["ray"].is_initialized():
-        for recording in recordings:
-            yield recording, _probed(recording)
-        return
+    rows = [{"number": n, "recording": _Object(recording)} for n, recording in enumerate(recordings)]
+    apart = functools.partial(_apart, function=_probed, patience_s=PATIENCE_S)
+    alone = len(rows) < 2 or "ray" not in sys.modules or not sys.modules["ray"].is_initialized()
+    for row in map(apart, rows) if alone else _by_ray(rows, apart):
+        yield recordings[row["number"]], row["found"].value
+
+
+def _by_ray(rows: list[Row], apart: Callable[[Row], Row]) -> Iterator[Row]:
     import ray
     import ray.data
 
     quiet_ray_data()
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    each = min(_BLOCK_FILES, -(-len(recordings) // (8 * cpus)))
-    rows = [{"number": n, "recording": _Object(recording)} for n, recording in enumerate(recordings)]
-    job = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // each)).map(
-        functools.partial(_apart, function=_probed, patience_s=PATIENCE_S), num_cpus=1
-    )
-    for row in job.iter_rows():
-        yield recordings[row["number"]], row["found"].value
+    each = min(_BLOCK_FILES, -(-len(rows) // (8 * cpus)))
+    job = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // each)).map(apart, num_cpus=1)
+    yield from job.iter_rows()
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ class _Object:
 
 
 def _apart(row: Row, function: Callable[[Recording], Probe | str], patience_s: float) -> Row:
-    """Probe the recording of one row; runs in a Ray worker."""
+    """Probe the recording of one row; runs in a Ray worker where there is Ray."""
     found: Probe | str
     try:
         found = _isolated(function)(row["recording"].value, patience_s)
@@ -143,7 +150,7 @@ def _apart(row: Row, function: Callable[[Recording], Probe | str], patience_s: f
 
 @functools.lru_cache(maxsize=1)
 def _isolated(function: Callable[[Recording], Probe | str]) -> Isolated[Recording, Probe | str]:
-    """The process apart of this Ray worker, kept from file to file."""
+    """The process apart of this process, kept from file to file."""
     return Isolated(function)
 
 
@@ -152,34 +159,44 @@ def _probed(recording: Recording) -> Probe | str:
         return probe(recording)
     except DataError as error:
         return error.what
+    except Exception as error:  # noqa: BLE001 (whatever a library makes of one file, the others are still good)
+        said = str(error).strip().splitlines()
+        return f"cannot be read: {type(error).__name__}" + (f": {said[-1][:160]}" if said else "")
 
 
 def mark_duplicates(rows: Sequence[Row]) -> None:
-    """Note near duplicates, and put them into the group of the one they repeat, so that no split divides them."""
+    """Note near duplicates, and give them and what they repeat one group, so that no split divides them."""
     looks = {row["key"]: row["look"] for row in rows}
     found = duplicates(looks, {row["key"]: row["digest"] for row in rows})
     groups = {row["key"]: row["group"] for row in rows}
+    links = Links()
+    for key, others in found.items():
+        for other in others:
+            links.join(groups[key], groups[other])
     for row in rows:
-        row["duplicate_of"] = found.get(row["key"])
-        if row["duplicate_of"] is not None:
-            row["group"] = groups[row["duplicate_of"]]
+        row["duplicate_of"] = found[row["key"]][0] if row["key"] in found else None
+        row["group"] = links.of(row["group"])
 
 
 def divide(rows: Sequence[Row], held_out: float, seed: int) -> None:
     """Set `split` of every row: whole groups, chosen by a keyed hash, that come to about `held_out` of the clips.
 
-    What the reader or the experiment has decided stays. Of two groups or more at least one is held out and one is not;
-    a single group is all training.
+    What the reader or the experiment has decided stays, and holds for the rest of its group. Of two groups or more at
+    least one is held out and one is not; a single group is all training.
     """
+    decided: dict[str, str] = {}
+    for row in rows:
+        if row["split"] is not None and decided.get(row["group"]) != "evaluation":
+            decided[row["group"]] = row["split"]
     clips: dict[str, int] = defaultdict(int)
     for row in rows:
-        if row["split"] is None:
+        if row["group"] not in decided:
             clips[row["group"]] += row["windows"]
-    decided = {row["split"] for row in rows}
-    wanted = set() if "evaluation" in decided else _held_out(clips, held_out, seed, train_elsewhere="train" in decided)
+    splits = set(decided.values())
+    wanted = set() if "evaluation" in splits else _held_out(clips, held_out, seed, train_elsewhere="train" in splits)
     for row in rows:
         if row["split"] is None:
-            row["split"] = "evaluation" if row["group"] in wanted else "train"
+            row["split"] = decided.get(row["group"]) or ("evaluation" if row["group"] in wanted else "train")
 
 
 def _held_out(clips: Mapping[str, int], share: float, seed: int, *, train_elsewhere: bool) -> set[str]:
@@ -234,6 +251,7 @@ def _declared(recording: Recording) -> Row:
         "key": recording.key,
         "path": recording.path,
         "images": list(recording.images) or None,
+        "part_s": None if recording.part_s is None else list(map(float, recording.part_s)),
         "group": recording.group or recording.key,
         "split": recording.split,
         "subset": recording.subset,
@@ -271,13 +289,22 @@ def _known(out: str | Path) -> dict[str, Row]:
 
 
 def _unchanged(recording: Recording, row: Row) -> bool:
-    if recording.images or row["path"] != recording.path:
+    if recording.images or any(row[name] != _declared(recording)[name] for name in ("path", "part_s")):
         return False
     try:
         stat = Path(recording.path).stat()
     except OSError:
         return False
     return (stat.st_size, stat.st_mtime_ns) == (row["bytes"], row["modified_ns"])
+
+
+def _named_in_utf8(recording: Recording) -> bool:
+    """Whether the names can be written into an index and given to every decoder."""
+    try:
+        "".join((recording.key, recording.path, *recording.images)).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_keys(recordings: Sequence[Recording], domain: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.data.damage import SoundFrames
+from drivereplay.data.frames import FramesByTime, shown_size
 from drivereplay.data.timeline import Timeline
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
@@ -83,7 +86,7 @@ def probe(recording: Recording) -> Probe:
         notes.append(f"its times jump {len(timeline.starts) - len(starts)} times: no clip crosses these places")
     offset = float(seen.times[0]) if seen.timed else 0.0
     # decord counts from the file's start, a part from its own
-    reader, note = _reader(path, seen) if recording.part_s is None else ("av", "")
+    reader, note = _reader(path, seen, timeline) if recording.part_s is None else ("av", "")
     if recording.part_s is not None and not seen.timed:
         raise DataError("is a part of a file whose times cannot be trusted")
     return Probe(
@@ -98,14 +101,23 @@ def probe(recording: Recording) -> Probe:
         gop=seen.gop,
         bytes=size,
         modified_ns=before,
-        digest=digest(path),
+        digest=digest(path, recording.part_s),
         look=np.asarray(seen.hashes, dtype=np.uint64),
         notes=(*notes, *([note] if note else [])),
     )
 
 
-def digest(path: Path) -> str:
-    """Hash of a file's content."""
+def digest(path: Path, part_s: tuple[float, float] | None = None) -> str:
+    """Hash of a file's content, and of which part of it is meant."""
+    content = _content(path, path.stat().st_mtime_ns)
+    if part_s is None:
+        return content
+    return hashlib.blake2b(f"{content} {part_s[0]!r} {part_s[1]!r}".encode(), digest_size=16).hexdigest()
+
+
+@functools.lru_cache(maxsize=4)
+def _content(path: Path, modified_ns: int) -> str:
+    # remembered, as hundreds of recordings may be parts of one file
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
@@ -117,6 +129,7 @@ class _Seen:
     width: int = 0
     height: int = 0
     rotation: int = 0
+    container: str = ""
     codec: str = ""
     pixel_format: str = ""
     gop: int = 0
@@ -154,6 +167,7 @@ def _decoded(path: Path, part_s: tuple[float, float] | None) -> _Seen:
             if stream.codec_context is None:
                 raise DataError("its video stream has a codec that is not known here")
             stream.codec_context.thread_count = 1
+            seen.container = container.format.name
             seen.codec = stream.codec_context.name
             seen.rate = float(stream.average_rate or stream.guessed_rate or 25)
             if part_s is not None:
@@ -167,7 +181,7 @@ def _decoded(path: Path, part_s: tuple[float, float] | None) -> _Seen:
                         break
                 if frames.after_damage:
                     seen.breaks.append(seen.count)
-                _take(frame, seen)
+                _take(frame, stream, seen)
             seen.damaged, seen.gop = frames.damaged, frames.gop
     except (av.error.FFmpegError, OSError, EOFError, ValueError) as error:
         if not seen.count:
@@ -180,13 +194,12 @@ def _said(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _take(frame: Any, seen: _Seen) -> None:
+def _take(frame: Any, stream: Any, seen: _Seen) -> None:
     if not seen.count:
         seen.rotation = int(frame.rotation) % 360
         seen.pixel_format = frame.format.name
         seen.transfer = int(frame.color_trc)
-        turned = seen.rotation in (90, 270)
-        seen.width, seen.height = (frame.height, frame.width) if turned else (frame.width, frame.height)
+        seen.width, seen.height = shown_size(frame, stream)
     number = seen.count
     seen.interlaced += bool(frame.interlaced_frame)
     seen.timed &= frame.time is not None
@@ -265,26 +278,61 @@ def difference_hash(look: NDArray[np.uint8]) -> np.uint64:
     return np.uint64(np.packbits(bits).view(np.uint64)[0])
 
 
-def _reader(path: Path, seen: _Seen) -> tuple[str, str]:
-    """`decord` if it gives the same pictures for the same numbers, else PyAV (by times or counting), and why."""
-    other = "av" if seen.timed else "count"
-    if seen.damaged or (seen.timed and path.stat().st_size > _LARGE_BYTES):
-        return other, ""
+def _reader(path: Path, seen: _Seen, timeline: Timeline) -> tuple[str, str]:
+    """The quickest reader that gives the same pictures for the same frames as the sequential decode, and why it is not
+    a quicker one: decord, PyAV by times, PyAV counting from the start."""
+    decord, why = _decord(path, seen)
+    if decord:
+        return "decord", ""
+    if not seen.timed or (not _seekable(path, seen, timeline) and (why := _COUNTED)):
+        return "count", why
+    return "av", why
+
+
+_COUNTED = "after a seek it gives other pictures: read from the start, which takes long"
+_GUESSED = "mpeg"
+"""MPEG-PS. FFmpeg guesses most times after a seek, a frame or two off."""
+_ENDLESS = "mpegts"
+"""MPEG-TS. decord may skip frames for ever after a seek that comes down behind the wanted frame."""
+
+
+def _decord(path: Path, seen: _Seen) -> tuple[bool, str]:
+    """Whether decord gives the right pictures, and what it does otherwise."""
+    if seen.damaged or seen.container == _ENDLESS or (seen.timed and path.stat().st_size > _LARGE_BYTES):
+        return False, ""
     try:
         import decord
     except ImportError:
-        return other, ""
+        return False, ""
     try:
         video = decord.VideoReader(str(path), width=_LOOK[0], height=_LOOK[1], num_threads=1)
         if len(video) != seen.count:
-            return other, f"decord counts {len(video)} frames, {seen.count} are shown: read by PyAV"
+            return False, f"decord counts {len(video)} frames, {seen.count} are shown: read by PyAV"
         # from the end to the start, so that each one is a seek
         for n in sorted(seen.kept, reverse=True):
             if not _alike(video.get_batch([n]).asnumpy()[0], seen.kept, n):
-                return other, f"decord gives another picture for frame {n}: read by PyAV"
+                return False, f"decord gives another picture for frame {n}: read by PyAV"
     except decord.DECORDError as error:
-        return other, f"decord cannot read it ({str(error).strip().splitlines()[-1][:80]}): read by PyAV"
-    return "decord", ""
+        return False, f"decord cannot read it ({str(error).strip().splitlines()[-1][:80]}): read by PyAV"
+    return True, ""
+
+
+def _seekable(path: Path, seen: _Seen, timeline: Timeline) -> bool:
+    """Whether PyAV gives the right pictures by their times, from the end to the start."""
+    import av
+
+    if seen.container == _GUESSED:
+        return False
+    numbers = [n for n in sorted(seen.kept, reverse=True) if n % seen.keep_every == 0]
+    times = seen.times[0] + timeline.time_s(np.asarray(numbers))
+    try:
+        with closing(FramesByTime(str(path))) as file:
+            for n, time_s in zip(numbers, times.tolist(), strict=True):
+                if not _alike(thumbnail(file.at(time_s, timeline.least_s / 2), seen.scaler), seen.kept, n):
+                    return False
+    except (av.error.FFmpegError, OSError, ValueError):
+        return False
+    return True
 
 
 def _alike(picture: NDArray[np.uint8], kept: Mapping[int, NDArray[np.uint8]], n: int) -> bool:

@@ -45,6 +45,11 @@ class Timeline:
         regular = np.abs(times - np.arange(count) * interval).max() <= _REGULAR * interval
         return cls(count, interval, None if regular else times, tuple(starts))
 
+    @property
+    def least_s(self) -> float:
+        """Least time between frames; their mean time where the rate is constant."""
+        return self.interval_s if self.times_s is None else float(np.diff(self.times_s).min())
+
     def time_s(self, frames: NDArray[np.int64]) -> NDArray[np.float64]:
         """Times of frames."""
         if self.times_s is None:
@@ -65,17 +70,30 @@ class Timeline:
     def windows(self, frames: int, stride: int, fps: float) -> list[int]:
         """Number of windows of `frames` at `fps` in each stretch, their starts `stride` clip frames apart.
 
-        A window fits if each of its moments lies within half a source frame of a frame of the stretch.
+        A window fits if each of its moments lies within half a source frame of a frame of the stretch. One that shows
+        a single picture from end to end, as in a time lapse, is no clip.
         """
-        counts = []
+        return [len(numbers) for numbers in self.numbers(frames, stride, fps)]
+
+    def numbers(self, frames: int, stride: int, fps: float) -> list[Sequence[int] | NDArray[np.int64]]:
+        """Numbers of the windows of each stretch, counted with those that show a single picture and are left out."""
+        found: list[Sequence[int] | NDArray[np.int64]] = []
+        longest = self.interval_s if self.times_s is None else float(np.diff(self.times_s).max())
+        span = (frames - 1) / fps
         for first, last in self.stretches():
             ends = self.time_s(np.asarray([first, last - 1]))
             spare = (ends[1] - ends[0] + self.interval_s / 2) * fps - (frames - 1)
-            counts.append(int(np.floor(spare / stride + 1e-6)) + 1 if spare > -1e-6 and last - first > 1 else 0)
-        return counts
+            count = int(np.floor(spare / stride + 1e-6)) + 1 if spare > -1e-6 and last - first > 1 else 0
+            if span >= longest:
+                found.append(range(count))
+                continue
+            starts = ends[0] + np.arange(count) * stride / fps
+            moves = self.nearest(starts, first, last) != self.nearest(starts + span, first, last)
+            found.append(np.flatnonzero(moves))
+        return found
 
     def window(self, stretch: int, n: int, frames: int, stride: int, fps: float) -> tuple[float, NDArray[np.int64]]:
-        """Start in seconds and source frames (frames,) int64 of window n of a stretch."""
+        """Start in seconds and source frames (frames,) int64 of the window of a stretch that has number n."""
         first, last = self.stretches()[stretch]
         start = float(self.time_s(np.asarray([first]))[0]) + n * stride / fps
         return start, self.nearest(start + np.arange(frames) / fps, first, last)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.data.decode import scaled_size
+from drivereplay.data.frames import shown_size
 from drivereplay.domains.mp4 import write_video
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
@@ -49,7 +51,7 @@ def read_video(path: str | Path, clip: ClipSpec | None = None, *, most: int | No
                     # with a rate: a frame fills every moment of the clip that is nearest to it
                     if clip is not None and len(pictures) / clip.fps > time - first + interval / 2 - 1e-6:
                         break
-                    picture = _picture(frame, clip) if picture is None else picture
+                    picture = _picture(frame, stream, clip) if picture is None else picture
                     pictures.append(picture)
                     if clip is None:
                         break
@@ -80,9 +82,9 @@ def video_fps(path: str | Path) -> float:
         raise DataError(f"{path} cannot be read as a video: {error}.", _GIVE) from error
 
 
-def _picture(frame: av.VideoFrame, clip: ClipSpec | None) -> NDArray[np.uint8]:  # type: ignore[name-defined]  # noqa: F821
+def _picture(frame: Any, stream: Any, clip: ClipSpec | None) -> NDArray[np.uint8]:
     turns = int(frame.rotation) // 90 % 4
-    shown = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
+    shown = shown_size(frame, stream)
     width, height = shown if clip is None else scaled_size(shown, clip)
     stored = (height, width) if turns % 2 else (width, height)
     picture = frame.reformat(width=stored[0], height=stored[1], format="rgb24", interpolation="BILINEAR").to_ndarray()

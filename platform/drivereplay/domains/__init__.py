@@ -34,16 +34,18 @@ def recordings(domain: DomainSpec, clip: ClipSpec, shared: Storage) -> list[Reco
     source = domain.source
     if isinstance(source, WorldSource):
         return _world(source, clip, shared)
-    found = _read(source, source.path, shared)
-    if source.evaluation is not None:
-        held_out = _read(source, source.evaluation, shared)
-        found = [_marked(r, "train", "") for r in found] + [_marked(r, "evaluation", "evaluation/") for r in held_out]
-    if not found:
+    found = _some(_read(source, source.path, shared), domain, source.path)
+    if source.evaluation is None:
+        return found
+    held_out = _some(_read(source, source.evaluation, shared), domain, source.evaluation)
+    train = _beside(found, held_out, source.evaluation)
+    if not train:
         raise SpecError(
-            f"Domain '{domain.name}': there is no video in {source.path}.",
-            "Give a directory, a file or a glob with at least one video.",
+            f"Domain '{domain.name}': all of {source.path} is held out by `evaluation: {source.evaluation}`.",
+            "Give `evaluation` a part of the videos, or others.",
         )
-    return found
+    prefix = _prefix(train)
+    return [_marked(r, "train", "") for r in train] + [_marked(r, "evaluation", prefix) for r in held_out]
 
 
 def local_directory(shared: Storage) -> Path:
@@ -161,6 +163,34 @@ _DATASETS: dict[str, Callable[[DatasetSource, str, Path], list[Recording]]] = {
     "images": _images,
 }
 """A reader imports what it needs only when its kind is asked for."""
+
+
+def _some(found: list[Recording], domain: DomainSpec, path: str) -> list[Recording]:
+    if not found:
+        raise SpecError(
+            f"Domain '{domain.name}': there is no video in {path}.",
+            "Give a directory, a file or a glob with at least one video.",
+        )
+    return found
+
+
+def _beside(found: list[Recording], held_out: list[Recording], evaluation: str) -> list[Recording]:
+    """What is neither held out itself nor lies below the directory of what is."""
+    place = Path(evaluation).expanduser().resolve()
+    taken = {_footage(recording) for recording in held_out}
+    return [r for r in found if _footage(r) not in taken and not Path(r.path).resolve().is_relative_to(place)]
+
+
+def _footage(recording: Recording) -> tuple[Path, tuple[str, ...], tuple[float, float] | None]:
+    return Path(recording.path).resolve(), recording.images, recording.part_s
+
+
+def _prefix(train: list[Recording]) -> str:
+    """Goes before the names of held-out recordings, so that none of them is that of one to train on."""
+    prefix = "evaluation/"
+    while any(name.startswith(prefix) for r in train for name in (r.key, r.group or r.key)):
+        prefix = f"_{prefix}"
+    return prefix
 
 
 def _marked(recording: Recording, split: Literal["train", "evaluation"], prefix: str) -> Recording:

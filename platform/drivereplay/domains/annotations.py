@@ -82,7 +82,7 @@ def write_annotations(
         size: (width, height) in pixels of the video that boxes and intrinsics refer to.
 
     Raises:
-        DataError: A column is unknown, missing, of another length, or an object names a frame twice.
+        DataError: A column is unknown, missing, of another length or type, or an object names a frame twice.
         OSError: The files cannot be written.
     """
     directory = Path(directory)
@@ -234,14 +234,24 @@ def _table(columns: Mapping[str, Any], schema: pa.Schema, needed: Sequence[str],
         if field.name not in columns:
             arrays.append(pa.nulls(rows, field.type))
             continue
-        values = pa.array(columns[field.name], from_pandas=True)
-        if field.name == "class":
-            values = pc.if_else(pc.equal(values.cast(pa.string()), ""), None, values.cast(pa.string()))
-        arrays.append(values.cast(field.type, safe=False))
+        try:
+            arrays.append(_column(columns[field.name], field))
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+            raise DataError(f"{directory}: annotation column {field.name} has a wrong value: {error}.") from error
     table = pa.Table.from_arrays(arrays, schema=schema).sort_by([(name, "ascending") for name in needed])
     if table.group_by(list(needed)).aggregate([]).num_rows != rows:
         raise DataError(f"{directory}: annotation rows stand there twice: {', '.join(needed)} must be unique.")
     return table
+
+
+def _column(values: Any, field: pa.Field) -> pa.Array:
+    array = pa.array(values, from_pandas=True)
+    if array.null_count and not field.nullable:
+        raise ValueError("it is missing in a row")
+    if field.name == "class":
+        array = pc.if_else(pc.equal(array.cast(pa.string()), ""), None, array.cast(pa.string()))
+    # a rounded coordinate is the same place, a rounded frame number or identity is another one
+    return array.cast(field.type, safe=pa.types.is_integer(field.type))
 
 
 def _read(

@@ -14,17 +14,22 @@ import pyarrow as pa
 import pyarrow.feather as feather
 from numpy.typing import NDArray
 
-from drivereplay.domains.conversion import Rows, converted, cuboid_box, identity_of, rigid, rotation, yaw
+from drivereplay.domains.conversion import Made, Rows, converted, cuboid_box, identity_of, rigid, rotation, yaw
 from drivereplay.domains.recording import Recording
+from drivereplay.domains.search import directories_below
 from drivereplay.errors import DataError, SpecError
 
 _SPLITS: dict[str, Literal["train", "evaluation"] | None] = {"train": "train", "val": "evaluation"}
+_UNLABELLED = "test"
 _SAME_MOMENT_NS = 25_000_000
 """Cuboids hold at lidar sweeps (10 Hz); a picture (20 Hz) gets those of a sweep within half a picture's period."""
 
 
 def read_argoverse2(path: str, camera: str | None, out: Path) -> list[Recording]:
-    """One recording per log below `train/`, `val/`, `test/` (or directly below `path`); `val` is held out.
+    """One recording per log below `train/` and `val/` (or directly below `path`); `val` is held out.
+
+    Logs below `test/` have no labels and are left out, unless `path` is that directory itself. Pictures are the files
+    that are named after their nanosecond.
 
     Args:
         camera: `ring_front_center` by default.
@@ -37,20 +42,23 @@ def read_argoverse2(path: str, camera: str | None, out: Path) -> list[Recording]
     root = Path(path).expanduser()
     name = camera or "ring_front_center"
     found = []
-    for pictures in sorted(root.glob(f"**/sensors/cameras/{name}")):
-        log = pictures.parents[2]
-        stamps = sorted(int(p.stem) for p in pictures.glob("*.jpg"))
+    for log in sorted(directory for directory, _ in directories_below(root)):
+        pictures = log / "sensors" / "cameras" / name
+        if not pictures.is_dir() or _UNLABELLED in log.relative_to(root).parts[:-1]:
+            continue
+        stamps = sorted(int(p.stem) for p in pictures.glob("*.jpg") if p.stem.isdecimal())
         if not stamps:
             continue
         tables = [log / "annotations.feather", log / "city_SE3_egovehicle.feather", log / "calibration"]
+        images = tuple(f"{stamp}.jpg" for stamp in stamps)
         found.append(
             Recording(
                 key=log.relative_to(root).as_posix(),
                 path=str(pictures.absolute()),
-                images=tuple(f"{stamp}.jpg" for stamp in stamps),
+                images=images,
                 timestamps_s=tuple((stamp - stamps[0]) * 1e-9 for stamp in stamps),
                 split=_SPLITS.get(log.parent.name),
-                annotations=converted(out, f"{log}-{name}", tables, partial(_rows, log, name, stamps)),
+                annotations=converted(out, f"{log}-{name}", tables, partial(_rows, log, name, stamps), images),
             )
         )
     if not found:
@@ -58,7 +66,7 @@ def read_argoverse2(path: str, camera: str | None, out: Path) -> list[Recording]
     return found
 
 
-def _rows(log: Path, name: str, stamps: list[int]) -> tuple[Rows, tuple[int, int]]:
+def _rows(log: Path, name: str, stamps: list[int]) -> Made:
     intrinsics = _row(_table(log / "calibration" / "intrinsics.feather"), name)
     mount = _row(_table(log / "calibration" / "egovehicle_SE3_sensor.feather"), name)
     camera = np.eye(3)

@@ -10,20 +10,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from drivereplay.domains.conversion import Rows, converted, identity_of
+from drivereplay.domains.conversion import Made, Rows, converted, identity_of
 from drivereplay.domains.recording import Recording
+from drivereplay.domains.search import files_below
+from drivereplay.domains.shown import Shown, shown
 from drivereplay.errors import DataError, SpecError
 
-_SIZE = (1280, 720)
+_FPS = 30.0
+_USUAL = Shown((1280, 720), _FPS)
 _LABELS_PER_S = 5.0
 _SPLITS: dict[str, Literal["train", "evaluation"] | None] = {"train": "train", "val": "evaluation"}
+_UNLABELLED = "test"
 
 
 def read_bdd100k(path: str, out: Path) -> list[Recording]:
     """One recording per video of `videos/{train,val}/`, with boxes of `labels/box_track_20/` where there are any.
 
-    The data set's own division is kept: `train` is trained on, `val` is held out. Labels come five times a second; the
-    frames between them have none.
+    The data set's own division is kept: `train` is trained on, `val` is held out, and `test`, which has no labels, is
+    left out. Labels come five times a second; the frames between them have none.
 
     Raises:
         SpecError: There is no `videos/` directory.
@@ -33,8 +37,10 @@ def read_bdd100k(path: str, out: Path) -> list[Recording]:
     if not (root / "videos").is_dir():
         raise SpecError(f"{path} has no directory `videos`.", "Give the root of BDD100K.")
     found = []
-    for video in sorted(p for p in (root / "videos").rglob("*") if p.suffix.lower() in (".mov", ".mp4")):
+    for video in files_below(root / "videos", frozenset({".mov", ".mp4"})):
         part = video.parent.name
+        if part == _UNLABELLED:
+            continue
         label = root / "labels" / "box_track_20" / part / f"{video.stem}.json"
         annotations = None
         if label.is_file():
@@ -44,8 +50,9 @@ def read_bdd100k(path: str, out: Path) -> list[Recording]:
     return found
 
 
-def _rows(label: Path, video: Path) -> tuple[Rows, tuple[int, int]]:
-    rate, size = _video(video)
+def _rows(label: Path, video: Path) -> Made:
+    film = _shown(video)
+    rate = film.fps or _FPS
     rows = Rows()
     try:
         frames = json.loads(label.read_text(encoding="utf-8"))
@@ -58,7 +65,7 @@ def _rows(label: Path, video: Path) -> tuple[Rows, tuple[int, int]]:
                 _thing(number, thing, rows)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{label} is no BDD100K tracking label: {error!r}.", "Unpack the labels again.") from error
-    return rows, size
+    return rows, film.size
 
 
 def _thing(number: int, thing: dict[str, Any], rows: Rows) -> None:
@@ -72,14 +79,9 @@ def _thing(number: int, thing: dict[str, Any], rows: Rows) -> None:
     rows.object(number, identity, str(thing.get("category", "")), box=edges)
 
 
-def _video(path: Path) -> tuple[float, tuple[int, int]]:
-    import av
-
+def _shown(video: Path) -> Shown:
     try:
-        with av.open(str(path)) as container:
-            stream = container.streams.best("video")
-            rate = float(stream.average_rate or stream.guessed_rate or 30)
-            return rate, (stream.width, stream.height)
-    except (av.error.FFmpegError, OSError, AttributeError):
+        return shown(video)
+    except DataError:
         # the index will set the video aside; its labels are written for the data set's size
-        return 30.0, _SIZE
+        return _USUAL

@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.domains.conversion import Rows, converted, rigid, rotation
+from drivereplay.domains.conversion import Made, Rows, converted, rigid, rotation
 from drivereplay.domains.recording import Recording
+from drivereplay.domains.search import files_below
 from drivereplay.errors import DataError, SpecError
 
 _FOCAL_PX = 910.0
 _SIZE = (1164, 874)
 _FPS = 20.0
+_POSES = ("frame_times", "frame_positions", "frame_orientations")
 _DEVICE_OF_CAMERA = np.asarray([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 """Camera axes (right, down, forward) to device axes (forward, right, down)."""
 
@@ -25,32 +27,31 @@ _DEVICE_OF_CAMERA = np.asarray([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0
 def read_comma2k19(path: str, out: Path) -> list[Recording]:
     """One recording per segment (`Chunk_*/<route>/<number>/video.hevc`); a route is never divided between splits.
 
-    The file is a bare stream without times, so they come from `global_pose/frame_times`, or 20 a second.
+    The file is a bare stream without times, so they come from `global_pose/frame_times`. Where that is missing or empty
+    there are 20 a second, and nothing is said about poses, which hold at those times.
 
     Raises:
         SpecError: There is no segment.
         DataError: The poses of a segment cannot be read.
     """
     root = Path(path).expanduser()
-    videos = sorted(root.glob("**/video.hevc"))
+    videos = [file for file in files_below(root, frozenset({".hevc"})) if file.name == "video.hevc"]
     if not videos:
         raise SpecError(f"{path} has no segment with a video.hevc.", "Unpack a chunk of comma2k19 there.")
     found = []
     for video in videos:
         segment = video.parent
         poses = segment / "global_pose"
-        times: tuple[float, ...] = ()
+        stamps = _times(poses / "frame_times")
         annotations = None
-        if poses.is_dir():
-            stamps = _array(poses / "frame_times")
-            times = tuple((stamps - stamps[0]).tolist())
-            annotations = converted(out, str(segment), [poses / "frame_positions"], partial(_rows, poses))
+        if len(stamps):
+            annotations = converted(out, str(segment), [poses / name for name in _POSES], partial(_rows, poses))
         found.append(
             Recording(
                 key=segment.relative_to(root).as_posix(),
                 path=str(video.absolute()),
                 fps=_FPS,
-                timestamps_s=times,
+                timestamps_s=tuple((stamps - stamps[:1]).tolist()),
                 group=segment.parent.relative_to(root).as_posix(),
                 annotations=annotations,
             )
@@ -58,10 +59,8 @@ def read_comma2k19(path: str, out: Path) -> list[Recording]:
     return found
 
 
-def _rows(directory: Path) -> tuple[Rows, tuple[int, int]]:
-    times = _array(directory / "frame_times")
-    positions = _array(directory / "frame_positions")
-    orientations = _array(directory / "frame_orientations")
+def _rows(directory: Path) -> Made:
+    times, positions, orientations = (_array(directory / name) for name in _POSES)
     if not len(times) == len(positions) == len(orientations):
         lengths = f"{len(times)} times, {len(positions)} positions, {len(orientations)} orientations"
         raise DataError(f"{directory} has {lengths}.", "Unpack the segment again.")
@@ -93,9 +92,18 @@ def east_north_up(place: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray([[-so, co, 0.0], [-sa * co, -sa * so, ca], [ca * co, ca * so, sa]])
 
 
+def _times(file: Path) -> NDArray[np.float64]:
+    if not file.exists():
+        return np.zeros(0)
+    times = _array(file)
+    if times.ndim != 1:
+        raise DataError(f"{file} holds an array of shape {times.shape}.", "Unpack the segment again.")
+    return times
+
+
 def _array(file: Path) -> NDArray[np.float64]:
     try:
         # numpy's format without its suffix
         return np.load(file, allow_pickle=False).astype(np.float64)  # type: ignore[no-any-return]
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise DataError(f"{file} cannot be read: {error}.", "Unpack the segment again.") from error

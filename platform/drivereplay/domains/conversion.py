@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import math
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from drivereplay.domains.annotations import write_annotations
+from drivereplay.errors import DataError
 
-CONVERSION_VERSION = 1
+CONVERSION_VERSION = 2
+"""Goes up when the same files are converted to other rows, so that what lies converted is made anew."""
 
 FORWARD_LEFT_UP = np.asarray([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 """Rotation (3, 3) that takes camera axes (right, down, forward) to vehicle axes (forward, left, up)."""
@@ -98,22 +103,58 @@ class Rows:
         write_annotations(directory, frames=frames, objects=objects, size=size)
 
 
-def converted(out: Path, source: str, stamps: Sequence[Path], make: Callable[[], tuple[Rows, tuple[int, int]]]) -> str:
-    """Directory of the annotations of one recording, made unless it is there and no older than `stamps`.
+Made = tuple[Rows, tuple[int, int]]
+"""Rows and the (width, height) in pixels that they refer to."""
+
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError, pa.ArrowException, csv.Error)
+"""What reading a file raises that is not what it should be."""
+
+
+def converted(
+    out: Path, source: str, stamps: Sequence[Path], make: Callable[[], Made | None], names: Sequence[str] = ()
+) -> str | None:
+    """Directory of the annotations of one recording, made unless it is there and of the same files.
 
     Args:
         out: Directory that holds all converted annotations.
-        source: Names the recording.
-        stamps: Files that the annotations come from.
-        make: Gives rows and (width, height).
+        source: Names the recording; stands in the message where it cannot be converted.
+        stamps: All files and directories that the rows are made of, whether they are there or not.
+        make: Gives rows and (width, height), or None where the files say nothing; there is no directory then.
+        names: What else the rows depend on, such as the names of the pictures.
+
+    Raises:
+        DataError: The files are not what they should be; the message names the source.
+        OSError: The annotations cannot be written.
     """
-    ages = [path.stat().st_mtime_ns for path in stamps if path.exists()]
-    name = hashlib.sha256(repr((CONVERSION_VERSION, source, ages)).encode()).hexdigest()[:24]
-    directory = out / name
+    origin = (CONVERSION_VERSION, source, [_stamp(path) for path in stamps], tuple(names))
+    directory = out / hashlib.sha256(repr(origin).encode()).hexdigest()[:24]
     if not (directory / "objects.parquet").exists():
-        rows, size = make()
-        rows.write(directory, size)
+        try:
+            made = make()
+        except _DAMAGE as error:
+            raise DataError(f"The annotations of {source} cannot be read: {error!r}.", _FIX) from error
+        if made is None:
+            return None
+        rows, size = made
+        try:
+            rows.write(directory, size)
+        except DataError as error:
+            raise DataError(f"{source}: {error.what.removeprefix(f'{directory}: ')}", error.fix) from error
     return str(directory)
+
+
+_FIX = "Fetch or write them again, or remove them."
+
+
+def _stamp(path: Path) -> Any:
+    """Changes when a file does, or any file of a directory; None where nothing is there."""
+    try:
+        if path.is_dir():
+            with os.scandir(path) as entries:
+                return sorted((entry.name, entry.stat().st_mtime_ns) for entry in entries if entry.is_file())
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def identity_of(token: str) -> int:
@@ -154,7 +195,9 @@ def cuboid_box(
     camera: NDArray[np.float64],
     picture: tuple[int, int],
 ) -> tuple[list[float], float] | None:
-    """The smallest box around a projected cuboid, cut at the picture's edge, and the share of it that is left.
+    """The smallest box around what of a projected cuboid is in the picture, and its share of the box around it all.
+
+    What is less than 0.1 m in front of the camera, or behind it, is cut away first.
 
     Args:
         body: (4, 4) cuboid (x forward, z up, origin in its centre) to world.
@@ -164,18 +207,58 @@ def cuboid_box(
         picture: (width, height) in pixels.
 
     Returns:
-        None where no corner lies in front of the camera or nothing of the box is in the picture.
+        None where no part lies in front of the camera or nothing of it is in the picture.
     """
     signs = np.asarray([[a, b, c] for a in (-0.5, 0.5) for b in (-0.5, 0.5) for c in (-0.5, 0.5)])
     corners = body[:3, :3] @ (signs * np.asarray(size)).T + body[:3, 3:]
-    seen = pose[:3, :3].T @ (corners - pose[:3, 3:])
-    if (seen[2] < 0.1).any():
+    # (8, 3): column and row times depth, and depth, so that the picture's edges are planes
+    points = (camera @ pose[:3, :3].T @ (corners - pose[:3, 3:])).T
+    width, height = picture
+    edges = np.asarray([[1.0, 0.0, 0.0], [-1.0, 0.0, width], [0.0, 1.0, 0.0], [0.0, -1.0, height]])
+    ahead, within = points[:, 2] >= _NEAR_M, points @ edges.T >= 0
+    if not ahead.any() or (ahead.all() and not within.any(axis=0).all()):
         return None
-    pixels = (camera @ seen)[:2] / seen[2]
-    low, high = pixels.min(axis=1), pixels.max(axis=1)
-    edge = np.asarray(picture, dtype=np.float64)
-    cut_low, cut_high = np.clip(low, 0, edge), np.clip(high, 0, edge)
-    area, whole = float(np.prod(cut_high - cut_low)), float(np.prod(high - low))
-    if area <= 0 or whole <= 0:
+    faces = [points]
+    if not (ahead.all() and within.all()):
+        faces = [_cut(points[face], np.asarray([0.0, 0.0, 1.0]), _NEAR_M) for face in _FACES]
+    whole = _bounds(faces)
+    if not within.all():
+        for edge in edges:
+            faces = [_cut(face, edge, 0.0) for face in faces]
+    inside = _bounds(faces)
+    if whole is None or inside is None:
         return None
-    return [*cut_low.tolist(), *cut_high.tolist()], area / whole
+    inside = inside.clip(0, picture)
+    area, of = float(np.prod(inside[1] - inside[0])), float(np.prod(whole[1] - whole[0]))
+    if area <= 0 or of <= 0:
+        return None
+    return inside.ravel().tolist(), area / of
+
+
+_NEAR_M = 0.1
+_FACES = np.asarray([[0, 1, 3, 2], [4, 5, 7, 6], [0, 1, 5, 4], [2, 3, 7, 6], [0, 2, 6, 4], [1, 3, 7, 5]])
+"""Corners of each face, in order around it; corner 4a + 2b + c has the signs a, b, c."""
+
+
+def _cut(face: NDArray[np.float64], plane: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """The part of a convex polygon (N, 3) where plane · p ≥ least (Sutherland and Hodgman's algorithm)."""
+    beyond = face @ plane - least
+    if (beyond >= 0).all():
+        return face
+    found = []
+    for n, (point, here) in enumerate(zip(face, beyond.tolist(), strict=True)):
+        before = beyond[n - 1]
+        if (here >= 0) != (before >= 0):
+            found.append(point + here / (here - before) * (face[n - 1] - point))
+        if here >= 0:
+            found.append(point)
+    return np.asarray(found).reshape(-1, 3)
+
+
+def _bounds(faces: Sequence[NDArray[np.float64]]) -> NDArray[np.float64] | None:
+    """Least and greatest column and row, (2, 2), of polygons given as column and row times depth, and depth."""
+    points = np.concatenate(faces)
+    if not len(points):
+        return None
+    pixels = points[:, :2] / points[:, 2:]
+    return np.stack([pixels.min(axis=0), pixels.max(axis=0)])

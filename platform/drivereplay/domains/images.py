@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
 from drivereplay.domains.recording import Recording
+from drivereplay.domains.search import directories_below, natural
 from drivereplay.errors import DataError, SpecError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
@@ -15,6 +15,8 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif"
 
 def read_images(path: str, fps: float | None) -> list[Recording]:
     """One recording for each directory with at least two pictures, which are taken in the order of their names.
+
+    Numbers in names count by their value: `frame2` comes before `frame10`. Hidden names are left out.
 
     Times come from `timestamps.txt` or `times.txt` beside the pictures (a number of seconds a line), else from `fps`.
 
@@ -25,11 +27,12 @@ def read_images(path: str, fps: float | None) -> list[Recording]:
     root = Path(path).expanduser()
     if not root.is_dir():
         raise SpecError(f"There is no directory {path}.", "Correct the source's `path`.")
-    directories: dict[Path, list[str]] = defaultdict(list)
-    for file in root.rglob("*"):
-        if file.suffix.lower() in EXTENSIONS and not file.name.startswith("."):
-            directories[file.parent].append(file.name)
-    return [_recording(root, d, sorted(names), fps) for d, names in sorted(directories.items()) if len(names) > 1]
+    found = []
+    for directory, files in sorted(directories_below(root)):
+        names = sorted((name for name in files if Path(name).suffix.lower() in EXTENSIONS), key=natural)
+        if len(names) > 1:
+            found.append(_recording(root, directory, names, fps))
+    return found
 
 
 def times_file(directory: Path) -> Path | None:

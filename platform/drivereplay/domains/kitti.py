@@ -5,25 +5,41 @@ A. Geiger et al., "Vision meets robotics: the KITTI dataset", IJRR 2013; poses f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.domains.conversion import FORWARD_LEFT_UP, Rows, converted, rigid
+from drivereplay.domains.conversion import FORWARD_LEFT_UP, Made, Rows, converted, rigid
+from drivereplay.domains.kitti_files import (
+    Pictures,
+    beside,
+    calibration,
+    lines_of,
+    matrix,
+    reading,
+    rigid_of,
+    times_of,
+)
 from drivereplay.domains.kitti_tracklets import VISIBLE, add_tracklets
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError, SpecError
 
+Matrix = NDArray[np.float64]
+
 _EARTH_RADIUS_M = 6378137.0
 _FPS = 10.0
+_LABELLED = "02"
+"""The camera that the tracking benchmark's 2-D boxes are drawn for."""
 
 
 def read_kitti(path: str, camera: str | None, out: Path) -> list[Recording]:
     """The recordings of a KITTI directory; which of the three layouts it has is seen from its folders.
+
+    Labels, poses and times belong to the picture of their number. Where a picture has no time although others have one,
+    the recording has fewer times than pictures, and the index sets it aside.
 
     Args:
         path: Directory with `sequences/` (odometry), `training/` (tracking) or dates such as `2011_09_26/` (raw).
@@ -49,140 +65,152 @@ def read_kitti(path: str, camera: str | None, out: Path) -> list[Recording]:
 
 
 def _raw(root: Path, drive: Path, number: str, out: Path) -> Recording:
-    pictures = drive / f"image_{number}" / "data"
-    names = _images(pictures)
+    pictures = Pictures.of(drive / f"image_{number}" / "data")
     stamps = drive / f"image_{number}" / "timestamps.txt"
-    times = _raw_times(stamps) if stamps.is_file() else ()
-    calibration = drive.parent / "calib_cam_to_cam.txt"
-    tracklets = drive / "tracklet_labels.xml"
-
-    def make() -> tuple[Rows, tuple[int, int]]:
-        known = _numbers(calibration)
-        projection = known[f"P_rect_{number}"].reshape(3, 4)
-        to_camera = _raw_camera_of_imu(drive.parent, known, projection)
-        files = [drive / "oxts" / "data" / f"{Path(name).stem}.txt" for name in names]
-        readings = [_reading(file.read_text(encoding="utf-8"), file) if file.is_file() else None for file in files]
-        poses = _imu_poses(readings)
-        rows = Rows()
-        placed = [None if p is None or to_camera is None else p @ np.linalg.inv(to_camera) for p in poses]
-        for n, pose in enumerate(placed):
-            rows.frame(n, time_s=times[n] if times else n / _FPS, camera=projection[:, :3], pose=pose)
-        picture = _picture_size(pictures / names[0])
-        scanner = _raw_camera_of_velo(drive.parent, known, projection)
-        if tracklets.is_file() and scanner is not None:
-            add_tracklets(tracklets, rows, poses=placed, to_camera=scanner, camera=projection[:, :3], picture=picture)
-        return rows, picture
-
-    annotations = None
-    if calibration.is_file():
-        stamped = [calibration, drive / "oxts" / "data", tracklets]
-        annotations = converted(out, f"{drive}-{number}", stamped, make)
+    times = times_of(stamps, pictures)
+    cameras = drive.parent / "calib_cam_to_cam.txt"
+    mounts = [drive.parent / f"calib_{name}.txt" for name in ("velo_to_cam", "imu_to_velo")]
+    readings, tracklets = drive / "oxts" / "data", drive / "tracklet_labels.xml"
     key = drive.relative_to(root).as_posix()
-    return Recording(key, str(pictures), tuple(names), _FPS, times, annotations=annotations)
+    annotations = None
+    if cameras.is_file():
+        made_of = [cameras, *mounts, readings, tracklets, stamps, pictures.directory / pictures.names[0]]
+        make = partial(_raw_rows, pictures, times, cameras, mounts, readings, tracklets, number)
+        annotations = converted(out, f"{drive}-{number}", made_of, make, pictures.names)
+    return _recording(key, pictures, times, annotations)
+
+
+def _raw_rows(
+    pictures: Pictures,
+    times: Sequence[float | None],
+    cameras: Path,
+    mounts: Sequence[Path],
+    readings: Path,
+    tracklets: Path,
+    number: str,
+) -> Made:
+    known = calibration(cameras)
+    projection = matrix(known, f"P_rect_{number}", (3, 4), cameras)
+    rectify = matrix(known, "R_rect_00", (3, 3), cameras)
+    scanner, imu = (rigid_of(file) for file in mounts)
+    to_camera = _chain(beside(projection, cameras), None if rectify is None else rigid(rectify, (0, 0, 0)), scanner)
+    files = [readings / f"{Path(name).stem}.txt" for name in pictures.names]
+    lines = [" ".join(lines_of(file)) or None for file in files]
+    poses = _imu_poses(
+        [None if line is None else reading(line, file, 6) for line, file in zip(lines, files, strict=True)]
+    )
+    placed = _seen_from(poses, _chain(to_camera, imu))
+    rows, size = Rows(), pictures.size()
+    _add_frames(rows, times, projection, placed)
+    if tracklets.is_file() and to_camera is not None and projection is not None:
+        add_tracklets(
+            tracklets, rows, poses=placed, places=pictures.places, to_camera=to_camera, camera=projection[:, :3],
+            picture=size,
+        )  # fmt: skip
+    return rows, size
 
 
 def _odometry(root: Path, number: str, out: Path) -> Iterator[Recording]:
     for sequence in sorted(p for p in (root / "sequences").iterdir() if p.is_dir()):
-        pictures = sequence / f"image_{int(number)}"
-        if not pictures.is_dir():
+        directory = sequence / f"image_{int(number)}"
+        if not directory.is_dir():
             continue
-        names = _images(pictures)
-        times_file = sequence / "times.txt"
-        times = tuple(np.loadtxt(times_file, ndmin=1).tolist()) if times_file.is_file() else ()
-        truth = root / "poses" / f"{sequence.name}.txt"
-        make = partial(_odometry_rows, sequence, pictures, names, times, truth, number)
-        stamped = [sequence / "calib.txt", truth]
-        annotations = converted(out, f"{sequence}-{number}", stamped, make) if stamped[0].is_file() else None
-        yield Recording(sequence.name, str(pictures), tuple(names), _FPS, times, annotations=annotations)
+        pictures = Pictures.of(directory)
+        stamps, cameras, truth = sequence / "times.txt", sequence / "calib.txt", root / "poses" / f"{sequence.name}.txt"
+        times = times_of(stamps, pictures)
+        annotations = None
+        if cameras.is_file():
+            make = partial(_odometry_rows, pictures, times, cameras, truth, number)
+            made_of = [cameras, truth, stamps, directory / pictures.names[0]]
+            annotations = converted(out, f"{sequence}-{number}", made_of, make, pictures.names)
+        yield _recording(sequence.name, pictures, times, annotations)
 
 
-def _odometry_rows(
-    sequence: Path, pictures: Path, names: list[str], times: tuple[float, ...], truth: Path, number: str
-) -> tuple[Rows, tuple[int, int]]:
-    projection = _numbers(sequence / "calib.txt")[f"P{int(number)}"].reshape(3, 4)
-    # poses are those of camera 0; ours is beside it by K⁻¹ times the projection's last column
-    beside = rigid(np.eye(3), np.linalg.solve(projection[:, :3], projection[:, 3]))
-    given = np.loadtxt(truth, ndmin=2).reshape(-1, 3, 4) if truth.is_file() else np.zeros((0, 3, 4))
+def _odometry_rows(pictures: Pictures, times: Sequence[float | None], cameras: Path, truth: Path, number: str) -> Made:
+    projection = matrix(calibration(cameras), f"P{int(number)}", (3, 4), cameras)
+    given = [reading(line, truth, 12)[:12].reshape(3, 4) for line in lines_of(truth)]
+    # their world is the first camera's frame; in ours z points up
+    up = rigid(FORWARD_LEFT_UP, (0, 0, 0))
+    poses = [None if p is None else up @ np.vstack([p, (0, 0, 0, 1)]) for p in pictures.each(given)]
     rows = Rows()
-    for n in range(len(names)):
-        pose = None
-        if n < len(given):
-            # their world is the first camera's frame; in ours z points up
-            pose = rigid(FORWARD_LEFT_UP, (0, 0, 0)) @ np.vstack([given[n], (0, 0, 0, 1)]) @ np.linalg.inv(beside)
-        rows.frame(n, time_s=times[n] if times else n / _FPS, camera=projection[:, :3], pose=pose)
-    return rows, _picture_size(pictures / names[0])
+    # poses are those of camera 0
+    _add_frames(rows, times, projection, _seen_from(poses, beside(projection, cameras)))
+    return rows, pictures.size()
 
 
 def _tracking(root: Path, number: str, out: Path) -> Iterator[Recording]:
-    for pictures in sorted(p for p in (root / f"image_{number}").iterdir() if p.is_dir()):
-        names = _images(pictures)
-        label = root / "label_02" / f"{pictures.name}.txt"
-        calibration = root / "calib" / f"{pictures.name}.txt"
-        oxts = root / "oxts" / f"{pictures.name}.txt"
-        make = partial(_tracking_rows, pictures, names, label, calibration, oxts, number)
-        stamped = [label, calibration, oxts]
-        known = label.is_file() or calibration.is_file()
-        annotations = converted(out, f"{pictures}-{number}", stamped, make) if known else None
-        yield Recording(pictures.name, str(pictures), tuple(names), _FPS, annotations=annotations)
+    for directory in sorted(p for p in (root / f"image_{number}").iterdir() if p.is_dir()):
+        pictures = Pictures.of(directory)
+        label, cameras, oxts = (root / part / f"{directory.name}.txt" for part in ("label_02", "calib", "oxts"))
+        annotations = None
+        if label.is_file() or cameras.is_file():
+            make = partial(_tracking_rows, pictures, label, cameras, oxts, number)
+            made_of = [label, cameras, oxts, directory / pictures.names[0]]
+            annotations = converted(out, f"{directory}-{number}", made_of, make, pictures.names)
+        yield _recording(directory.name, pictures, [None] * len(pictures.names), annotations)
 
 
-def _tracking_rows(
-    pictures: Path, names: list[str], label: Path, calibration: Path, oxts: Path, number: str
-) -> tuple[Rows, tuple[int, int]]:
-    known = _numbers(calibration) if calibration.is_file() else {}
-    projection = known[f"P{int(number)}"].reshape(3, 4) if f"P{int(number)}" in known else None
-    poses: list[NDArray[np.float64] | None] = [None] * len(names)
-    beside = rigid(np.eye(3), np.linalg.solve(projection[:, :3], projection[:, 3])) if projection is not None else None
-    imu = {key.replace("Tr_", "").replace("_", ""): value for key, value in known.items() if key.startswith("Tr")}
-    if oxts.is_file() and beside is not None and {"imuvelo", "velocam"} <= set(imu):
-        lines = oxts.read_text(encoding="utf-8").splitlines()[: len(names)]
-        rectify = rigid(known.get("R_rect", known.get("R0_rect", np.eye(3).ravel())).reshape(3, 3), (0, 0, 0))
-        velo, cam = (np.vstack([imu[k].reshape(3, 4), (0, 0, 0, 1)]) for k in ("imuvelo", "velocam"))
-        to_camera = beside @ rectify @ cam @ velo
-        for n, pose in enumerate(_imu_poses([_reading(line, oxts) for line in lines])):
-            poses[n] = None if pose is None else pose @ np.linalg.inv(to_camera)
+def _tracking_rows(pictures: Pictures, label: Path, cameras: Path, oxts: Path, number: str) -> Made:
+    # lines are called `Tr_imu_velo` or `Tr_imu_to_velo`, `R_rect` or `R0_rect`
+    known = {key.replace("_to_", "_").replace("R0_", "R_"): value for key, value in calibration(cameras).items()}
+    projection = matrix(known, f"P{int(number)}", (3, 4), cameras)
+    from_first = beside(projection, cameras)
+    turn = matrix(known, "R_rect", (3, 3), cameras)
+    rectify = np.eye(4) if turn is None else rigid(turn, (0, 0, 0))
+    velo, cam = (_square(matrix(known, key, (3, 4), cameras)) for key in ("Tr_imu_velo", "Tr_velo_cam"))
+    lines = pictures.each(lines_of(oxts))
+    poses = _imu_poses([None if line is None else reading(line, oxts, 6) for line in lines])
+    placed = _seen_from(poses, _chain(from_first, rectify, cam, velo))
     rows = Rows()
-    for n, pose in enumerate(poses):
-        rows.frame(n, time_s=n / _FPS, camera=None if projection is None else projection[:, :3], pose=pose)
-    if label.is_file():
-        for line in label.read_text(encoding="utf-8").splitlines():
-            _tracked(line.split(), label, poses, beside, rows)
-    return rows, _picture_size(pictures / names[0])
+    _add_frames(rows, [None] * len(placed), projection, placed)
+    places = pictures.places
+    for line in lines_of(label):
+        _tracked(line.split(), label, places, placed, from_first, rows, boxes=number == _LABELLED)
+    return rows, pictures.size()
 
 
 def _tracked(
     fields: list[str],
     file: Path,
-    poses: list[NDArray[np.float64] | None],
-    beside: NDArray[np.float64] | None,
+    places: Mapping[int, int],
+    poses: list[Matrix | None],
+    from_first: Matrix | None,
     rows: Rows,
+    *,
+    boxes: bool,
 ) -> None:
-    """One line: frame id type truncated occluded alpha x1 y1 x2 y2 height width length x y z rotation_y."""
-    if not fields or fields[2] == "DontCare":
+    """One line: frame id type truncated occluded alpha x1 y1 x2 y2 height width length x y z rotation_y.
+
+    Without `boxes` its place is taken, and neither the box nor the share that is seen: they are another camera's.
+    """
+    if not fields:
         return
     try:
+        if fields[2] == "DontCare":
+            return
         frame, identity = int(fields[0]), int(fields[1])
         truncated, occluded = float(fields[3]), int(float(fields[4]))
         box = [float(value) for value in fields[6:10]]
         height, width, length, x, y, z, turn = (float(value) for value in fields[10:17])
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError) as error:
         raise DataError(f"{file}: a line is no tracking label: {' '.join(fields)[:60]} ({error}).") from error
-    if frame >= len(poses):
+    place = places.get(frame)
+    if place is None:
         return
-    pose = poses[frame]
+    pose = poses[place]
     position = heading = None
-    if pose is not None and beside is not None and x > -1000:
+    if pose is not None and from_first is not None and x > -1000:
         # the place given is the bottom's centre in the frame of rectified camera 0
-        world = pose @ beside @ np.asarray([x, y - height / 2, z, 1.0])
+        world = pose @ from_first @ np.asarray([x, y - height / 2, z, 1.0])
         position = world[:3]
         forward = pose[:3, :3] @ np.asarray([np.cos(turn), 0.0, -np.sin(turn)])
         heading = float(np.arctan2(forward[1], forward[0]))
-    visible = VISIBLE.get(occluded)
+    visible = VISIBLE.get(occluded) if boxes else None
     rows.object(
-        frame,
+        place,
         identity,
         fields[2].lower(),
-        box=box,
+        box=box if boxes else None,
         visible=None if visible is None else visible * (1 - max(truncated, 0.0) if truncated <= 1 else 1.0),
         position=position,
         size=(length, width, height) if length > 0 else None,
@@ -190,44 +218,53 @@ def _tracked(
     )
 
 
-def _raw_camera_of_imu(
-    date: Path, known: dict[str, NDArray[np.float64]], projection: NDArray[np.float64]
-) -> NDArray[np.float64] | None:
-    """(4, 4) from GPS/IMU to the camera, or None where a calibration file is missing."""
-    file = date / "calib_imu_to_velo.txt"
-    scanner = _raw_camera_of_velo(date, known, projection)
-    if scanner is None or not file.is_file():
-        return None
-    return scanner @ _rigid_of(file)
+def _recording(key: str, pictures: Pictures, times: Sequence[float | None], annotations: str | None) -> Recording:
+    known = tuple(time for time in times if time is not None)
+    return Recording(key, str(pictures.directory), pictures.names, _FPS, known, annotations=annotations)
 
 
-def _raw_camera_of_velo(
-    date: Path, known: dict[str, NDArray[np.float64]], projection: NDArray[np.float64]
-) -> NDArray[np.float64] | None:
-    """(4, 4) from the laser scanner to the camera, or None where the calibration file is missing."""
-    file = date / "calib_velo_to_cam.txt"
-    if not file.is_file():
-        return None
-    rectify = rigid(known["R_rect_00"].reshape(3, 3), (0, 0, 0))
-    beside = rigid(np.eye(3), np.linalg.solve(projection[:, :3], projection[:, 3]))
-    return beside @ rectify @ _rigid_of(file)
+def _add_frames(
+    rows: Rows, times: Sequence[float | None], projection: Matrix | None, poses: Sequence[Matrix | None]
+) -> None:
+    timed = any(time is not None for time in times)
+    for place, (time, pose) in enumerate(zip(times, poses, strict=True)):
+        seconds = time if timed else place / _FPS
+        rows.frame(place, time_s=seconds, camera=None if projection is None else projection[:, :3], pose=pose)
 
 
-def _rigid_of(file: Path) -> NDArray[np.float64]:
-    values = _numbers(file)
-    return rigid(values["R"].reshape(3, 3), values["T"])
+def _chain(*parts: Matrix | None) -> Matrix | None:
+    """Product of (4, 4) matrices, or None where one of them is not known."""
+    product = np.eye(4)
+    for part in parts:
+        if part is None:
+            return None
+        product = product @ part
+    return product
 
 
-def _imu_poses(readings: list[NDArray[np.float64] | None]) -> list[NDArray[np.float64] | None]:
+def _square(matrix: Matrix | None) -> Matrix | None:
+    """(4, 4) of a (3, 4)."""
+    return None if matrix is None else np.vstack([matrix, (0, 0, 0, 1)])
+
+
+def _seen_from(poses: Sequence[Matrix | None], to_camera: Matrix | None) -> list[Matrix | None]:
+    """Poses of the camera from poses (4, 4) of what `to_camera` leads from; None where either is not known."""
+    if to_camera is None:
+        return [None] * len(poses)
+    back = np.linalg.inv(to_camera)
+    return [None if pose is None else pose @ back for pose in poses]
+
+
+def _imu_poses(readings: list[Matrix | None]) -> list[Matrix | None]:
     """(4, 4) GPS/IMU to world (east, north, up; origin at the first reading), by the Mercator projection."""
-    poses: list[NDArray[np.float64] | None] = []
-    origin: NDArray[np.float64] | None = None
+    poses: list[Matrix | None] = []
+    origin: Matrix | None = None
     scale = 1.0
-    for reading in readings:
-        if reading is None:
+    for values in readings:
+        if values is None:
             poses.append(None)
             continue
-        latitude, longitude, altitude, roll, pitch, heading = reading[:6]
+        latitude, longitude, altitude, roll, pitch, heading = values[:6]
         if origin is None:
             scale = float(np.cos(np.deg2rad(latitude)))
         east = scale * _EARTH_RADIUS_M * np.deg2rad(longitude)
@@ -238,57 +275,9 @@ def _imu_poses(readings: list[NDArray[np.float64] | None]) -> list[NDArray[np.fl
     return poses
 
 
-def _turn(axis: int, angle: float) -> NDArray[np.float64]:
+def _turn(axis: int, angle: float) -> Matrix:
     c, s = np.cos(angle), np.sin(angle)
     a, b = [(1, 2), (2, 0), (0, 1)][axis]
     matrix = np.eye(3)
     matrix[a, a], matrix[a, b], matrix[b, a], matrix[b, b] = c, -s, s, c
     return matrix
-
-
-def _reading(line: str, file: Path) -> NDArray[np.float64]:
-    try:
-        values = np.asarray([float(value) for value in line.split()])
-    except ValueError as error:
-        raise DataError(f"{file}: {error}.", "It holds GPS/IMU readings.") from error
-    if len(values) < 6:
-        raise DataError(f"{file} has {len(values)} numbers where a GPS/IMU reading has 30.")
-    return values
-
-
-def _numbers(file: Path) -> dict[str, NDArray[np.float64]]:
-    """`key: numbers` lines of a calibration file; lines of other things are left out."""
-    found = {}
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror}.") from error
-    for line in lines:
-        key, _, values = line.replace(":", " ").partition(" ")
-        try:
-            found[key] = np.asarray([float(value) for value in values.split()])
-        except ValueError:
-            continue  # such as the date of the calibration
-    return found
-
-
-def _raw_times(file: Path) -> tuple[float, ...]:
-    lines = file.read_text(encoding="utf-8").split("\n")
-    moments = [np.datetime64(datetime.fromisoformat(line[:26]), "us") for line in lines if line.strip()]
-    return tuple(float((moment - moments[0]) / np.timedelta64(1, "s")) for moment in moments)
-
-
-def _images(directory: Path) -> list[str]:
-    names = sorted(p.name for p in directory.iterdir() if p.suffix.lower() in (".png", ".jpg"))
-    if not names:
-        raise DataError(f"{directory} has no pictures.", "Unpack the sequence's pictures.")
-    return names
-
-
-def _picture_size(path: Path) -> tuple[int, int]:
-    import cv2
-
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise DataError(f"{path} cannot be decoded.")
-    return picture.shape[1], picture.shape[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,7 +20,8 @@ def add_tracklets(
     file: Path,
     rows: Rows,
     *,
-    poses: list[NDArray[np.float64] | None],
+    poses: Sequence[NDArray[np.float64] | None],
+    places: Mapping[int, int],
     to_camera: NDArray[np.float64],
     camera: NDArray[np.float64],
     picture: tuple[int, int],
@@ -28,7 +30,8 @@ def add_tracklets(
 
     Args:
         file: `tracklet_labels.xml`.
-        poses: (4, 4) camera to world of each frame, where it is known.
+        poses: (4, 4) camera to world of each picture, where it is known.
+        places: Which picture has each frame number; objects in other frames are left out.
         to_camera: (4, 4) scanner (forward, left, up) to camera.
         camera: (3, 3) intrinsics.
         picture: (width, height) in pixels.
@@ -42,9 +45,10 @@ def add_tracklets(
             name = _text(tracklet, "objectType").lower()
             height, width, length = (float(_text(tracklet, key)) for key in "hwl")
             first = int(_text(tracklet, "first_frame"))
-            for n, state in enumerate(tracklet.findall("./poses/item"), start=first):
-                if n >= len(poses):
-                    break
+            for frame, state in enumerate(tracklet.findall("./poses/item"), start=first):
+                n = places.get(frame)
+                if n is None:
+                    continue
                 x, y, z, turn = (float(_text(state, key)) for key in ("tx", "ty", "tz", "rz"))
                 # the place given is the centre of the bottom
                 body = to_camera @ rigid(_about_up(turn), (x, y, z + height / 2))
@@ -65,7 +69,7 @@ def add_tracklets(
                     size=(length, width, height),
                     heading=None if world is None else yaw(world),
                 )
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, OverflowError) as error:
         raise DataError(f"{file} is no list of tracklets: {error}.", "Fetch it again, or remove it.") from error
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from drivereplay.domains.recording import Recording
+from drivereplay.domains.search import files_below
 from drivereplay.errors import DataError, SpecError
 
 
@@ -70,7 +71,7 @@ def _info(root: Path) -> dict[str, Any]:
 def _episodes(root: Path, key: str) -> list[dict[str, Any]]:
     names = ["episode_index", *(f"videos/{key}/{name}" for name in _COLUMNS)]
     rows: list[dict[str, Any]] = []
-    for file in sorted((root / "meta" / "episodes").rglob("*.parquet")):
+    for file in files_below(root / "meta" / "episodes", frozenset({".parquet"})):
         try:
             rows += pq.read_table(file, columns=names, partitioning=None).to_pylist()
         except (OSError, pa.ArrowException, KeyError) as error:

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.domains.conversion import Rows, converted, cuboid_box, identity_of, rigid, rotation, yaw
+from drivereplay.domains.conversion import Made, Rows, converted, cuboid_box, identity_of, rigid, rotation, yaw
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError, SpecError
 
 Row = dict[str, Any]
 
 _TABLES = ("scene", "sample", "sample_data", "ego_pose", "calibrated_sensor", "sensor")
+_BOXES = ("sample_annotation", "instance", "category")
 _VISIBLE = {"1": 0.2, "2": 0.5, "3": 0.7, "4": 0.9}
 """Middle of each visibility level: 0–40, 40–60, 60–80, 80–100 %."""
 _CHUNK = 1 << 20
@@ -35,21 +36,39 @@ def read_nuscenes(path: str, camera: str | None, out: Path) -> list[Recording]:
     about a frame is null.
 
     Args:
-        path: Directory with `samples/`, `sweeps/` and a directory of tables such as `v1.0-mini/`.
+        path: Directory with `samples/`, `sweeps/` and a directory of tables such as `v1.0-mini/`; or one of several
+            such directories of tables, of which `v1.0-trainval` is taken otherwise.
         camera: Channel; `CAM_FRONT` by default.
         out: Where annotations are put.
 
     Raises:
-        SpecError: The tables are not there, or no picture is of this camera.
+        SpecError: The tables are not there, there are several, or no picture is of this camera.
+        DataError: A table is damaged.
     """
-    root = Path(path).expanduser()
-    tables = next((d for d in sorted(root.glob("v1.0-*")) if (d / "scene.json").is_file()), None)
-    if tables is None:
+    tables = _tables(Path(path).expanduser())
+    try:
+        return _scenes(tables, camera or "CAM_FRONT", out)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"A table in {tables} is damaged: {error!r}.", "Unpack the metadata again.") from error
+
+
+def _tables(path: Path) -> Path:
+    """The directory of tables."""
+    found = [d for d in (path, *sorted(path.glob("v1.0-*"))) if (d / "scene.json").is_file()]
+    if not found:
         raise SpecError(f"{path} has no nuScenes tables (v1.0-…/scene.json).", "Unpack the metadata archive there.")
+    whole = [d for d in found if d == path or d.name == "v1.0-trainval"]
+    if len(found) > 1 and not whole:
+        names = ", ".join(d.name for d in found)
+        raise SpecError(f"{path} has several nuScenes tables: {names}.", f"Give the one, such as {found[0]}.")
+    tables = (whole or found)[0]
     missing = [name for name in _TABLES if not (tables / f"{name}.json").is_file()]
     if missing:
         raise SpecError(f"{tables} lacks the tables {', '.join(missing)}.", "Unpack the metadata archive again.")
-    channel = camera or "CAM_FRONT"
+    return tables
+
+
+def _scenes(tables: Path, channel: str, out: Path) -> list[Recording]:
     sensors = {row["token"]: row["channel"] for row in rows_of(tables / "sensor.json")}
     mounted = {
         row["token"]: row
@@ -68,6 +87,7 @@ def read_nuscenes(path: str, camera: str | None, out: Path) -> list[Recording]:
     wanted = {row["ego_pose_token"] for rows in pictures.values() for row in rows}
     poses = {row["token"]: row for row in rows_of(tables / "ego_pose.json") if row["token"] in wanted}
     boxes = _annotations(tables, {row["sample_token"] for rows in pictures.values() for row in rows})
+    files = [tables / f"{table}.json" for table in (*_TABLES, *_BOXES)]
     found = []
     for token, rows in sorted(pictures.items(), key=lambda item: str(scenes[item[0]]["name"])):
         rows.sort(key=lambda row: row["timestamp"])
@@ -76,10 +96,10 @@ def read_nuscenes(path: str, camera: str | None, out: Path) -> list[Recording]:
         found.append(
             Recording(
                 key=name,
-                path=str(root.absolute()),
+                path=str(tables.parent.absolute()),
                 images=tuple(row["filename"] for row in rows),
                 timestamps_s=tuple((row["timestamp"] - rows[0]["timestamp"]) * 1e-6 for row in rows),
-                annotations=converted(out, f"{tables}-{name}-{channel}", [tables / "sample_annotation.json"], make),
+                annotations=converted(out, f"{tables}-{name}-{channel}", files, make),
             )
         )
     return found
@@ -120,7 +140,7 @@ def rows_of(file: Path) -> Iterator[Row]:
 
 def _annotations(tables: Path, samples: set[str]) -> dict[str, list[Row]]:
     """Boxes by sample, with their category."""
-    files = [tables / f"{name}.json" for name in ("sample_annotation", "instance", "category")]
+    files = [tables / f"{name}.json" for name in _BOXES]
     if not all(file.is_file() for file in files):
         return {}
     categories = {row["token"]: row["name"] for row in rows_of(files[2])}
@@ -132,9 +152,7 @@ def _annotations(tables: Path, samples: set[str]) -> dict[str, list[Row]]:
     return found
 
 
-def _rows(
-    pictures: list[Row], mounted: dict[str, Row], poses: dict[str, Row], boxes: dict[str, list[Row]]
-) -> tuple[Rows, tuple[int, int]]:
+def _rows(pictures: list[Row], mounted: dict[str, Row], poses: dict[str, Row], boxes: dict[str, list[Row]]) -> Made:
     rows = Rows()
     size = int(pictures[0]["width"]), int(pictures[0]["height"])
     for number, picture in enumerate(pictures):

@@ -6,9 +6,11 @@ import csv
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from drivereplay.domains.annotations import FRAME_SCHEMA, OBJECT_SCHEMA, annotation_directory
-from drivereplay.domains.conversion import Rows, converted
+from drivereplay.domains.conversion import Made, Rows, converted
+from drivereplay.domains.shown import shown
 from drivereplay.errors import DataError
 
 _MOT_CLASSES = {1: "pedestrian", 2: "person on vehicle", 3: "car", 4: "bicycle", 5: "motorbike", 6: "vehicle",
@@ -20,7 +22,8 @@ def sidecar(video: Path, out: Path) -> str | None:
     """The annotations of a video, or None. Looked for in this order, `<stem>` being the video's name without suffix:
 
     1. `<stem>.annotations/` with `frames.parquet` and `objects.parquet` (`docs/worlds.md`),
-    2. `<stem>.json`: `{"width": W, "height": H, "frames": [{column: value}], "objects": [{column: value}]}`,
+    2. `<stem>.json`: `{"width": W, "height": H, "frames": [{column: value}], "objects": [{column: value}]}`; a JSON
+       file of something else is passed over,
     3. `<stem>.mot.txt`: MOT-challenge lines `frame,id,left,top,width,height,confidence,class,visibility`, frames and
        pixels from 1, in the video's own size.
 
@@ -33,67 +36,84 @@ def sidecar(video: Path, out: Path) -> str | None:
     for suffix, read in ((".json", _json), (".mot.txt", _mot)):
         file = video.with_name(video.stem + suffix)
         if file.is_file():
-            return converted(out, str(file.absolute()), [file, video], partial(read, file, video))
+            found = converted(out, str(file.absolute()), [file, video], partial(read, file, video))
+            if found is not None:
+                return found
     return None
 
 
-def _json(file: Path, video: Path) -> tuple[Rows, tuple[int, int]]:
+def _ours(file: Path) -> dict[str, Any] | None:
+    """What a JSON file holds, or None where it is about something else: others leave files of that name too.
+
+    Ours has a list `frames` or `objects`, and either the video's size or an entry that names its frame.
+    """
+    try:
+        data = file.read_bytes()
+        if not any(f'"{table}"'.encode() in data for table in _TABLES):
+            return None
+        found = json.loads(data.decode("utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} is no annotation file: {error!r}.", _DESCRIBED) from error
+    if not isinstance(found, dict):
+        return None
+    lists = [found[table] for table in _TABLES if isinstance(found.get(table), list)]
+    named = any(isinstance(entry, dict) and "frame" in entry for entries in lists for entry in entries)
+    return found if lists and (named or {"width", "height"} <= set(found)) else None
+
+
+_TABLES = {"frames": FRAME_SCHEMA, "objects": OBJECT_SCHEMA}
+_DESCRIBED = "docs/data.md describes it."
+
+
+def _json(file: Path, video: Path) -> Made | None:
+    data = _ours(file)
+    if data is None:
+        return None
     rows = Rows()
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
         size = int(data["width"]), int(data["height"])
-        for table, schema, into in (
-            ("frames", FRAME_SCHEMA, rows.frames),
-            ("objects", OBJECT_SCHEMA, rows.objects),
-        ):
-            entries = data.get(table, [])
+        if min(size) < 1:
+            raise ValueError(f"width and height are {size}")
+        for (table, schema), into in zip(_TABLES.items(), (rows.frames, rows.objects), strict=True):
+            entries = data.get(table) or []
             unknown = sorted({key for entry in entries for key in entry} - set(schema.names))
             if unknown:
                 raise DataError(
                     f"{file}: {table} have unknown columns {', '.join(unknown)}.", f"Known: {schema.names}."
                 )
             for name in schema.names:
-                if entries and any(name in entry for entry in entries):
+                if any(name in entry for entry in entries):
                     into[name] = [entry.get(name) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{file} is no annotation file: {error!r}.", "docs/data.md describes it.") from error
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{file} is no annotation file: {error!r}.", _DESCRIBED) from error
     return rows, size
 
 
-def _mot(file: Path, video: Path) -> tuple[Rows, tuple[int, int]]:
+def _mot(file: Path, video: Path) -> Made:
     rows = Rows()
     seen: set[int] = set()
-    with file.open(newline="", encoding="utf-8") as stream:
+    with file.open(newline="", encoding="utf-8-sig") as stream:
         for number, line in enumerate(csv.reader(stream), start=1):
-            if not line:
-                continue
             try:
-                frame, identity = int(line[0]) - 1, int(line[1])
-                left, top, width, height = (float(value) for value in line[2:6])
-                considered = float(line[6]) if len(line) > 6 else 1.0
-                label = int(float(line[7])) if len(line) > 7 else -1
-                visible = float(line[8]) if len(line) > 8 and float(line[8]) >= 0 else None
-            except (ValueError, IndexError) as error:
+                _box(line, seen, rows)
+            except (ValueError, OverflowError, IndexError) as error:
                 raise DataError(f"{file}, line {number}: {error}.", "It holds MOT-challenge lines.") from error
-            if considered == 0:
-                continue  # MOT's mark for boxes that are not to be evaluated
-            if frame not in seen:
-                seen.add(frame)
-                rows.frame(frame)
-            # MOT counts pixels from 1; ours are continuous, from 0 at the picture's edge
-            box = [left - 1, top - 1, left - 1 + width, top - 1 + height]
-            rows.object(frame, identity, _MOT_CLASSES.get(label, ""), box=box, visible=visible)
-    return rows, _shown_size(video)
+    return rows, shown(video).size
 
 
-def _shown_size(video: Path) -> tuple[int, int]:
-    import av
-
-    try:
-        with av.open(str(video)) as container:
-            stream = container.streams.best("video")
-            frame = next(container.decode(stream))
-    except (av.error.FFmpegError, OSError, StopIteration, AttributeError) as error:
-        raise DataError(f"{video} cannot be read: {error!r}.", "Its annotations need its size.") from error
-    turned = int(frame.rotation) % 180 != 0
-    return (frame.height, frame.width) if turned else (frame.width, frame.height)
+def _box(line: list[str], seen: set[int], rows: Rows) -> None:
+    if not line:
+        return
+    frame, identity = int(line[0]) - 1, int(line[1])
+    left, top, width, height = (float(value) for value in line[2:6])
+    considered = float(line[6]) if len(line) > 6 else 1.0
+    label = int(float(line[7])) if len(line) > 7 else -1
+    visible = float(line[8]) if len(line) > 8 and float(line[8]) >= 0 else None
+    if considered == 0:
+        return  # MOT's mark for boxes that are not to be evaluated
+    if frame not in seen:
+        seen.add(frame)
+        rows.frame(frame)
+    # MOT counts pixels from 1; ours are continuous, from 0 at the picture's edge
+    box = [left - 1, top - 1, left - 1 + width, top - 1 + height]
+    rows.object(frame, identity, _MOT_CLASSES.get(label, ""), box=box, visible=visible)

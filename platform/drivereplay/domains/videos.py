@@ -7,6 +7,7 @@ from pathlib import Path
 
 from drivereplay.domains.annotations import annotation_directory
 from drivereplay.domains.recording import Recording
+from drivereplay.domains.search import files_below
 from drivereplay.domains.sidecar import sidecar
 from drivereplay.errors import SpecError
 
@@ -24,7 +25,8 @@ def read_videos(path: str, out: Path | None = None) -> list[Recording]:
     of `drivereplay.domains.sidecar`.
 
     Args:
-        path: A directory (searched recursively, hidden names left out), a file, or a glob (`**` allowed).
+        path: A directory (searched with all below it, through links too, hidden names left out), a file, or a glob
+            (`**` allowed).
         out: Where annotations of other forms are put; None leaves them aside.
 
     Raises:
@@ -32,8 +34,7 @@ def read_videos(path: str, out: Path | None = None) -> list[Recording]:
     """
     root = Path(path).expanduser()
     if root.is_dir():
-        found = (p for p in root.rglob("*") if p.suffix.lower() in EXTENSIONS and not _hidden(p, root))
-        files = sorted(p for p in found if p.is_file())
+        files = files_below(root, EXTENSIONS)
     elif root.is_file():
         files, root = [root], root.parent
     elif glob.has_magic(path):
@@ -42,10 +43,6 @@ def read_videos(path: str, out: Path | None = None) -> list[Recording]:
     else:
         raise SpecError(f"There is no directory or file {path}.", "Correct the source's `path`.")
     return [_recording(file, root, out) for file in files]
-
-
-def _hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def _fixed_part(pattern: Path) -> Path:

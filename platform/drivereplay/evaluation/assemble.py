@@ -46,8 +46,17 @@ class Collected:
         return np.concatenate([s.features[name] for s in scores]).astype(np.float64)
 
 
-def assemble(collected: Collected, names: Sequence[str], protocol: Protocol, *, resamples: int, seed: int) -> Report:
-    """The report of everything that was collected."""
+def assemble(
+    collected: Collected, names: Sequence[str], protocol: Protocol, *, resamples: int, seed: int, draws: int = 0
+) -> Report:
+    """The report of everything that was collected.
+
+    Args:
+        resamples: Bootstrap resamples of the clip metrics' intervals.
+        seed: Seed of those; each clip's figure is in the report, so that another one compares as well.
+        draws: Seed of the set metrics' draws. Two reports are compared draw by draw, so it is the same for all reports
+            of a protocol: a fixed number, or a field of the protocol.
+    """
     report = Report(protocol=protocol, metrics={}, clips=list(collected.names))
     report.tables = {"horizon": {}, "best": {}, "subset": {}}
     for name in names:
@@ -56,13 +65,14 @@ def assemble(collected: Collected, names: Sequence[str], protocol: Protocol, *, 
         if isinstance(judge, ClipMetric):
             _clip_metric(report, judge, collected, lambda v: mean_interval(v, resamples=resamples, seed=seed))
         elif isinstance(judge, SetMetric):
-            _set_metric(report, judge, collected, seed=seed)
+            _set_metric(report, judge, collected, seed=draws)
         if name in report.metrics:
             _warn_if_few(report, judge.name, judge.least_clips)
         elif isinstance(judge, ClipMetric):
-            needs = " and ".join(sorted(judge.needs)) or "something"
+            needs = " and ".join(sorted(judge.needs))
+            why = f"it needs {needs} that none" if needs else "there is nothing it could judge in any"
             count = len(collected.names)
-            report.warnings.append(f"{name} is left out: it needs {needs} that none of the {count} clips has.")
+            report.warnings.append(f"{name} is left out: {why} of the {count} clips{' has' if needs else ''}.")
     if collected.pseudo:
         _say_pseudo(report, collected.pseudo)
     for table in (report.directions, report.units):

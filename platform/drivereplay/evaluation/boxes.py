@@ -10,6 +10,8 @@ from drivereplay.evaluation.footage import Footage
 VISIBLE, CLEAR, LEAST_SIDE_PX = 0.5, 0.75, 5.0
 RULE = {"visible": VISIBLE, "clear_at_start": CLEAR, "least_side_px": LEAST_SIDE_PX}
 """Which objects are asked for, and in which frames; part of the protocol."""
+IGNORED = {"half_hidden": "ignored"}
+"""Added to the protocol of metrics that count followed boxes with no real one against the video (`half_hidden`)."""
 
 Boxes = NDArray[np.float32] | NDArray[np.float64]
 
@@ -49,6 +51,16 @@ def real_tracks(real: Footage) -> NDArray[np.float64]:
     boxes = real.annotations.boxes_px[real.context :].astype(np.float64)
     seen = (real.annotations.visible[real.context :] >= VISIBLE) & known_at_start(real)
     return np.where(seen[..., None], boxes, np.nan)
+
+
+def half_hidden(real: Footage) -> NDArray[np.bool_]:
+    """Where (F, N) an object is annotated but less than half of it is seen: nothing is asked of it there.
+
+    A box that is followed in such a frame is neither right nor wrong, as in the ignore regions of MOTChallenge.
+    """
+    assert real.annotations is not None
+    known = np.isfinite(real.annotations.boxes_px[real.context :]).all(-1)
+    return np.asarray(known & ~(real.annotations.visible[real.context :] >= VISIBLE))
 
 
 def known_at_start(real: Footage) -> NDArray[np.bool_]:

@@ -39,7 +39,8 @@ class CameraMotion:
         rotations: (S, 3, 3) and
         directions: (S, 3), the pose of each next camera in the one before it; directions of unit length, zero where the
             camera stands still.
-        lengths: (S,) lengths of the steps in units of the first one that moves; 1 where nothing tells them.
+        lengths: (S,) lengths of the steps in units of the first one that moves; that of the last step that moved where
+            nothing tells them, such as after a stop.
         found: (S,) False where the fallback stands in.
     """
 
@@ -99,6 +100,9 @@ def _estimated(footage: Footage) -> CameraMotion:
         lengths.append(length if direction.any() else 0.0)
         if direction.any():
             before = rotation, direction, length
+        elif before is not None:
+            # depths from a pose of an earlier step would not fit the next one: only the length lasts over a stop
+            before = rotation, direction, before[2]
     return CameraMotion(np.array(rotations), np.array(directions), np.array(lengths), np.array(found))
 
 

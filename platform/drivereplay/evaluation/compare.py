@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +29,13 @@ class Comparison:
     figures: Mapping[str, tuple[float, float]]
 
     def verdict(self, name: str) -> str:
-        """`better by x [lo, hi], p = …`, x in the metric's unit and positive where A is better."""
+        """`better by x [lo, hi], p = …`, x in the metric's unit and positive where A is better.
+
+        Says so where no clip has a figure of the metric in both reports.
+        """
         found = self.differences[name]
+        if math.isnan(found.estimate.mean):
+            return "nothing to compare: no clip has a figure in both"
         sign = -1.0 if self.directions[name] == "min" else 1.0
         low, high = sorted((sign * found.estimate.low, sign * found.estimate.high))
         gain = sign * found.estimate.mean

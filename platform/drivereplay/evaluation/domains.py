@@ -33,7 +33,7 @@ def forgetting_table(
     Args:
         model: The fine-tuned model.
         indexes: Domain → its clips.
-        base: The model before; None loads the one that `spec` names.
+        base: The model before; None loads the one that `spec` names, on the model's device.
         cache: Where work on real clips, and the base's reports, are kept.
         after: The fine-tuned model's report on the target, if there is one already.
 
@@ -52,7 +52,7 @@ def forgetting_table(
             "forgetting is measured on held-out clips of the replay domains, and none were asked for.",
             "Set evaluation.replay_clips, and name replay domains.",
         )
-    base = load_model(spec) if base is None else base
+    base = load_model(spec, device=model.device) if base is None else base
     reports: dict[str, dict[str, Report]] = {"before": {}, "after": {}}
     losses: dict[str, Any] = {}
     for domain in spec.domains:

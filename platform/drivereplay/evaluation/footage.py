@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import cv2
@@ -40,8 +40,8 @@ class Footage:
 
     @classmethod
     def of(cls, clip: Clip) -> Footage:
-        """The real clip."""
-        return cls(clip.frames, clip.context, clip.fps, clip.annotations, clip.name)
+        """The real clip. A box of which nobody knows how much is seen counts as seen (`judged_annotations`)."""
+        return cls(clip.frames, clip.context, clip.fps, judged_annotations(clip), clip.name)
 
     def with_frames(self, frames: NDArray[np.uint8]) -> Footage:
         """Another video of the same clip: same context, clock and annotations, other frames."""
@@ -68,3 +68,20 @@ class Footage:
     def diagonal_px(self) -> float:
         """Length of the picture's diagonal."""
         return float(np.hypot(*self.frames.shape[1:3]))
+
+    @property
+    def has_own_boxes(self) -> bool:
+        """Whether the clip's own annotations, not pseudo ground truth, hold any box."""
+        known = self.annotations
+        return known is not None and not self.pseudo and bool(np.isfinite(known.boxes_px).any())
+
+
+def judged_annotations(clip: Clip) -> ClipAnnotations | None:
+    """The clip's annotations as the metrics take them: `visible` is 1 where a box is known and its share is NaN."""
+    known = clip.annotations
+    if known is None:
+        return None
+    unknown = np.isnan(known.visible) & np.isfinite(known.boxes_px).all(-1)
+    if not unknown.any():
+        return known
+    return replace(known, visible=np.where(unknown, np.float32(1), known.visible))

@@ -28,7 +28,7 @@ from drivereplay.evaluation.protocol import Protocol
 from drivereplay.evaluation.pseudo import Way
 from drivereplay.evaluation.report import Report
 from drivereplay.evaluation.scoring import RealScores, Scores
-from drivereplay.evaluation.videos import PairRules, matched, read_pairs
+from drivereplay.evaluation.videos import PairRules, check_generated, matched, read_pairs
 from drivereplay.evaluation.workers import Workers
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
@@ -106,7 +106,11 @@ def evaluate_model(
         "split": settings.split,
     }
     report = session.report(
-        how, resamples=settings.resamples, seed=settings.seed, asked=() if lacking else settings.metrics
+        how,
+        resamples=settings.resamples,
+        seed=settings.seed,
+        draws=settings.seed,
+        asked=() if lacking else settings.metrics,
     )
     session.write_page(report, page, f"{spec.name}: {spec.target.name}")
     return report
@@ -131,14 +135,23 @@ def evaluate_pairs(
     Args:
         pairs: Real clips, each with the generated frames (T, H, W, 3) uint8 of the same shape.
         how: Fields of the protocol besides those of the clips and metrics.
+        seed: Seed of the intervals of clip metrics. Set metrics are drawn alike whatever it is, because reports of one
+            protocol are compared draw by draw.
         page: Where `evaluation.html` goes, with the `videos` worst and best clips; None writes none.
         pseudo: How objects are found in clips that nobody annotated (`evaluation.pseudo`); `none` does without.
+
+    Raises:
+        DataError: Generated frames are not like their clip's, the clips are not alike, or there are none.
+        SpecError: An unknown metric.
+        DriveReplayError: A metric asked for by name cannot be computed here.
     """
     session = _Session(available_metrics(metrics), 1, cache, 0 if page is None else videos, pseudo)
     iterator = iter(pairs)
     while chunk := list(itertools.islice(iterator, batch_size)):
         batch = [clip for clip, _ in chunk]
         session.check(batch)
+        for clip, frames in chunk:
+            check_generated(clip, frames)
         session.add(batch, np.stack([frames for _, frames in chunk])[None])
         if progress is not None:
             progress(session.count)
@@ -173,7 +186,7 @@ def evaluate_videos(
         context, frames, fps, size, partial: See `videos.PairRules`.
         metrics: Names; empty means all that need no installed weights.
         page: Where `evaluation.html` goes; None writes none.
-        pseudo: As for `evaluate_pairs`.
+        seed, pseudo: As for `evaluate_pairs`.
 
     Raises:
         DataError: Files are missing, unreadable or not comparable; the message says how to make them so.
@@ -267,7 +280,7 @@ class _Session:
         self._under_way.append((list(batch), made[0]))
         self._workers.put(_score_batch, batch, made, self._names, real, key, rebuilt, rebuilt_key, self._way)
 
-    def report(self, how: dict[str, Any], *, resamples: int, seed: int, asked: Sequence[str]) -> Report:
+    def report(self, how: dict[str, Any], *, resamples: int, seed: int, asked: Sequence[str], draws: int = 0) -> Report:
         """Wait for all batches and put the report together."""
         if not self.count:
             raise DataError("There are no clips to judge.", "Give at least one held-out clip.")
@@ -286,7 +299,7 @@ class _Session:
                 **({"pseudo": pseudo_truth.settings(self._way)} if self._collected.pseudo else {}),
             }
         )
-        report = assemble(self._collected, self._names, protocol, resamples=resamples, seed=seed)
+        report = assemble(self._collected, self._names, protocol, resamples=resamples, seed=seed, draws=draws)
         report.warnings[:0] = self._refused
         lost = [name for name in asked if name not in report.metrics]
         if lost:

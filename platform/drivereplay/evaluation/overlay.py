@@ -28,8 +28,8 @@ def video_tracks(clip: Clip, frames: NDArray[np.uint8]) -> dict[str, list[dict[s
     real = Footage.of(clip)
     if not has_needs(real, frozenset({"boxes"})):
         return {"real": [], "generated": []}
-    assert clip.annotations is not None
-    known = clip.annotations
+    assert real.annotations is not None
+    known = real.annotations
     asked = (known.visible >= VISIBLE) & known_at_start(real)
     true = np.where(asked[..., None], known.boxes_px.astype(np.float64), np.nan)
     with one_opencv_thread():

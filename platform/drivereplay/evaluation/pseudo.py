@@ -2,8 +2,9 @@
 
 Two ways. `motion` needs no weights: regions that move against the dominant motion out of the last given frame, followed
 through the real future, and kept only if following them back again ends where they started. `detector` needs installed
-weights: detections of which the detector is sure in the last given frame, joined from frame to frame. What is found
-stands for annotations, is said so in the report, and fixes part of the protocol.
+weights: detections of which the detector is sure (score ≥ .6), those of the last given frame joined with later ones of
+the same class until more than `MOST_MISSED` frames running have none. What is found stands for annotations, is said so
+in the report, and fixes part of the protocol.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ MOST_OBJECTS, LEAST_FLOW_PX, OVER_MEDIAN = 8, 0.5, 3.0
 MOST_AREA, LEAST_FILLED = 0.15, 0.35
 """Regions larger than this share of the picture, or that fill less of their box, are scenery at another depth."""
 BACK_IOU, JOIN_IOU = 0.5, 0.3
+MOST_MISSED = 3
+"""A detected object's track ends when more frames running than these have no detection to join it with."""
 
 Boxes = NDArray[np.float64]
 
@@ -36,8 +39,9 @@ def settings(way: Way) -> dict[str, Any]:
     if way == "detector":
         from drivereplay.evaluation.weights import expected_sha256
 
-        weights = expected_sha256("yolov4-tiny")
-        return {"truth": way, **detect.SETTINGS, "join_iou": JOIN_IOU, "weights": {"yolov4-tiny": weights}}
+        join = {"join_iou": JOIN_IOU, "join": "sure detections of one class", "most_missed": MOST_MISSED}
+        weights = {"yolov4-tiny": expected_sha256("yolov4-tiny")}
+        return {"truth": way, **detect.SETTINGS, **join, "weights": weights}
     regions = {"least_px": LEAST_FLOW_PX, "over_median": OVER_MEDIAN, "most": MOST_OBJECTS, "back_iou": BACK_IOU}
     return {"truth": way, **flow.SETTINGS, **follow.SETTINGS, **regions}
 
@@ -146,13 +150,17 @@ def _comes_back(real: Footage, boxes: Boxes, end: int) -> bool:
 
 
 def _detected(real: Footage) -> NDArray[np.float32]:
-    """Boxes (T, N, 4) of detections, joined from frame to frame by the best assignment of overlaps."""
+    """Boxes (T, N, 4) of sure detections, joined from frame to frame by the best assignment of overlaps in a class."""
     first = real.context - 1
-    seen = detect.default_detector().detect(np.ascontiguousarray(real.frames[first:]), detect.THRESHOLD)
-    boxes = np.full((len(real.frames), int((seen[0][:, 4] >= detect.SURE).sum()), 4), np.nan, np.float32)
-    boxes[first] = seen[0][seen[0][:, 4] >= detect.SURE, :4]
-    latest = boxes[first].copy()
-    for t, found in enumerate(seen[1:], start=first + 1):
-        rows, columns = assigned(overlaps(latest, found[:, :4]), JOIN_IOU)
+    seen = detect.default_detector().detect(np.ascontiguousarray(real.frames[first:]), detect.SURE)
+    start, *later = [found[found[:, 4] >= detect.SURE] for found in seen]
+    boxes = np.full((len(real.frames), len(start), 4), np.nan, np.float32)
+    boxes[first] = start[:, :4]
+    latest, missed = start[:, :4].copy(), np.zeros(len(start), dtype=int)
+    for t, found in enumerate(later, start=first + 1):
+        alike = (start[:, None, 5] == found[None, :, 5]) & (missed <= MOST_MISSED)[:, None]
+        rows, columns = assigned(np.where(alike, overlaps(latest, found[:, :4]), 0.0), JOIN_IOU)
         boxes[t, rows] = latest[rows] = found[columns, :4]
+        missed += 1
+        missed[rows] = 0
     return boxes

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from drivereplay.domains.recording import Clip
 from drivereplay.evaluation import pseudo, references
-from drivereplay.evaluation.footage import Footage
+from drivereplay.evaluation.footage import Footage, judged_annotations
 from drivereplay.evaluation.metric import ClipMetric, SetMetric, metric
 
-VERSION = 2
+VERSION = 3
 """Raised when the meaning of anything cached changes."""
 
 KEPT = ("residual_flow", "object_regions", "luma_change", "laplacian_energy", "camera", "detections", pseudo.ESTIMATE)
@@ -157,11 +157,12 @@ def has_needs(real: Footage, needs: frozenset[str]) -> bool:
 
 
 def clip_digest(clip: Clip) -> str:
-    """SHA-256 of the clip's frames, clock and annotations: what the figures depend on."""
+    """SHA-256 of the clip's frames, clock and annotations as they are judged: what the figures depend on."""
     digest = hashlib.sha256(f"{clip.name}|{clip.frames.shape}|{clip.context}|{clip.fps}".encode())
     digest.update(np.ascontiguousarray(clip.frames).tobytes())
-    if clip.annotations is not None:
-        for key, value in sorted(vars(clip.annotations).items()):
+    annotations = judged_annotations(clip)
+    if annotations is not None:
+        for key, value in sorted(vars(annotations).items()):
             digest.update(key.encode())
             digest.update(np.ascontiguousarray(value).tobytes())
     return digest.hexdigest()

@@ -104,6 +104,20 @@ def read_pairs(files: Sequence[tuple[str, Path, Path]], rules: PairRules) -> Ite
         yield clip, _resized(made[:count], size)
 
 
+def check_generated(clip: Clip, frames: NDArray[np.uint8]) -> None:
+    """Refuse generated frames that are not like the real clip's (T, H, W, 3) uint8.
+
+    Raises:
+        DataError: Another length, size, number of channels or type; the message has both.
+    """
+    if frames.shape != clip.frames.shape or frames.dtype != np.uint8:
+        raise DataError(
+            f"{clip.name}: the generated frames are {tuple(frames.shape)} {frames.dtype}, the real ones are "
+            f"{clip.frames.shape} {clip.frames.dtype}.",
+            "Give uint8 RGB frames of the real clip's length and size.",
+        )
+
+
 def read_clip_file(path: Path, shape: ClipSpec) -> Clip:
     """The start of a video as a clip of the given shape; only its context frames need to be there.
 

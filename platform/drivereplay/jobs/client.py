@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import socket
 import threading
 import time
@@ -24,6 +25,7 @@ OLDEST_RAY = (2, 51)
 
 _ADDRESS = "RAY_API_SERVER_ADDRESS"
 _AGENT_S = 90.0
+_MOST_NODES = 10_000  # as many as Ray lists
 
 
 def connect(address: str | None = None) -> JobSubmissionClient:
@@ -34,11 +36,12 @@ def connect(address: str | None = None) -> JobSubmissionClient:
             takes `RAY_API_SERVER_ADDRESS`, then `RAY_ADDRESS`, then the dashboard's usual place on this machine.
 
     Raises:
-        SpecError: Nothing answers there, the token is missing or wrong, or the cluster's Ray is too old.
+        SpecError: Nothing answers there in time, the token is missing or wrong, or the cluster's Ray is too old.
     """
     import requests
     from ray.exceptions import AuthenticationError
-    from ray.job_submission import JobSubmissionClient
+
+    from drivereplay.jobs.bounded import BoundedClient
 
     for name in ("modules.dashboard_sdk", "modules.job.sdk"):
         # Ray tells of each upload and each closed connection; here a job's log is what one wants to read
@@ -50,7 +53,7 @@ def connect(address: str | None = None) -> JobSubmissionClient:
     try:
         # Ray lets the environment overrule the address that it is called with
         with _environment(_ADDRESS, url):
-            client = JobSubmissionClient(url, headers=headers)
+            client = BoundedClient(url, headers=headers)
     except AuthenticationError as error:
         raise SpecError(_refused(url, bool(token)), _TOKEN_FIX) from error
     except (ConnectionError, requests.RequestException) as error:
@@ -59,6 +62,43 @@ def connect(address: str | None = None) -> JobSubmissionClient:
         raise SpecError(f"What answers at {url} is no Ray Jobs API ({error}).", _ADDRESS_FIX) from error
     _check_version(url, str(client._server_ray_version))
     return client
+
+
+def require_same_python(client: JobSubmissionClient) -> None:
+    """Refuse a cluster with another Python than the one that packed the job and will read what it leaves.
+
+    Raises:
+        SpecError: Their minor versions differ.
+        DriveReplayError: The cluster does not answer.
+    """
+    theirs = str(_asked(client, "/api/v0/cluster_metadata")["pythonVersion"])
+    ours = platform.python_version()
+    if theirs.split(".")[:2] != ours.split(".")[:2]:
+        raise SpecError(
+            f"The cluster at {client._address} runs Python {theirs}; here it is Python {ours}.",
+            "Call drivereplay from the cluster's Python, or start the cluster with this one.",
+        )
+
+
+def nodes_of(client: JobSubmissionClient) -> list[dict[str, float]]:
+    """Resources of each living node, by Ray's names: `{"CPU": 8.0, "GPU": 1.0, ...}`.
+
+    Raises:
+        DriveReplayError: The cluster does not answer.
+    """
+    rows = _asked(client, f"/api/v0/nodes?limit={_MOST_NODES}")["result"]["result"]
+    return [row["resources_total"] for row in rows if row["state"] == "ALIVE"]
+
+
+def _asked(client: JobSubmissionClient, endpoint: str) -> dict[str, Any]:
+    """The data of an answer of the dashboard's own API."""
+    try:
+        answer = client._do_request("GET", endpoint)
+        answer.raise_for_status()
+        data: dict[str, Any] = answer.json()["data"]
+    except (OSError, ValueError, KeyError) as error:
+        raise raised(f"The cluster at {client._address} does not tell its {endpoint}", error) from error
+    return data
 
 
 def hand_over(client: JobSubmissionClient, **job: Any) -> str:
@@ -146,10 +186,19 @@ def _url(address: str) -> str:
 
 
 def _speaks_http(host: str, port: int) -> bool:
+    """Whether a web server listens; the cluster's own port closes the connection at once.
+
+    Raises:
+        SpecError: What listens there does not answer at all.
+    """
     import requests
 
+    from drivereplay.jobs.bounded import GREETING_S
+
     try:
-        requests.get(f"http://{host}:{port}/api/version", timeout=5.0)
+        requests.get(f"http://{host}:{port}/api/version", timeout=GREETING_S)
+    except requests.Timeout as error:
+        raise SpecError(f"No Ray cluster answers at {host}:{port}: {error}.", _ADDRESS_FIX) from error
     except requests.RequestException:
         return False
     return True

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 _POLL_S = 0.5
+_SILENCE_S = 60.0
 
 
 def follow(client: JobSubmissionClient, job_id: str, write: Callable[[str], Any] | None = None) -> int:
@@ -33,45 +34,55 @@ def follow(client: JobSubmissionClient, job_id: str, write: Callable[[str], Any]
         DriveReplayError: The cluster no longer knows the job or no longer answers.
     """
     import aiohttp
-    import requests
 
     out = write or _to_stdout
-    shown = 0
+    log = _Log(out)
     failures = 0
     while True:
         try:
-            shown = asyncio.run(_tail(client, job_id, shown, out))
+            asyncio.run(_tail(client, job_id, log))
             details = client.get_job_info(job_id)
+            if details.status.is_terminal():
+                # what was logged between the last piece of the stream and the end of the job
+                log.take(client.get_job_logs(job_id), 0)
+                return _exit_code(details, out)
             failures = 0
-        except (RuntimeError, OSError, aiohttp.ClientError, requests.RequestException) as error:
+        except (RuntimeError, OSError, aiohttp.ClientError) as error:
             failures += 1
             if failures > 20:
                 raise raised(f"The log of job {job_id} on {client._address} cannot be read any more", error) from error
-            threading.Event().wait(min(5.0, _POLL_S * failures))
-            continue
-        if details.status.is_terminal():
-            _rest(client, job_id, shown, out)
-            return _exit_code(details, out)
-        threading.Event().wait(_POLL_S)
+        threading.Event().wait(min(5.0, _POLL_S * max(1, failures)))
 
 
-async def _tail(client: JobSubmissionClient, job_id: str, shown: int, write: Callable[[str], Any]) -> int:
-    """Write what comes after the first `shown` characters; Ray always sends a log from its beginning."""
-    seen = 0
-    async for text in client.tail_job_logs(job_id):
-        fresh = text[max(0, shown - seen) :]
-        seen += len(text)
+class _Log:
+    """What of a log has been written, over all connections: Ray always sends a log from its beginning."""
+
+    def __init__(self, write: Callable[[str], Any]) -> None:
+        self._write = write
+        self._shown = 0
+
+    def take(self, text: str, first: int) -> None:
+        """Write what is new of a piece that begins at character `first` of the log."""
+        fresh = text[max(0, self._shown - first) :]
         if fresh:
-            write(fresh)
-            shown = max(shown, seen)
-    return shown
+            self._shown = first + len(text)
+            self._write(fresh)
 
 
-def _rest(client: JobSubmissionClient, job_id: str, shown: int, write: Callable[[str], Any]) -> None:
-    """What was logged between the last piece of the stream and the end of the job."""
-    text = client.get_job_logs(job_id)
-    if len(text) > shown:
-        write(text[shown:])
+async def _tail(client: JobSubmissionClient, job_id: str, log: _Log) -> None:
+    """Hand a log on as it comes, until it ends or is silent for so long that the connection may be a dead one."""
+    pieces = client.tail_job_logs(job_id)
+    first = 0
+    while True:
+        try:
+            async with asyncio.timeout(_SILENCE_S):
+                text = await anext(pieces, None)
+        except TimeoutError:
+            return
+        if text is None:
+            return
+        log.take(text, first)
+        first += len(text)
 
 
 def _exit_code(details: Any, write: Callable[[str], Any]) -> int:

@@ -93,7 +93,7 @@ def job_logs(name: str, address: str | None = None) -> str:
     job = find_job(client, name)
     try:
         return str(client.get_job_logs(job.id))
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         raise raised(f"The log of job {job.id} cannot be read", error) from error
 
 
@@ -121,7 +121,7 @@ def stop_job(name: str, address: str | None = None) -> str:
             if status.is_terminal():
                 return str(status.value)
             threading.Event().wait(_STOP_POLL_S)
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         raise raised(f"Job {job.id} cannot be stopped", error) from error
     raise DriveReplayError(
         f"Job {job.id} was asked to stop and still runs.", "Try again, or end its driver on the head."
@@ -132,7 +132,7 @@ def jobs_of(client: JobSubmissionClient) -> list[Job]:
     """All jobs of ours that the cluster remembers, the newest first."""
     try:
         details = client.list_jobs()
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         raise raised(f"The jobs of {client._address} cannot be listed", error) from error
     ours = [_job(d) for d in details if d.submission_id and f"{PREFIX}verb" in (d.metadata or {})]
     return sorted(ours, key=lambda job: (job.started_s or 0.0, job.id), reverse=True)

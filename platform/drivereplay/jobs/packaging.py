@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import importlib.util
 import os
 import shutil
@@ -10,14 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from drivereplay.addresses import refuse_secrets
 from drivereplay.errors import SpecError
+from drivereplay.jobs.tree import RAY_LEAVES_OUT, Files
 from drivereplay.spec import Spec, load_spec
 
 LIMIT_BYTES = 512 * 1024**2
 """Ray keeps a job's files in its control store and takes no message above 512 MiB."""
 
 _PACKAGES = ("drivereplay", "tensorboard_pareto")
-_LEFT_OUT = (".git", ".hg", ".venv", "venv", "runs", "__pycache__", "node_modules", ".*_cache", "*.pyc", "*.egg-info")
 _OUTPUT_OPTIONS = ("--out", "--plot", "--storage")
 _WRITES_TO_FIRST = ("worlds",)
 _KEEPS_IN_RUNS = ("demo", "doctor")
@@ -32,12 +32,14 @@ class Package:
         arguments: The verb and its arguments as they are called inside it.
         files: Relative path and size in bytes of each file, sorted by path.
         experiment: The resolved experiment among the arguments, or None.
+        left_out: Path and reason of what was to be included and does not travel.
     """
 
     directory: Path
     arguments: tuple[str, ...]
     files: tuple[tuple[str, int], ...]
     experiment: Spec | None
+    left_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -49,13 +51,9 @@ class Package:
         """The directory of the run that the job works on; two jobs with the same one would be rivals."""
         return None if self.experiment is None else f"{self.experiment.storage.rstrip('/')}/{self.experiment.name}"
 
-    def folders(self, depth: int = 2) -> list[tuple[str, int]]:
+    def folders(self) -> list[tuple[str, int]]:
         """Bytes for each folder, the largest first."""
-        sizes: dict[str, int] = {}
-        for path, size in self.files:
-            folder = "/".join(path.split("/")[:-1][:depth]) or "."
-            sizes[folder] = sizes.get(folder, 0) + size
-        return sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
+        return _folders(self.files)
 
 
 def pack(
@@ -73,30 +71,27 @@ def pack(
         limit_bytes: Largest sum of the files' sizes.
 
     Raises:
-        SpecError: No verb, an experiment that is wrong, a file that is missing, or more than the limit.
+        SpecError: No verb, an experiment that is wrong, a file that is missing, more than the limit, or a secret in
+            an address: a cluster shows its jobs' commands.
     """
     if not arguments or arguments[0].startswith("-"):
         raise SpecError("submit: no verb is given.", "For example: drivereplay submit -- sweep experiment.yaml")
+    for text in arguments:
+        name, equals, value = text.partition("=")
+        refuse_secrets(value if equals and "://" not in name else text)
+    found = Files()
     for name in _PACKAGES:
-        _copy(_location(name), into / name)
+        # some installers link each of its files to a place of their own
+        found.add(_location(name), name, confined=False)
     for item in include:
-        source = Path(item)
-        if not source.exists():
-            raise SpecError(f"submit --include {item}: there is no such file or directory.")
-        target = into / source.absolute().name
-        if target.exists():
-            raise SpecError(f"submit --include {item}: '{target.name}' is already in the package.", "Rename it.")
-        _copy(source, target)
+        found.add(*_named(item, found))
+    _check_size(found.sizes(), limit_bytes)
+    for place, source in found.taken.items():
+        (into / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, into / place)
     rewritten, experiment = _rewritten(list(arguments), into)
     files = tuple(sorted(_listed(into)))
-    package = Package(into, tuple(rewritten), files, experiment)
-    if package.size_bytes > limit_bytes:
-        largest = ", ".join(f"{folder} {readable(size)}" for folder, size in package.folders()[:3])
-        raise SpecError(
-            f"The job's files are {readable(package.size_bytes)}, Ray takes {readable(limit_bytes)}; most: {largest}.",
-            "Leave data where all nodes can read it (a shared file system, an object store).",
-        )
-    return package
+    return Package(into, tuple(rewritten), files, experiment, tuple(found.left_out.items()))
 
 
 def readable(size: int) -> str:
@@ -116,22 +111,47 @@ def _location(package: str) -> Path:
     return Path(found.origin).parent
 
 
-def _copy(source: Path, target: Path) -> None:
-    if source.is_file():
-        shutil.copyfile(source, target)
-        return
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_LEFT_OUT), ignore_dangling_symlinks=True)
+def _named(item: str | Path, found: Files) -> tuple[Path, str]:
+    """What `--include` names, and its name in the package."""
+    source = Path(os.path.normpath(Path(item).absolute()))
+    if not (source.is_file() or source.is_dir()):
+        raise SpecError(f"submit --include {item}: there is no such file or directory.")
+    name = source.name
+    if not name or name in RAY_LEAVES_OUT:
+        raise SpecError(f"submit --include {item}: Ray takes nothing of that name along.", "Rename it.")
+    if any(place.split("/")[0] == name for place in (*found.taken, *found.left_out)):
+        raise SpecError(f"submit --include {item}: '{name}' is already in the package.", "Rename it.")
+    return source, name
+
+
+def _check_size(files: Sequence[tuple[str, int]], limit_bytes: int) -> None:
+    total = sum(size for _, size in files)
+    if total > limit_bytes:
+        largest = ", ".join(f"{folder} {readable(size)}" for folder, size in _folders(files)[:3])
+        raise SpecError(
+            f"The job's files are {readable(total)}, Ray takes {readable(limit_bytes)}; most: {largest}.",
+            "Leave data where all nodes can read it (a shared file system, an object store).",
+        )
+
+
+def _folders(files: Iterable[tuple[str, int]], depth: int = 2) -> list[tuple[str, int]]:
+    """Bytes for each folder, the largest first."""
+    sizes: dict[str, int] = {}
+    for path, size in files:
+        folder = "/".join(path.split("/")[:-1][:depth]) or "."
+        sizes[folder] = sizes.get(folder, 0) + size
+    return sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _listed(directory: Path) -> Iterator[tuple[str, int]]:
     for path in directory.rglob("*"):
-        if path.is_file() and not any(fnmatch.fnmatch(path.name, pattern) for pattern in _LEFT_OUT):
+        if path.is_file():
             yield path.relative_to(directory).as_posix(), path.stat().st_size
 
 
 def _rewritten(arguments: list[str], into: Path) -> tuple[list[str], Spec | None]:
     """The arguments as they mean the same inside the package, and the experiment among them."""
-    rest, sets = _without_sets(arguments)
+    rest, sets = without_sets(arguments)
     place = next((n for n, text in enumerate(rest) if n and text.endswith((".yaml", ".yml"))), None)
     if place is None:
         if arguments[0] in _KEEPS_IN_RUNS and not any(text.startswith("--storage") for text in arguments):
@@ -146,7 +166,12 @@ def _rewritten(arguments: list[str], into: Path) -> tuple[list[str], Spec | None
     return [relative if n == place else _anchored(rest, n) for n in range(len(rest))], experiment
 
 
-def _without_sets(arguments: list[str]) -> tuple[list[str], list[str]]:
+def without_sets(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A verb's arguments without `--set` and its values, and the values.
+
+    Raises:
+        SpecError: The last `--set` has no value.
+    """
     rest: list[str] = []
     sets: list[str] = []
     waiting = False

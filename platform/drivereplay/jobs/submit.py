@@ -13,12 +13,13 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drivereplay.errors import SpecError
-from drivereplay.jobs.client import connect, hand_over, raised
+from drivereplay.jobs.asks import described, driver_asks, fitted, has_place
+from drivereplay.jobs.client import connect, hand_over, nodes_of, raised, require_same_python
 from drivereplay.jobs.follow import follow
 from drivereplay.jobs.manage import PREFIX, Job, jobs_of
 from drivereplay.jobs.packaging import Package, pack, readable
@@ -38,12 +39,14 @@ class Submission:
         words: The verb and its arguments, as they run in the job.
         runtime_env: Ray's runtime environment.
         metadata: Who, what and for which run.
+        asks: Resources that the driver reserves, by Ray's names; without any it runs on the head.
     """
 
     package: Package
     words: tuple[str, ...]
     runtime_env: dict[str, Any]
     metadata: dict[str, str]
+    asks: dict[str, float] = field(default_factory=dict)
 
     @property
     def entrypoint(self) -> str:
@@ -61,6 +64,8 @@ class Submission:
         package = self.package
         lines = [f"command    {self.entrypoint}", f"files      {len(package.files)}, {readable(package.size_bytes)}"]
         lines += [f"           {readable(size):>10}  {folder}" for folder, size in package.folders()]
+        lines += [f"left out   {path} {why}" for path, why in package.left_out]
+        lines.append(f"reserves   {described(self.asks)}")
         lines += [f"{key.removeprefix(PREFIX):<10} {value}" for key, value in self.metadata.items()]
         lines += [f"variables  {', '.join(sorted(self.runtime_env['env_vars']))}"]
         if "pip" in self.runtime_env:
@@ -73,6 +78,8 @@ class Submission:
             "entrypoint": self.entrypoint,
             "files": [{"path": path, "bytes": size} for path, size in self.package.files],
             "bytes": self.package.size_bytes,
+            "left_out": [{"path": path, "why": why} for path, why in self.package.left_out],
+            "reserves": self.asks,
             "environment": sorted(self.runtime_env.get("env_vars", {})),
             "pip": self.runtime_env.get("pip", []),
             "metadata": self.metadata,
@@ -112,7 +119,7 @@ def preview(
     metadata = {f"{PREFIX}verb": package.arguments[0], f"{PREFIX}user": f"{getpass.getuser()}@{socket.gethostname()}"}
     if package.run is not None:
         metadata[f"{PREFIX}run"] = package.run
-    return Submission(package, package.arguments, runtime, metadata)
+    return Submission(package, package.arguments, runtime, metadata, driver_asks(arguments, package))
 
 
 def submit(
@@ -151,7 +158,8 @@ def submit(
         The verb's exit code; without `wait` 0 once the cluster has taken the job.
 
     Raises:
-        SpecError: The call, the experiment or the address is wrong; nothing was started.
+        SpecError: The call, the experiment or the address is wrong, or the cluster runs another Python; nothing was
+            started.
         DriveReplayError: The cluster refused the job, or was lost while it ran.
     """
     say = say or _to_stderr
@@ -160,7 +168,10 @@ def submit(
         if dry_run:
             print(json.dumps(submission.to_json(), indent=2) if as_json else submission.described())
             return 0
+        for path, why in submission.package.left_out:
+            say(f"Left out: {path} {why}.")
         client = connect(address)
+        require_same_python(client)
         earlier = _earlier(client, submission)
         active = next((job for job in earlier if job.active), None)
         if active is not None:
@@ -170,6 +181,7 @@ def submit(
             if earlier:
                 say(f"{earlier[0].run} was begun by job {earlier[0].id}: resuming it.")
                 submission = submission.resumed()
+            submission = _placed(client, submission, say)
             job_id = _submitted(client, submission, _identity(submission, name, len(earlier)))
             say(f"Job {job_id} is on {client._address}.")
     if not wait:
@@ -202,6 +214,20 @@ def _identity(submission: Submission, name: str | None, attempts: int) -> str:
     return f"{label}-{key}-{attempts + 1}"
 
 
+def _placed(client: JobSubmissionClient, submission: Submission, say: Callable[[str], Any]) -> Submission:
+    """The same, with what its driver asks fitted to the cluster; says what of it one would not expect."""
+    if not submission.asks:
+        return submission
+    nodes = nodes_of(client)
+    asks = fitted(submission.asks, nodes)
+    if asks != submission.asks:
+        less, asked = described(asks), described(submission.asks)
+        say(f"The driver reserves {less}, not {asked}: more does not fit the cluster beside its own tasks.")
+    if asks and not has_place(asks, nodes):
+        say(f"No node has what the driver asks for ({described(asks)}): the job waits until one joins.")
+    return replace(submission, asks=asks)
+
+
 def _submitted(client: JobSubmissionClient, submission: Submission, job_id: str) -> str:
     try:
         return hand_over(
@@ -210,8 +236,11 @@ def _submitted(client: JobSubmissionClient, submission: Submission, job_id: str)
             submission_id=job_id,
             runtime_env=submission.runtime_env,
             metadata=submission.metadata,
+            entrypoint_num_cpus=submission.asks.get("CPU"),
+            entrypoint_num_gpus=submission.asks.get("GPU"),
+            entrypoint_resources={k: v for k, v in submission.asks.items() if k not in {"CPU", "GPU"}} or None,
         )
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         if any(job.id == job_id for job in jobs_of(client)):
             return job_id  # somebody submitted the same run a moment before
         raise raised(f"The cluster at {client._address} did not take the job", error) from error

@@ -21,7 +21,6 @@ class Ended:
     Attributes:
         values: Its objectives in their own units; None if it failed or was stopped.
         device_hours: What it cost.
-        worse_by: Violations of the constraints.
         parameters: Its setting.
         curve: (share of the whole run, objectives ...) of each evaluated checkpoint.
         stopped: The scheduler ended it early.
@@ -29,7 +28,6 @@ class Ended:
 
     values: tuple[float, ...] | None
     device_hours: float = 0.0
-    worse_by: tuple[float, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     curve: tuple[tuple[float, ...], ...] = ()
     stopped: bool = False
@@ -69,6 +67,8 @@ class Agenda:
         concurrent: Trials at a time.
         lag: See `lag_of`; a resumed sweep keeps the one it began with.
         ended: Trials that ended under an earlier driver.
+        worse_by: Violations of the constraints by a trial that has ended; asked when the study is told of the trial,
+            because limits count from the base, which may end after it.
         warm: Called before the first suggestion is made; tells the study what an earlier sweep has found.
         halving: Stops trials early and may take them up again.
         follow: Replicates, asked for when everything else has ended.
@@ -83,6 +83,7 @@ class Agenda:
         concurrent: int,
         lag: int,
         ended: Mapping[str, Ended],
+        worse_by: Callable[[str], Sequence[float]] | None = None,
         warm: Callable[[Suggestions], None] | None = None,
         halving: Halved | None = None,
         follow: Round | None = None,
@@ -93,6 +94,7 @@ class Agenda:
         self._concurrent = concurrent
         self._lag = lag
         self._ended = dict(ended)
+        self._worse_by = worse_by
         self._requests: list[TrialRequest] = []
         self._live: set[str] = set()
         self._told = 0
@@ -100,7 +102,6 @@ class Agenda:
         self._warm = warm
         self._halving = halving
         self._follow = follow
-        self._again: dict[str, int] = {}
         self._waiting: list[TrialRequest] = []
         self._done = False
 
@@ -175,9 +176,8 @@ class Agenda:
         """A trial has ended."""
         self._ended[trial] = ended
         self._live.discard(trial)
-        if self._again.get(trial) and ended.values is not None:
-            # the study has it as pruned; what it came to in the end is told beside that
-            self._suggestions.tell(f"{trial}-again", ended.values, ended.parameters, ended.worse_by, ended.curve)
+        if self._suggestions.stopped(trial):
+            self._hand_on(trial, ended.parameters)
 
     @property
     def _spent(self) -> bool:
@@ -200,7 +200,6 @@ class Agenda:
         name = self._halving.rescued({n for n, ended in self._ended.items() if ended.stopped and n in asked})
         if name is None:
             return None
-        self._again[name] = self._again.get(name, 0) + 1
         del self._ended[name]
         self._live.add(name)
         return replace(next(r for r in self._requests if r.trial == name), again=True)
@@ -208,14 +207,25 @@ class Agenda:
     def _tell(self, count: int) -> bool:
         """Tell the first `count` results in order; False if one of them has not ended."""
         waiting = self._requests[self._told : max(count, 0)]
-        if any(request.trial not in self._ended for request in waiting):
+        if not waiting:
+            return True
+        # the base says who violates a constraint, and need not be the first anchor
+        base = [request for request in self._requests[: len(self._anchors)] if request.kind == "base"]
+        if any(request.trial not in self._ended for request in (*base, *waiting)):
             return False
         for request in waiting:
-            ended = self._ended[request.trial]
             if request.kind not in ("base", "replicate"):  # no points of the space: nothing trained, or nothing new
-                self._suggestions.tell(request.trial, ended.values, request.parameters, ended.worse_by, ended.curve)
+                self._hand_on(request.trial, request.parameters)
             self._told += 1
         return True
+
+    def _hand_on(self, trial: str, parameters: Mapping[str, Any]) -> None:
+        """Tell the study how a trial ended; one that it has as stopped, and that went on, is told beside that."""
+        ended = self._ended[trial]
+        went_on = ended.values is not None and self._suggestions.stopped(trial)
+        name = f"{trial}-again" if went_on else trial
+        worse_by = () if self._worse_by is None else self._worse_by(trial)
+        self._suggestions.tell(name, ended.values, parameters, worse_by, ended.curve)
 
 
 def anchor_requests(spec: Spec, space: Space) -> list[TrialRequest]:

@@ -157,13 +157,19 @@ class CandidateTable:
         self.append(replace(row, status=status, reason=reason) for row in rows if row.status == "running")
         return self.of_trial(trial)
 
+    def forget(self, candidates: Iterable[Candidate]) -> None:
+        """Remove rows, of an attempt at a trial that is begun anew."""
+        for row in candidates:
+            del self._rows[row.name], self._names[row.trial][row.name]
+            self._dirty = True
+
     def recover(self) -> int:
         """Take up what trials wrote and the file lacks; returns how many rows were added or changed."""
         before = dict(self._rows)
         found: list[Candidate] = []
         for trial in self._storage.names("trials"):
             found += trial_candidates(self._storage.below("trials", trial))
-        self.append(row for row in found if before.get(row.name, row).status == "running" or row.name not in before)
+        self.append(row for row in found if row.name not in before or _newer(row, before[row.name]))
         return sum(1 for name, row in self._rows.items() if before.get(name) != row)
 
     def _put(self, rows: Mapping[str, Candidate]) -> None:
@@ -182,6 +188,11 @@ class CandidateTable:
         self._dirty = False
         self._written_at = time.monotonic()
         self._write_s = self._written_at - started
+
+
+def _newer(written: Candidate, row: Candidate) -> bool:
+    """Whether a trial has written of a row's end after the table's file was; a stopped trial may have gone on."""
+    return row.status == "running" or (row.status == "stopped" and written.status in ("finished", "failed"))
 
 
 def trial_candidates(directory: Storage) -> tuple[Candidate, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from drivereplay.errors import SpecError
 from drivereplay.search.candidates import Candidate
-from drivereplay.spec import SearchSpec
+from drivereplay.spec import SearchSpec, Spec
 
 BUDGET = "gpu_hours"
 
@@ -63,6 +63,24 @@ def limits_of(search: SearchSpec, directions: Mapping[str, str]) -> tuple[Limit,
     return limits
 
 
+def judged_spec(spec: Spec) -> Spec:
+    """The experiment as checkpoints are judged by: what limits are set on has to be in their reports.
+
+    A report holds the objectives, whatever else is asked for; here the metrics of the constraints count among them.
+    """
+    limited = [metric for metric in spec.search.constraints if metric != BUDGET]
+    wanted = tuple(dict.fromkeys([*spec.search.objectives, *limited]))
+    return spec.model_copy(update={"search": spec.search.model_copy(update={"objectives": wanted})})
+
+
+def judged_beside(spec: Spec) -> set[str]:
+    """Metrics that are judged for the constraints alone: they are part of the protocol, but not of `evaluation`."""
+    from drivereplay.evaluation.metric import metric, metric_names
+
+    asked = spec.evaluation.metrics or [name for name in metric_names() if metric(name).is_default()]
+    return set(judged_spec(spec).search.objectives) - {*spec.search.objectives, *asked}
+
+
 def violations_of(candidate: Candidate, limits: Sequence[Limit], candidates: Sequence[Candidate]) -> tuple[float, ...]:
     """Of each limit; empty without limits, or while the base has not been evaluated."""
     base = base_of(candidates)
@@ -70,8 +88,14 @@ def violations_of(candidate: Candidate, limits: Sequence[Limit], candidates: Seq
 
 
 def feasible(candidates: Sequence[Candidate], limits: Sequence[Limit]) -> list[Candidate]:
-    """Those that violate no limit; the base never does."""
-    return [c for c in candidates if all(v <= 0 for v in violations_of(c, limits, candidates))]
+    """Those that violate no limit; the base never does.
+
+    Of a setting with several seeds the mean counts, so that seeds are to be pooled before (`drivereplay.search.seeds`).
+    """
+    base = base_of(candidates)
+    if base is None:
+        return list(candidates)
+    return [c for c in candidates if all(limit.violation(c, base) <= 0 for limit in limits)]
 
 
 def base_of(candidates: Sequence[Candidate]) -> Candidate | None:

@@ -169,15 +169,15 @@ def front_of(
         limits: Constraints; who violates one is not on the front.
 
     A setting with several seeds is one candidate, with the mean over its seeds (see `drivereplay.search.seeds`): a
-    lucky seed alone does not make a front.
+    lucky seed alone does not make a front, nor keep a constraint.
 
     Raises:
         ProtocolError: Finished candidates come from different protocols.
     """
-    allowed = eligible(feasible(candidates, limits) if limits else candidates, objectives)
-    one_protocol(allowed)
-    settings = {setting.candidate.name: setting for setting in pooled(allowed)}
-    finished = [setting.candidate for setting in settings.values()]
+    comparable = eligible(candidates, objectives)
+    one_protocol(comparable)
+    settings = {setting.candidate.name: setting for setting in pooled(comparable)}
+    finished = feasible([setting.candidate for setting in settings.values()], limits)
     values = np.array([c.values(objectives) for c in finished]).reshape(len(finished), len(objectives))
     costs = values * signs(directions)
     kept = np.flatnonzero(non_dominated(costs))

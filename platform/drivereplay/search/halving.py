@@ -98,6 +98,12 @@ class Halving:
                 if last[row.trial] > row.step or row.status == "running":
                     self._went_on[row.step].add(row.trial)
 
+    def forget(self, trial: str) -> None:
+        """A trial is begun anew with other values."""
+        for step in self.rungs:
+            self._arrived[step].pop(trial, None)
+            self._went_on[step].discard(trial)
+
     def rescued(self, stopped: Container[str]) -> str | None:
         """One of the stopped trials that by now belongs to those who go on, highest rung first.
 

@@ -20,9 +20,10 @@ def expected_improvement(means: Floats, deviations: Floats, front: Floats, refer
 
     Args:
         means, deviations: (k, m), m of 2 or 3.
-        front: (n, m) non-dominated points better than the reference.
+        front: (n, m) non-dominated points; those beyond the reference add nothing to the hypervolume and are left out.
         reference: (m,).
     """
+    front = front[np.all(front < reference, axis=1)]
     n, m = front.shape
     edges = [np.concatenate([[-np.inf], np.unique(front[:, j]), [reference[j]]]) for j in range(m - 1)]
     total = np.zeros(len(means))

@@ -108,6 +108,20 @@ class SweepRecord:
         for listener in self._listeners:
             listener.started(self._spec, self._storage)
 
+    def begins(self, request: TrialRequest) -> bool:
+        """A trial is about to begin; whether there were rows of an attempt at it with other values, now let go of.
+
+        Its worker deletes that attempt (see `drivereplay.search.worker`).
+        """
+        others = [
+            row
+            for row in self._table.of_trial(request.trial)
+            if row.status != "finished"
+            and replace(request, parameters=row.parameters, seed=row.seed).identity != request.identity
+        ]
+        self._table.forget(others)
+        return bool(others)
+
     def evaluated(self, candidate: Candidate) -> None:
         """A worker has reported a candidate; listeners hear of it when its trial has ended and its status is known."""
         self._table.append([candidate])
@@ -154,9 +168,7 @@ class SweepRecord:
         return next((row for row in self.candidates if row.status == "failed"), None)
 
     def _ended(self, rows: Sequence[Candidate]) -> Ended:
-        """The last checkpoint speaks for its trial: that is the setting as it was asked for."""
-        plain = [row for row in rows if not row.variant]
-        last = max(plain or rows, key=lambda row: row.step)
+        plain, last = [row for row in rows if not row.variant], _last(rows)
         hours = max((row.cost.get("device_hours", 0.0) for row in rows), default=0.0)
         finished = all(row.status == "finished" for row in rows)
         objectives = self._spec.search.objectives
@@ -165,11 +177,17 @@ class SweepRecord:
         return Ended(
             values=last.values(objectives) if finished else None,
             device_hours=hours,
-            worse_by=tuple(v if isfinite(v) else 1e9 for v in violations_of(last, self._limits, self.candidates)),
             parameters=last.parameters,
             curve=tuple((row.step / steps, *row.values(objectives)) for row in sorted(sound, key=lambda r: r.step)),
             stopped=last.status == "stopped",
         )
+
+    def worse_by(self, trial: str) -> tuple[float, ...]:
+        """Violations of the constraints by a trial that has ended; empty if the base has not been evaluated."""
+        if not self._limits:
+            return ()
+        found = violations_of(_last(self._table.of_trial(trial)), self._limits, self.candidates)
+        return tuple(v if isfinite(v) else 1e9 for v in found)
 
     def protocol(self) -> str | None:
         """Of the finished candidates; None while there is none."""
@@ -213,3 +231,8 @@ class SweepRecord:
         self.front().save(self._storage)
         now = time.monotonic()
         self._front_due = now + 20 * (now - started)
+
+
+def _last(rows: Sequence[Candidate]) -> Candidate:
+    """The last checkpoint speaks for its trial: that is the setting as it was asked for."""
+    return max([row for row in rows if not row.variant] or rows, key=lambda row: row.step)

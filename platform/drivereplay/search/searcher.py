@@ -78,11 +78,13 @@ class SweepSearch(OptunaSearch):
             concurrent=resources.concurrent,
             lag=lag,
             ended=record.already_ended(),
+            worse_by=record.worse_by,
             warm=warm,
             halving=halving,
             follow=follow,
         )
         self._record = record
+        self._halving = halving
         self._requests: dict[str, TrialRequest] = {}
         self._stopped: set[str] = set()
         self._failed = 0
@@ -99,6 +101,8 @@ class SweepSearch(OptunaSearch):
         if following == "wait":
             return None
         assert isinstance(following, TrialRequest)
+        if self._record.begins(following) and self._halving is not None:
+            self._halving.forget(following.trial)
         self._requests[trial_id] = following
         # as text: Tune would otherwise flatten and unflatten dotted keys
         return {"request": json.dumps(following.to_json())}

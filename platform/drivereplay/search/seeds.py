@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from drivereplay.evaluation.report import Estimate
 from drivereplay.search.candidates import Candidate
+from drivereplay.search.constraints import Limit, feasible
 from drivereplay.search.trial import TrialRequest
 from drivereplay.spec import RacingSpec
 
@@ -94,6 +95,7 @@ def next_round(
     racing: RacingSpec,
     seed: int,
     used: int,
+    limits: Sequence[Limit] = (),
 ) -> list[TrialRequest]:
     """One more seed for every setting whose place is not settled, the least settled first.
 
@@ -104,13 +106,15 @@ def next_round(
         candidates: Finished candidates of all earlier rounds.
         seed: Of the experiment; replicate number k is trained with `seed` + k.
         used: Replicates so far.
+        limits: Constraints; a setting that violates one has no place to settle.
     """
     last: dict[str, Setting] = {}
     for setting in pooled([c for c in candidates if not c.variant]):
         name = setting.candidate.setting or setting.candidate.trial
         if name not in last or setting.candidate.step > last[name].candidate.step:
             last[name] = setting
-    contenders = list(last.values())
+    allowed = {candidate.name for candidate in feasible([s.candidate for s in last.values()], limits)}
+    contenders = [setting for setting in last.values() if setting.candidate.name in allowed]
     chance = probability_non_dominated([s.candidate for s in contenders], objectives, sign)
     order = sorted(range(len(contenders)), key=lambda i: (abs(chance[i] - 0.5), contenders[i].candidate.name))
     open_places = [

@@ -140,7 +140,9 @@ def _with_steps(study: Study, run: Run) -> Run:
     if not study.equal_target or longer is None or longer > study.most_steps * steps:
         longer = None
     total = longer or steps
-    spec = with_values(run.spec, {"training.steps": total, "evaluation.every": steps})
+    # checkpoints where it is judged and nowhere else: a run that is cut off begins anew
+    lengths = {"training.steps": total, "evaluation.every": steps, "training.checkpoint_every": None}
+    spec = with_values(run.spec, lengths)
     return Run(run.levels, run.seed, spec, (steps, longer))
 
 
@@ -193,12 +195,12 @@ def _base_id(run: Run) -> str:
 
 def _judge_base(study: Study, run: Run, clips: dict[str, list[Clip]]) -> list[dict[str, Any]]:
     from drivereplay.models import load_model
+    from drivereplay.training.trainer import choose_device
 
     # which factors tell bases apart is not known; those that change what is judged are among these
     levels = {factor: level for factor, level in run.levels.items() if _changes_base(study, factor)}
-    return _judged(
-        study, run, load_model(run.spec), clips, {"levels": levels, "seed": None, "budget": "base", "step": 0}
-    )
+    model = load_model(run.spec, device=choose_device(run.spec))
+    return _judged(study, run, model, clips, {"levels": levels, "seed": None, "budget": "base", "step": 0})
 
 
 def _changes_base(study: Study, factor: str) -> bool:
@@ -219,7 +221,7 @@ def _run_one(study: Study, run: Run, root: Storage, clips: dict[str, list[Clip]]
         rows.extend({**row, "budget": name} for name in names for row in judged)
 
     directory = root.below("runs", run.id)
-    train(run.spec, directory, on_checkpoint=judge, show_progress=False)
+    train(run.spec, directory, on_checkpoint=judge, told_at=frozenset(budgets), show_progress=False)
     # a study of a hundred runs would keep a hundred models; its ledgers and curves say how to make them again
     directory.delete("checkpoints")
     return rows

@@ -54,12 +54,15 @@ class Suggestions:
         self._journal = journal
         self._trials: dict[str, int] = {}
         self._told: set[str] = set()
+        self._stopped: set[str] = set()
         for trial in study.get_trials(deepcopy=False):
             name = trial.user_attrs.get(_TRIAL)
             if name is not None:
                 self._trials[name] = trial._trial_id
                 if trial.state.is_finished():
                     self._told.add(name)
+                if trial.state == TrialState.PRUNED:
+                    self._stopped.add(name)
 
     def suggest(self, number: int, name: str) -> dict[str, Any]:
         """The setting of a trial: a new suggestion, or the one that an earlier driver had made.
@@ -107,6 +110,10 @@ class Suggestions:
         """Whether a trial of that name has been suggested before."""
         return name in self._trials
 
+    def stopped(self, name: str) -> bool:
+        """Whether it was told that the trial was stopped early."""
+        return name in self._stopped
+
     def tell(
         self,
         name: str,
@@ -128,6 +135,8 @@ class Suggestions:
         if name in self._told:
             return
         self._told.add(name)
+        if values is None and curve:
+            self._stopped.add(name)
         attributes: dict[str, Any] = {}
         if worse_by:
             attributes[VIOLATIONS] = list(worse_by)

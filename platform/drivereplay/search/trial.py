@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from drivereplay.errors import SpecError
 from drivereplay.evaluation.report import Estimate, Report
+from drivereplay.search.constraints import judged_spec
 from drivereplay.spec import Spec, with_values
 from drivereplay.storage import Storage
 from drivereplay.training.keep import Scores
@@ -45,6 +47,11 @@ class TrialRequest:
     def from_json(cls, data: Mapping[str, Any]) -> TrialRequest:
         """The inverse of `to_json`."""
         return cls(**data)
+
+    @property
+    def identity(self) -> str:
+        """Its values as JSON text: an attempt with other values has trained something else."""
+        return json.dumps({"seed": self.seed, "parameters": self.parameters}, sort_keys=True)
 
     def spec(self, spec: Spec) -> Spec:
         """The trial's own experiment."""
@@ -135,8 +142,9 @@ class FineTuning:
         return tuple(found)
 
     def prepare(self, spec: Spec) -> None:
-        """Write worlds and indexes once, so that trials find them; refuse objectives that are not evaluated."""
+        """Write worlds and indexes once, so that trials find them; refuse metrics that cannot be evaluated."""
         from drivereplay.data.prepare import prepare
+        from drivereplay.evaluation.judge import available_metrics
 
         self.check(spec)
         judged = spec.evaluation.metrics
@@ -146,6 +154,7 @@ class FineTuning:
                 f"search.objectives: {', '.join(missing)} is not among evaluation.metrics, so no report would hold it.",
                 "Add it to evaluation.metrics, or leave that list empty for all metrics.",
             )
+        available_metrics(judged, judged_spec(spec).search.objectives)
         prepare(spec)
 
     def check(self, spec: Spec) -> None:
@@ -178,8 +187,9 @@ class FineTuning:
 
     def _base(self, spec: Spec, directory: Storage, judge: Judge) -> None:
         from drivereplay.models import load_model
+        from drivereplay.training.trainer import choose_device
 
-        model = load_model(spec)
+        model = load_model(spec, device=choose_device(spec))
         checkpoint = "checkpoints/step-0"
         if not directory.exists(checkpoint):
             _save(model, directory, checkpoint)
@@ -193,7 +203,7 @@ class FineTuning:
         resume = directory.exists("checkpoints")
         if resume:
             judge.catch_up()
-        apart = ApartJudge(spec, directory, self._clips(spec), judge) if spec.evaluation.apart else None
+        apart = ApartJudge(judged_spec(spec), directory, self._clips(spec), judge) if spec.evaluation.apart else None
         taker = judge if apart is None else apart
 
         def on_checkpoint(event: Any) -> None:
@@ -245,6 +255,7 @@ class Judge:
         self, spec: Spec, directory: Storage, clips: Any, done: Mapping[tuple[int, str], Outcome], emit: Emit
     ) -> None:
         self._spec = spec
+        self._judged_spec = judged_spec(spec)
         self._directory = directory
         self._clips = clips
         self._done = done
@@ -277,7 +288,7 @@ class Judge:
 
         started = time.monotonic()
         cache = Storage.of(self._spec.storage).below(".shared", "cache")
-        report = evaluate_model(model, self._clips, self._spec, cache=cache, videos=self.videos(step, variant))
+        report = evaluate_model(model, self._clips, self._judged_spec, cache=cache, videos=self.videos(step, variant))
         self._evaluate_s += time.monotonic() - started
         return self.take(report, step, checkpoint, variant)
 
@@ -286,7 +297,7 @@ class Judge:
         from drivereplay.search.apart import judged
 
         started = time.monotonic()
-        report = judged(self._spec, self._directory.below(checkpoint), self._clips, self.videos(step, variant))
+        report = judged(self._judged_spec, self._directory.below(checkpoint), self._clips, self.videos(step, variant))
         self._evaluate_s += time.monotonic() - started
         return report
 

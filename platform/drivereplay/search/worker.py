@@ -12,13 +12,15 @@ from dataclasses import replace
 from typing import Any
 
 from drivereplay.errors import DriveReplayError
-from drivereplay.logs import fields
+from drivereplay.logs import fields, install
 from drivereplay.search.candidates import Candidate, trial_candidates, write_trial_candidates
 from drivereplay.search.trial import Outcome, TrialRequest, TrialRunner
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 
 logger = logging.getLogger(__name__)
+REQUEST = "request.json"
+"""What an attempt at a trial was asked for, below the trial's directory."""
 
 
 def run_trial(config: Mapping[str, Any], *, spec: Spec, runner: TrialRunner) -> None:
@@ -29,6 +31,7 @@ def run_trial(config: Mapping[str, Any], *, spec: Spec, runner: TrialRunner) -> 
     """
     from ray import tune
 
+    _log_structured()
     # the thread of a stopped trial may be writing a checkpoint; the process is only reused once it has ended
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "120")
     request = TrialRequest.from_json(json.loads(config["request"]))
@@ -50,6 +53,14 @@ def run_trial(config: Mapping[str, Any], *, spec: Spec, runner: TrialRunner) -> 
         logger.info("trial has ended")
     if not goes_on:
         sys.exit(0)
+
+
+def _log_structured() -> None:
+    """Log JSON lines where this is a worker's process of Ray; elsewhere logging is the program's own business."""
+    import ray
+
+    if ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE:
+        install()
 
 
 class TrialRecord:
@@ -75,7 +86,8 @@ class TrialRecord:
     def run(self) -> bool:
         """Run it to its end; returns False if the driver stopped it.
 
-        An attempt that has already ended (the driver was killed before it heard of it) is only reported again.
+        An attempt that has already ended (the driver was killed before it heard of it) is only reported again. One that
+        was cut off is continued, unless its values were others: then nothing of it is used.
         """
         earlier = trial_candidates(self._directory)
         if self._request.again:
@@ -84,10 +96,14 @@ class TrialRecord:
             for row in earlier:
                 self._go_on = self._report(row) and self._go_on
             return self._go_on
+        if not self._goes_on():
+            self._directory.delete("")
+            earlier = ()
         self._rows = list(earlier)
         done = {(row.step, row.variant): _outcome(row) for row in earlier}
         try:
             spec = self._request.spec(self._spec)
+            self._directory.write(REQUEST, self._request.identity.encode())
             self._directory.write("spec.yaml", spec.to_yaml().encode())
             self._runner.run(spec, self._request, self._directory, done, self._emit)
         except DriveReplayError as error:
@@ -98,6 +114,11 @@ class TrialRecord:
         else:
             self._end()
         return self._go_on
+
+    def _goes_on(self) -> bool:
+        """Whether an earlier attempt had the same values; the space, the seed or an anchor may have been changed."""
+        identity = self._request.identity.encode()
+        return self._directory.exists(REQUEST) and self._directory.read(REQUEST) == identity
 
     def _emit(self, outcome: Outcome) -> bool:
         row = Candidate(

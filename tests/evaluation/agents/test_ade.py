@@ -28,6 +28,20 @@ def test_distances_by_hand_and_a_lost_object_is_an_error() -> None:
     assert final.score(final.curve(real, made)) == PENALTY
 
 
+def test_the_final_distance_is_a_mean_over_objects() -> None:
+    """Three objects seen to the end and found, one that leaves early and is lost: 0.5 of four, whatever the frame."""
+    true = np.tile(np.array([10.0, 10, 20, 20]), (8, 4, 1))
+    true[4:, 3] = np.nan
+    real = Footage(np.zeros((8, 30, 40, 3), np.uint8), 2, 8.0, annotations(true))
+    made = real.with_frames(real.frames)
+    made.estimates["tracks"] = np.where(np.arange(4)[:, None] == 3, np.nan, true)
+    curve = AgentsFde().curve(real, made)
+    assert AgentsFde().score(curve) == PENALTY / 4 and np.isnan(curve[:-1]).all()
+    nothing = Footage(real.frames, 2, 8.0, annotations(np.full((8, 1, 4), np.nan)))
+    nothing.estimates["tracks"] = np.full((8, 1, 4), np.nan)
+    assert np.isnan(AgentsFde().curve(nothing, nothing)).all()
+
+
 def test_no_found_object_is_worse_than_a_lost_one() -> None:
     real, made = _with_tracks(np.tile(np.array([1000.0, 0, 1010, 10]), (5, 1, 1)))
     assert (displacement(real, made) == PENALTY).all()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.evaluation.clips import annotations
@@ -51,3 +53,16 @@ def test_a_lost_object_is_off_by_its_range() -> None:
     lost.estimates["tracks"] = np.full_like(boxes, np.nan)
     assert RelativePose().curve(real, lost)[0] == pytest.approx(np.linalg.norm([2, 0.5, 18]))
     assert RelativeBearing().curve(real, lost)[0] == 90
+
+
+def test_an_object_that_has_no_place_in_the_last_given_frame_is_not_asked_for() -> None:
+    real, boxes = _scene()
+    assert real.annotations is not None
+    both, place = np.concatenate([boxes, boxes], 1), np.tile(real.annotations.positions_m, (1, 2, 1))
+    place[1, 1] = np.nan
+    known = replace(annotations(both, positions_m=place), poses=real.annotations.poses)
+    known = replace(known, intrinsics_px=real.annotations.intrinsics_px)
+    two = Footage(real.frames, 2, 8.0, known)
+    real.estimates["tracks"], two.estimates["tracks"] = boxes, both
+    for judge in (RelativePose(), RelativeRange(), RelativeBearing()):
+        np.testing.assert_allclose(judge.curve(two, two), judge.curve(real, real))

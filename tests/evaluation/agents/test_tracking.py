@@ -3,9 +3,11 @@ from __future__ import annotations
 import motmetrics
 import numpy as np
 import pytest
+from tests.evaluation.clips import annotations
 
-from drivereplay.evaluation.agents.tracking import hota, idf1, mean_iou
+from drivereplay.evaluation.agents.tracking import AgentsHota, AgentsIdf1, AgentsIou, hota, idf1, mean_iou
 from drivereplay.evaluation.boxes import overlaps
+from drivereplay.evaluation.footage import Footage
 
 
 def _random(seed: int, frames: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -57,3 +59,17 @@ def test_hota_of_a_shift_by_hand() -> None:
     found = np.tile(np.array([2.5, 0, 12.5, 10]), (3, 1, 1))
     assert hota(true, found) == pytest.approx(12 / 19)
     assert idf1(true, found) == 1.0 and mean_iou(true, found) == pytest.approx([0.6] * 3)
+
+
+def test_what_is_followed_where_the_object_is_half_hidden_is_not_false() -> None:
+    """Four frames seen, two half hidden, two out of the picture; the box is followed through all of them."""
+    true = np.tile(np.array([5.0, 5, 15, 15]), (10, 1, 1))
+    true[8:] = np.nan
+    visible = np.array([1, 1, 1, 1, 1, 1, 0.4, 0, 0, 0], np.float32)[:, None]
+    real = Footage(np.zeros((10, 30, 40, 3), np.uint8), 2, 8.0, annotations(true, visible=visible))
+    made = real.with_frames(real.frames)
+    made.estimates["tracks"] = np.tile(np.array([5.0, 5, 15, 15]), (10, 1, 1))
+    assert AgentsIdf1().score(AgentsIdf1().curve(real, made)) == pytest.approx(4 / (4 + 0.5 * 2))
+    # for every α four hits of six: DetA = AssA = 4 / 6
+    assert AgentsHota().score(AgentsHota().curve(real, made)) == pytest.approx(4 / 6)
+    assert AgentsIou().score(AgentsIou().curve(real, made)) == pytest.approx(1)

@@ -47,6 +47,16 @@ def test_a_camera_that_slows_down() -> None:
     assert EgoAte().score(EgoAte().curve(real, made)) == pytest.approx(0, abs=1e-9)
 
 
+def test_slow_traffic_is_not_standing() -> None:
+    """Steps of 4.5 cm (1.35 m/s at 30 fps) are judged like any others: a frozen video is off by the way travelled."""
+    slow, still = motion(length=0.045), motion()
+    still = CameraMotion(still.rotations, still.directions * 0, still.lengths * 0, still.found)
+    for judge in (EgoAde(), EgoAdeScaled()):
+        assert judge.curve(*footage(slow, motion())) == pytest.approx([0] * 6, abs=1e-6)
+        assert judge.curve(*footage(slow, still)) == pytest.approx(0.045 * np.arange(1, 7))
+    assert EgoAte().score(EgoAte().curve(*footage(slow, still))) > 0.1
+
+
 def test_a_turn_that_is_not_taken() -> None:
     real, made = footage(motion(5.0, 1.0), motion(0.0, 1.0))
     curve = EgoAde().curve(real, made)

@@ -12,6 +12,7 @@ from drivereplay.evaluation.ego.rpe import (
     RpeTranslation,
     RpeTranslationSecond,
 )
+from drivereplay.evaluation.footage import Footage
 
 
 def test_a_turn_that_is_too_strong() -> None:
@@ -32,6 +33,49 @@ def test_a_wrong_direction_and_standing_still() -> None:
     still = CameraMotion(still.rotations, still.directions * 0, still.lengths * 0, still.found)
     assert RpeTranslation().curve(*footage(motion(), still)) == pytest.approx([90.0] * 6)
     assert np.isnan(RpeTranslation().curve(*footage(motion(length=0.01), motion()))).all()
+
+
+def test_slow_traffic_has_a_direction_over_a_second() -> None:
+    slow, aside = motion(length=0.03), motion(aside=np.tan(np.radians(10)))
+    assert np.isnan(RpeTranslation().curve(*footage(slow, aside))).all()
+    assert RpeTranslationSecond().curve(*footage(slow, aside))[3:] == pytest.approx([10.0] * 3)
+    assert np.isnan(RpeTranslationSecond().curve(*footage(motion(length=0.01), aside))).all()
+
+
+def test_a_truth_that_failed_is_no_truth() -> None:
+    """Without annotated poses, steps for which the real frames tell no pose are left out, also out of a second."""
+    estimated = motion(1.0)
+    estimated.found[2] = False
+    real = Footage(np.zeros((8, 16, 16, 3), np.uint8), 2, 2.0)
+    real.estimates["camera"] = estimated.packed()
+    made = real.with_frames(real.frames)
+    made.estimates["camera"] = motion(1.5).packed()
+    known = [True, False, True, True, True, True]
+    for judge in (RpeRotation(), RpeTranslation()):
+        assert np.isfinite(judge.curve(real, made)).tolist() == known
+    assert RpeRotation().curve(real, made)[0] == pytest.approx(0.5)
+    for judge in (RpeRotationSecond(), RpeTranslationSecond()):
+        # a second is two frames: those that end in the second and the third future frame hold the failed step
+        assert np.isfinite(judge.curve(real, made)).tolist() == [False, False, False, True, True, True]
+    assert EgoFailureRate().score(EgoFailureRate().curve(real, made)) == 0
+
+
+def test_a_black_video_has_a_failure_rate_and_no_error() -> None:
+    black = Footage(np.zeros((8, 48, 64, 3), np.uint8), 2, 4.0)
+    for judge in (RpeRotation(), RpeTranslation(), RpeRotationSecond(), RpeTranslationSecond()):
+        assert np.isnan(judge.score(judge.curve(black, black)))
+    assert EgoFailureRate().score(EgoFailureRate().curve(black, black)) == 1
+
+
+def test_clips_under_a_second_are_refused() -> None:
+    """Eight frames of which two are given: six future ones are a second at 6 fps and less than one at 8."""
+    for judge in (RpeRotationSecond(), RpeTranslationSecond()):
+        short, whole = (Footage(np.zeros((8, 16, 16, 3), np.uint8), 2, fps) for fps in (8.0, 6.0))
+        assert judge.refuses(short) == "a second is 8 frames, the clips have 6 future ones"
+        assert judge.refuses(whole) is None
+        for clip, angles in ((short, 0), (whole, 1)):
+            clip.estimates["camera"] = motion(1.0).packed()
+            assert np.isfinite(judge.curve(clip, clip)).sum() == angles
 
 
 def test_failures_are_counted() -> None:

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from tests.evaluation.ego.paths import footage, motion
 
-from drivereplay.evaluation.ego.truth import angle_deg, between_deg, future_steps, has_poses, real_motion, trajectory
+from drivereplay.evaluation.ego.truth import (
+    angle_deg,
+    between_deg,
+    future_steps,
+    has_poses,
+    real_motion,
+    real_steps,
+    trajectory,
+)
 from drivereplay.evaluation.footage import Footage
 
 
@@ -15,6 +23,12 @@ def test_annotated_poses_are_the_truth() -> None:
     np.testing.assert_allclose(found.rotations, motion(2.0).rotations, atol=1e-9)
     np.testing.assert_allclose(found.lengths, 0.7)
     assert len(future_steps(found, real).found) == 6
+
+
+def test_a_short_step_is_a_step_but_has_no_direction_to_judge() -> None:
+    real, _ = footage(motion(length=0.045), motion())
+    assert trajectory(real_steps(real))[0][-1] == pytest.approx([0, 0, 7 * 0.045])
+    assert not real_motion(real).directions.any() and real_motion(real).lengths == pytest.approx([0.045] * 7)
 
 
 def test_without_poses_the_estimate_on_real_frames_is() -> None:

@@ -38,16 +38,25 @@ class AgentsAde(ClipMetric):
         return _known_mean(displacement(real, generated))
 
 
-class AgentsFde(AgentsAde):
-    """Distance of box centres in the last frame in which the real object is visible; a lost one counts 0.5."""
+class AgentsFde(ClipMetric):
+    """Mean over objects of the distance of box centres in each one's last visible frame; a lost one counts 0.5."""
 
     name = "agents.fde"
+    unit = "diagonal"
+    direction = "min"
+    needs = frozenset({"boxes"})
     horizon = False
+    settings: ClassVar = {**AgentsAde.settings, "mean": "over objects"}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         distance = displacement(real, generated)
-        later = np.cumsum(np.isfinite(distance)[::-1], axis=0)[::-1]
-        return _known_mean(np.where(later == 1, distance, np.nan))
+        seen = np.isfinite(distance)
+        objects = np.flatnonzero(seen.any(0))
+        last = len(distance) - 1 - seen[::-1].argmax(0)[objects]
+        curve = np.full(len(distance), np.nan)
+        if len(objects):
+            curve[-1] = distance[last, objects].mean()
+        return curve
 
 
 def _known_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:

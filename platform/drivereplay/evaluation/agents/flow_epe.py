@@ -20,10 +20,12 @@ class FlowEpe(ClipMetric):
 
     For each step into a future frame, flow F and its dominant affine motion D are estimated in the real and in the
     generated video, each by itself; the figure is the mean over the object region of |(F_r − D_r) − (F_g − D_g)|, so
-    that a model cannot win by reproducing the dominant motion. The object region is the union of the annotated boxes
-    of visible objects in the earlier frame of the step. Where a clip has no annotations it is the tenth of the real
-    picture's pixels that moves most against its dominant motion. An annotated clip without an object in a step has no
-    figure for it.
+    that the affine part of the dominant motion cannot win it. What an affine field does not hold stays in: near the
+    road most of the flow of driving ahead does (see `flow.dominant_motion`), so that a wrong speed of the camera costs
+    there too. The object region is the union of the annotated boxes of visible objects in the earlier frame of the
+    step. Where a clip's own annotations hold no box it is the tenth of the real picture's pixels that moves most
+    against its dominant motion, whatever other metrics are asked for. A clip with boxes, but none in a step, has no
+    figure for that step.
     """
 
     name = "agents.flow_epe"
@@ -43,9 +45,10 @@ def object_regions(real: Footage) -> NDArray[np.bool_]:
     """Where the objects are in the frame before each future frame, (F, H, W)."""
 
     def make() -> NDArray[np.bool_]:
-        if real.annotations is None or real.pseudo:
+        if not real.has_own_boxes:
             magnitude = np.linalg.norm(flow.residual_flow(real), axis=-1)
             return magnitude >= np.quantile(magnitude, 1 - MOVING_SHARE, axis=(1, 2), keepdims=True)
+        assert real.annotations is not None
         height, width = real.frames.shape[1:3]
         regions = np.zeros((len(real.future), height, width), dtype=bool)
         for step in range(len(regions)):

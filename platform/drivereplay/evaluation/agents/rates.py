@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.evaluation import follow
-from drivereplay.evaluation.boxes import RULE, centres, real_tracks
+from drivereplay.evaluation.boxes import IGNORED, RULE, centres, half_hidden, real_tracks
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
@@ -46,7 +46,7 @@ def _share(failed: NDArray[np.bool_], asked: NDArray[np.bool_], frames: int) -> 
 class MissingRate(ClipMetric):
     """Share of real tracks whose object is not found (IoU ≥ 0.3, centre nearer than the longer side) 5 frames running.
 
-    A real track that is visible for fewer than 5 frames has to be found in all of them.
+    A real track that is never visible for 5 frames running has to be found for as many as it is at its longest.
     """
 
     name = "agents.missing_rate"
@@ -54,13 +54,13 @@ class MissingRate(ClipMetric):
     direction = "min"
     needs = frozenset({"boxes"})
     horizon = False
-    settings: ClassVar = {**follow.SETTINGS, **RULE, "iou": IOU, "run": RUN}
+    settings: ClassVar = {**follow.SETTINGS, **RULE, "iou": IOU, "run": RUN, "shorter": "longest visible run"}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         true = real_tracks(real)
         found = follow.tracks(generated)[real.context :]
         seen = np.asarray(np.isfinite(true).all(-1))
-        needed = np.minimum(RUN, seen.sum(0))
+        needed = np.minimum(RUN, longest_run(seen, seen))
         missing = longest_run(agree(true, found), seen) < needed
         return _share(missing, needed > 0, len(true))
 
@@ -69,8 +69,10 @@ class HallucinatedRate(ClipMetric):
     """Share of followed objects that stay in the generated video 5 frames running where the real one is not.
 
     The other way round from `agents.missing_rate`: a track of the generated video without a real counterpart (same
-    identity, IoU ≥ 0.3, centre nearer than the longer side). Only objects known at the start have tracks; things that
-    appear from nowhere need a detector (`agents.map`).
+    identity, IoU ≥ 0.3, centre nearer than the longer side). Frames in which the real object is annotated but less than
+    half of it is seen do not count, and break a run. A track without 5 frames running that count is hallucinated if it
+    has no counterpart for as many as its longest run. Only objects known at the start have tracks; things that appear
+    from nowhere need a detector (`agents.map`).
     """
 
     name = "agents.hallucinated_rate"
@@ -78,12 +80,12 @@ class HallucinatedRate(ClipMetric):
     direction = "min"
     needs = frozenset({"boxes"})
     horizon = False
-    settings: ClassVar = {**follow.SETTINGS, **RULE, "iou": IOU, "run": RUN}
+    settings: ClassVar = {**follow.SETTINGS, **RULE, **IGNORED, "iou": IOU, "run": RUN}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         true = real_tracks(real)
         found = follow.tracks(generated)[real.context :]
-        present = np.asarray(np.isfinite(found).all(-1))
-        needed = np.minimum(RUN, present.sum(0))
+        present = np.asarray(np.isfinite(found).all(-1) & ~half_hidden(real))
+        needed = np.minimum(RUN, longest_run(present, present))
         without = longest_run(~agree(true, found), present) >= np.maximum(needed, 1)
         return _share(without, needed > 0, len(true))

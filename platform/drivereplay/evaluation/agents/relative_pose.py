@@ -56,10 +56,14 @@ def _unit(vectors: Array) -> Array:
 
 
 def _compared(real: Footage, generated: Footage) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """True and found positions (F, N, 3), and where there is something to compare (F, N)."""
+    """True and found positions (F, N, 3), and where there is something to compare (F, N).
+
+    An object whose position in the last given frame is unknown has no range to start from and is not asked for.
+    """
     found = relative_positions(real, follow.tracks(generated)[real.context :])
-    true = _true(real)[real.context :]
-    asked = np.asarray(np.isfinite(real_tracks(real)).all(-1) & np.isfinite(true).all(-1))
+    whole = _true(real)
+    true, placed = whole[real.context :], np.isfinite(whole[real.context - 1]).all(-1)
+    asked = np.asarray(np.isfinite(real_tracks(real)).all(-1) & np.isfinite(true).all(-1) & placed)
     return true, found, asked
 
 
@@ -68,7 +72,13 @@ def _mean(values: Array, asked: NDArray[np.bool_]) -> Array:
         return np.asarray(np.where(asked, values, 0).sum(1) / asked.sum(1))
 
 
-_SETTINGS = {**follow.SETTINGS, **RULE, "range": "from box height", "lost": "whole range, 90 deg"}
+_SETTINGS = {
+    **follow.SETTINGS,
+    **RULE,
+    "range": "from box height",
+    "lost": "whole range, 90 deg",
+    "asked": "where placed in the last given frame",
+}
 _NEEDS = frozenset({"boxes", "poses", "positions"})
 
 

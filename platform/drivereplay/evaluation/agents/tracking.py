@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.evaluation import follow
-from drivereplay.evaluation.boxes import RULE, assigned, overlaps, real_tracks
+from drivereplay.evaluation.boxes import IGNORED, RULE, assigned, half_hidden, overlaps, real_tracks
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
@@ -90,6 +90,12 @@ def _tracks(real: Footage, generated: Footage) -> tuple[NDArray[np.float64], NDA
     return real_tracks(real), follow.tracks(generated)[real.context :]
 
 
+def _judged_tracks(real: Footage, generated: Footage) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The tracks without followed boxes of which nothing is asked, which would count as false ones."""
+    true, found = _tracks(real, generated)
+    return true, np.where(half_hidden(real)[..., None], np.nan, found)
+
+
 def _last(value: float, frames: int) -> NDArray[np.float64]:
     curve = np.full(frames, np.nan)
     curve[-1] = value
@@ -117,10 +123,10 @@ class AgentsIdf1(ClipMetric):
     direction = "max"
     needs = frozenset({"boxes"})
     horizon = False
-    settings: ClassVar = {**follow.SETTINGS, **RULE, "iou": 0.5}
+    settings: ClassVar = {**follow.SETTINGS, **RULE, **IGNORED, "iou": 0.5}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
-        return _last(idf1(*_tracks(real, generated)), len(real.future))
+        return _last(idf1(*_judged_tracks(real, generated)), len(real.future))
 
 
 class AgentsHota(ClipMetric):
@@ -131,7 +137,7 @@ class AgentsHota(ClipMetric):
     direction = "max"
     needs = frozenset({"boxes"})
     horizon = False
-    settings: ClassVar = {**follow.SETTINGS, **RULE, "alphas": ".05:.05:.95"}
+    settings: ClassVar = {**follow.SETTINGS, **RULE, **IGNORED, "alphas": ".05:.05:.95"}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
-        return _last(hota(*_tracks(real, generated)), len(real.future))
+        return _last(hota(*_judged_tracks(real, generated)), len(real.future))

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.evaluation import camera
-from drivereplay.evaluation.ego.truth import real_motion, trajectory
+from drivereplay.evaluation.ego.truth import real_steps, trajectory
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
 Array = NDArray[np.float64]
+PATH = {**camera.SETTINGS, "lengths": "kept over stops", "true_steps": "all"}
+"""The protocol of what all figures of the path rest on."""
 LEAST_SPREAD = 0.05
 """A path whose second largest extent is under this share of its largest is too straight for a Umeyama alignment."""
 
@@ -41,7 +43,7 @@ def paths(real: Footage, generated: Footage) -> tuple[Array, Array]:
     from the step between the last two given frames, whose true length is known; without a second given frame, or while
     the camera stands still there, from the first true step that moves.
     """
-    true, made = real_motion(real), camera.camera_motion(generated)
+    true, made = real_steps(real), camera.camera_motion(generated)
     moving = np.flatnonzero((true.lengths > 0) & (made.lengths > 0))
     scale = float(true.lengths[moving[0]] / made.lengths[moving[0]]) if len(moving) else 1.0
     true_positions, true_axes = trajectory(true)
@@ -65,7 +67,7 @@ class EgoAde(ClipMetric):
     unit = "m"
     direction = "min"
     needs = frozenset({"poses"})
-    settings: ClassVar = {**camera.SETTINGS, "scale": "last given step", "align": "first heading"}
+    settings: ClassVar = {**PATH, "scale": "last given step", "align": "first heading"}
 
     def curve(self, real: Footage, generated: Footage) -> Array:
         true, made = paths(real, generated)
@@ -79,7 +81,7 @@ class EgoAdeScaled(ClipMetric):
     unit = "m"
     direction = "min"
     needs = frozenset({"poses"})
-    settings: ClassVar = {**camera.SETTINGS, "scale": "least squares", "align": "first heading"}
+    settings: ClassVar = {**PATH, "scale": "least squares", "align": "first heading"}
 
     def curve(self, real: Footage, generated: Footage) -> Array:
         true, made = paths(real, generated)
@@ -98,7 +100,7 @@ class EgoAte(ClipMetric):
     direction = "min"
     needs = frozenset({"poses"})
     horizon = False
-    settings: ClassVar = {**camera.SETTINGS, "align": "Umeyama with scale, first heading if straight"}
+    settings: ClassVar = {**PATH, "align": "Umeyama with scale, first heading if straight"}
 
     def curve(self, real: Footage, generated: Footage) -> Array:
         true, made = paths(real, generated)

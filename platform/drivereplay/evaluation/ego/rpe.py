@@ -1,7 +1,12 @@
-"""Relative pose error of the camera, and how often no pose can be told."""
+"""Relative pose error of the camera, and how often no pose can be told.
+
+Where the truth is estimated from the real frames and no pose can be told of a real step, the figures that need it are
+NaN: the fallback is no truth. `ego.failure_rate` is about the generated frames alone.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -9,16 +14,21 @@ from numpy.typing import NDArray
 
 from drivereplay.evaluation import camera
 from drivereplay.evaluation.ego.truth import (
+    STILL_M,
+    TRUTH,
     angle_deg,
     between_deg,
     future_steps,
+    has_poses,
     real_motion,
+    real_steps,
     trajectory,
 )
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
-TRUTH = "annotated poses, else estimated from the real frames"
+Array = NDArray[np.float64]
+_SECOND = {**camera.SETTINGS, **TRUTH, "delta": "1 s", "shorter_clips": "left out"}
 
 
 class RpeRotation(ClipMetric):
@@ -27,11 +37,11 @@ class RpeRotation(ClipMetric):
     name = "ego.rpe_rotation"
     unit = "deg"
     direction = "min"
-    settings: ClassVar = {**camera.SETTINGS, "truth": TRUTH, "delta": "1 frame"}
+    settings: ClassVar = {**camera.SETTINGS, **TRUTH, "delta": "1 frame"}
 
-    def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
+    def curve(self, real: Footage, generated: Footage) -> Array:
         true, made = _steps(real, generated)
-        return angle_deg(np.swapaxes(true.rotations, 1, 2) @ made.rotations)
+        return np.where(true.found, angle_deg(np.swapaxes(true.rotations, 1, 2) @ made.rotations), np.nan)
 
 
 class RpeTranslation(ClipMetric):
@@ -44,46 +54,61 @@ class RpeTranslation(ClipMetric):
     name = "ego.rpe_translation"
     unit = "deg"
     direction = "min"
-    settings: ClassVar = {**camera.SETTINGS, "truth": TRUTH, "delta": "1 frame"}
+    settings: ClassVar = {**camera.SETTINGS, **TRUTH, "delta": "1 frame"}
 
-    def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
+    def curve(self, real: Footage, generated: Footage) -> Array:
         true, made = _steps(real, generated)
-        return between_deg(true.directions, made.directions)
+        return np.where(true.found, between_deg(true.directions, made.directions), np.nan)
 
 
-class RpeRotationSecond(ClipMetric):
+class _OverSecond(ClipMetric):
+    """An angle between the real and the generated motion over the second that ends in each future frame."""
+
+    unit = "deg"
+    direction = "min"
+
+    def refuses(self, real: Footage) -> str | None:
+        frames, second = len(real.future), _second(real)
+        return None if frames >= second else f"a second is {second} frames, the clips have {frames} future ones"
+
+    def curve(self, real: Footage, generated: Footage) -> Array:
+        true = future_steps(real_steps(real), real)
+        paths = trajectory(true), trajectory(future_steps(camera.camera_motion(generated), real))
+        curve = np.full(len(true.found), np.nan)
+        delta = _second(real)
+        for end in range(delta, len(curve) + 1):
+            if true.found[end - delta : end].all():
+                curve[end - 1] = self.angle_deg(real, *(_moved(*path, end - delta, end) for path in paths))
+        return curve
+
+    @abstractmethod
+    def angle_deg(self, real: Footage, true: tuple[Array, Array], made: tuple[Array, Array]) -> float:
+        """The angle between two motions, each a rotation (3, 3) and a displacement (3,) in its first camera's axes."""
+
+
+class RpeRotationSecond(_OverSecond):
     """Rotation angle of E_i over one second: from the last given frame's second to each future frame."""
 
     name = "ego.rpe_rotation_1s"
-    unit = "deg"
-    direction = "min"
-    settings: ClassVar = {**camera.SETTINGS, "truth": TRUTH, "delta": "1 s"}
+    settings: ClassVar = _SECOND
 
-    def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
-        true, made, delta = _second(real, generated)
-        curve = np.full(len(true[1]) - 1, np.nan)
-        for end in range(delta, len(true[1])):
-            a, b = (orientations[end - delta].T @ orientations[end] for _, orientations in (true, made))
-            curve[end - 1] = angle_deg((a.T @ b)[None])[0]
-        return curve
+    def angle_deg(self, real: Footage, true: tuple[Array, Array], made: tuple[Array, Array]) -> float:
+        return float(angle_deg(true[0].T @ made[0]))
 
 
-class RpeTranslationSecond(ClipMetric):
-    """Angle between the directions of the real and the generated camera's displacement over one second."""
+class RpeTranslationSecond(_OverSecond):
+    """Angle between the directions of the real and the generated camera's displacement over one second.
+
+    Seconds in which the real camera gets no further than 5 cm have no direction and do not count.
+    """
 
     name = "ego.rpe_translation_1s"
-    unit = "deg"
-    direction = "min"
-    settings: ClassVar = {**camera.SETTINGS, "truth": TRUTH, "delta": "1 s"}
+    settings: ClassVar = {**_SECOND, "lengths": "kept over stops", "true_steps": "all"}
 
-    def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
-        true, made, delta = _second(real, generated)
-        curve = np.full(len(true[1]) - 1, np.nan)
-        for end in range(delta, len(true[1])):
-            start = end - delta
-            a, b = (axes[start].T @ (positions[end] - positions[start]) for positions, axes in (true, made))
-            curve[end - 1] = between_deg(a[None], b[None])[0]
-        return curve
+    def angle_deg(self, real: Footage, true: tuple[Array, Array], made: tuple[Array, Array]) -> float:
+        if has_poses(real) and np.linalg.norm(true[1]) < STILL_M:
+            return float("nan")
+        return float(between_deg(true[1], made[1]))
 
 
 class EgoFailureRate(ClipMetric):
@@ -94,7 +119,7 @@ class EgoFailureRate(ClipMetric):
     direction = "min"
     settings: ClassVar = camera.SETTINGS
 
-    def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
+    def curve(self, real: Footage, generated: Footage) -> Array:
         return (~future_steps(camera.camera_motion(generated), real).found).astype(np.float64)
 
 
@@ -102,11 +127,11 @@ def _steps(real: Footage, generated: Footage) -> tuple[camera.CameraMotion, came
     return future_steps(real_motion(real), real), future_steps(camera.camera_motion(generated), real)
 
 
-Path = tuple[NDArray[np.float64], NDArray[np.float64]]
+def _second(real: Footage) -> int:
+    """One second in frames."""
+    return max(1, round(real.fps))
 
 
-def _second(real: Footage, generated: Footage) -> tuple[Path, Path, int]:
-    """Both trajectories from the last given frame on, and one second in frames (all there is, in shorter clips)."""
-    true, made = _steps(real, generated)
-    delta = min(max(1, round(real.fps)), len(real.future))
-    return trajectory(true), trajectory(made), delta
+def _moved(positions: Array, axes: Array, start: int, end: int) -> tuple[Array, Array]:
+    """Rotation (3, 3) and displacement (3,) from one frame of a path to another, in the first one's axes."""
+    return axes[start].T @ axes[end], axes[start].T @ (positions[end] - positions[start])

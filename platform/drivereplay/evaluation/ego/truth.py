@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,12 @@ from drivereplay.evaluation.footage import Footage
 
 Array = NDArray[np.float64]
 STILL_M = 0.05
-"""Annotated steps shorter than this have no direction."""
+"""Annotated displacements shorter than this have no direction that could be judged."""
+TRUTH = {
+    "truth": "annotated poses, else estimated from the real frames",
+    "truth_failed": "steps without an estimated pose are left out",
+}
+"""The truth's part of the protocol where it need not be annotated."""
 
 
 def has_poses(real: Footage) -> bool:
@@ -18,17 +25,27 @@ def has_poses(real: Footage) -> bool:
     return real.annotations is not None and bool(np.isfinite(real.annotations.poses).all())
 
 
-def real_motion(real: Footage) -> CameraMotion:
-    """Motion of the real camera over the steps of `camera_motion`; lengths in metres where poses are annotated."""
+def real_steps(real: Footage) -> CameraMotion:
+    """Motion of the real camera over the steps of `camera_motion`, however short; metres where poses are annotated.
+
+    Steps are not `found` where the truth is estimated and the estimator told no pose.
+    """
     if not has_poses(real):
         return camera_motion(real)
     assert real.annotations is not None
     poses = real.annotations.poses[first_step(real.context) :]
     steps = np.linalg.inv(poses[:-1]) @ poses[1:]
     lengths = np.linalg.norm(steps[:, :3, 3], axis=1)
-    moving = lengths >= STILL_M
-    directions = np.where(moving[:, None], steps[:, :3, 3] / np.maximum(lengths, 1e-12)[:, None], 0.0)
+    directions = steps[:, :3, 3] / np.maximum(lengths, 1e-12)[:, None]
     return CameraMotion(steps[:, :3, :3], directions, lengths, np.ones(len(steps), dtype=bool))
+
+
+def real_motion(real: Footage) -> CameraMotion:
+    """`real_steps` with directions that can be judged one by one: zero where an annotated step is under 5 cm."""
+    motion = real_steps(real)
+    if not has_poses(real):
+        return motion
+    return replace(motion, directions=np.where((motion.lengths >= STILL_M)[:, None], motion.directions, 0.0))
 
 
 def future_steps(motion: CameraMotion, real: Footage) -> CameraMotion:
