@@ -119,13 +119,14 @@ def test_caches_of_one_experiment_make_no_room_for_each_other(
     old = ClipCache(directory, "old", 4, SHAPE)
     old.put(np.arange(4), clips(4))
     monkeypatch.setattr(cache_module.make_room, "__defaults__", ((), 0.0))
-    for _ in range(2):
+    for written in (False, True):
         # as each process opens them
         cache_module._opened.cache_clear()
         caches = pixel_caches(spec, indexes)
         assert caches is not None
         assert {path.stem for path in directory.iterdir()} == names
         for cache, index in zip(caches, indexes, strict=True):
+            assert cache.has(np.array([0])) == written
             cache.put(np.array([0]), np.zeros((1, *pixels(index)), np.uint8))
             assert cache.has(np.array([0])) and not cache.full
 

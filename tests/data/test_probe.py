@@ -310,9 +310,10 @@ def test_program_streams_are_counted_as_their_times_are_guessed(
     def asked(*args: object) -> None:
         raise AssertionError("a few frames that happen to be right say nothing")
 
-    monkeypatch.setattr(FramesByTime, "at", asked)
     path = tmp_path / "a.mpg"
     write_timed(path, numbered(90), (np.arange(90) / 30).tolist(), codec, gop=15, b_frames=2)
+    monkeypatch.setattr(FramesByTime, "at", asked)
+    assert look(path).reader == "count"
     clip = ClipSpec(frames=4, context=1, fps=30, height=36, width=80, stride=1)
     found = [Recording(key="a", path=str(path), split="train")]
     index = ingest(found, domain="d", clip=clip, held_out=0.2, seed=0, out=tmp_path / "index")
@@ -335,6 +336,17 @@ def test_a_file_that_pyav_seeks_wrongly_is_counted(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(FramesByTime, "at", late)
     found = look(tmp_path / "a.ts")
     assert found.reader == "count" and "read from the start" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(("last_s", "taken"), [(0.7, True), (0.2, False), (np.nan, False), (np.inf, False)])
+def test_a_stream_without_times_takes_those_of_its_data_set_if_they_go_on(
+    tmp_path: Path, last_s: float, taken: bool
+) -> None:
+    write_timed(tmp_path / "a.hevc", numbered(6), (np.arange(6) / 30).tolist(), "libx265")
+    times = (0.0, 0.1, 0.2, 0.3, 0.4, last_s)
+    found = probe(Recording(key="a", path=str(tmp_path / "a.hevc"), fps=20.0, timestamps_s=times))
+    seconds = found.timeline.time_s(np.arange(6))
+    assert seconds.tolist() == pytest.approx(times if taken else (np.arange(6) / 20).tolist())
 
 
 def test_a_part_has_a_digest_of_its_own(tmp_path: Path) -> None:

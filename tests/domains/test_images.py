@@ -10,8 +10,10 @@ from tests.domains.miniature import write_pictures
 from tests.footage import moving_square
 
 from drivereplay.data.decode import Decoder
+from drivereplay.data.images import image_times
 from drivereplay.data.index import ingest
 from drivereplay.domains.images import read_images
+from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError, SpecError
 from drivereplay.spec import ClipSpec
 
@@ -49,6 +51,13 @@ def test_times_are_needed_and_must_fit(tmp_path: Path) -> None:
         read_images(str(tmp_path), None)
     with pytest.raises(SpecError, match="no directory"):
         read_images(str(tmp_path / "nowhere"), None)
+
+
+@pytest.mark.parametrize("times", [(0.0, 1.0, 1.0), (0.0, np.nan, 2.0), (0.0, 1.0, np.inf), (-np.inf, 0.0, 1.0)])
+def test_times_that_do_not_go_on_set_a_recording_aside(tmp_path: Path, times: tuple[float, ...]) -> None:
+    recording = Recording("a", str(tmp_path), ("0.png", "1.png", "2.png"), timestamps_s=times)
+    with pytest.raises(DataError, match="timestamps do not increase"):
+        image_times(recording)
 
 
 def test_pictures_come_in_the_order_of_the_numbers_in_their_names(tmp_path: Path) -> None:

@@ -43,15 +43,27 @@ class Run:
 
     def start(self, *words: str) -> None:
         """Begin `drivereplay sweep <experiment> <words>`, or the same by `submit`."""
-        prefix = ["submit", "--", "sweep"] if self.submitted else ["sweep"]
-        # Ray gives its workers the lowest priority, on which they would starve beside other work on the machine
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"RAY_worker_niceness": "0"}
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "drivereplay", *prefix, str(self.experiment), *words],
-                stdout=log, stderr=subprocess.STDOUT, env=environment | self.environment, start_new_session=True,
+                self._command(*words),
+                stdout=log, stderr=subprocess.STDOUT, env=self._variables(), start_new_session=True,
             )  # fmt: skip
+
+    def beside(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Call the same again, whatever the run does, and wait for the end of the call."""
+        return subprocess.run(
+            self._command(*words), env=self._variables(), capture_output=True, text=True, timeout=300, check=False
+        )
+
+    def _command(self, *words: str) -> list[str]:
+        prefix = ["submit", "--", "sweep"] if self.submitted else ["sweep"]
+        return [sys.executable, "-m", "drivereplay", *prefix, str(self.experiment), *words]
+
+    def _variables(self) -> dict[str, str]:
+        # Ray gives its workers the lowest priority, on which they would starve beside other work on the machine
+        own = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"RAY_worker_niceness": "0"}
+        return own | self.environment
 
     @property
     def log(self) -> Path:

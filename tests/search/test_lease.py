@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from drivereplay.errors import SpecError
+from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.search import lease
+from drivereplay.search.journal import Journal
 from drivereplay.search.lease import FILE, only_driver
 from drivereplay.storage import Storage
 
@@ -86,19 +87,72 @@ def test_another_machine_is_believed_as_long_as_it_gives_signs_of_life(
         assert json.loads(storage.read(FILE))["host"] != "elsewhere"
 
 
-def test_a_driver_that_was_taken_for_dead_does_not_take_the_lease_back(storage: Storage) -> None:
-    class Once(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            done = self.is_set()
-            self.set()
-            return done
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that the drivers of a test believe to have gone by."""
+    now = [1000.0]
+    monkeypatch.setattr(lease, "_clock_s", lambda: now[0])
+    return now
 
-    storage.write(FILE, json.dumps({"token": "theirs"}).encode())
-    lease._keep(storage, {"token": "mine"}, Once())
-    assert json.loads(storage.read(FILE)) == {"token": "theirs"}
-    storage.write(FILE, json.dumps({"token": "mine"}).encode())
-    lease._keep(storage, {"token": "mine"}, Once())
-    assert json.loads(storage.read(FILE))["beat"] > 0
+
+def test_a_driver_that_was_stopped_for_long_writes_nothing_more(storage: Storage, clock: list[float]) -> None:
+    with only_driver(storage, "sweep") as held:
+        journal = Journal(storage, held.require)
+        journal.append_logs([{"op_code": 0}])
+        clock[0] += 3600.0
+        storage.write(FILE, json.dumps({"token": "theirs"}).encode())
+        for write in (lambda: journal.append_logs([{"op_code": 1}]), journal.sync, journal.close, held.require):
+            with pytest.raises(DriveReplayError, match="taken over"):
+                write()
+        # nor does it take the lease back, whatever comes later
+        held.renew()
+        assert json.loads(storage.read(FILE)) == {"token": "theirs"}
+        storage.delete(FILE)
+        held.renew()
+        assert not storage.exists(FILE)
+    assert len(storage.read("study.journal").splitlines()) == 1
+
+
+def test_a_driver_that_was_stopped_and_nobody_came_goes_on(storage: Storage, clock: list[float]) -> None:
+    with only_driver(storage, "sweep") as held:
+        before = storage.read(FILE)
+        clock[0] += 3600.0
+        held.require()
+        held.renew()
+        assert storage.read(FILE) != before
+
+
+def test_what_has_just_been_confirmed_is_not_asked_again(storage: Storage, clock: list[float]) -> None:
+    """There are ten records to a suggestion, and storage may be far away."""
+    with only_driver(storage, "sweep") as held:
+        storage.write(FILE, json.dumps({"token": "theirs"}).encode())
+        clock[0] += 15.0
+        held.require()
+        clock[0] += 60.0
+        with pytest.raises(DriveReplayError, match="taken over"):
+            held.require()
+
+
+def test_signs_of_life_go_on_when_the_storage_was_away(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    beats = 0
+
+    class Thrice(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            nonlocal beats
+            beats += 1
+            return beats > 3
+
+    class Held:
+        renewed = 0
+
+        def renew(self) -> None:
+            self.renewed += 1
+            if self.renewed == 1:
+                raise OSError("away")
+
+    held = Held()
+    lease._keep(held, Thrice())  # type: ignore[arg-type]
+    assert held.renewed == 3
 
 
 def test_a_damaged_file_is_nobodys(storage: Storage) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tests.search.problems import Analytic, Told, experiment
 
-from drivereplay.errors import ProtocolError
-from drivereplay.search.candidates import Candidate, CandidateTable
+from drivereplay.errors import DriveReplayError, ProtocolError
+from drivereplay.search.candidates import TABLE, Candidate, CandidateTable
 from drivereplay.search.constraints import Limit
-from drivereplay.search.front import load_front
+from drivereplay.search.front import FILE, load_front
 from drivereplay.search.record import SweepRecord
 from drivereplay.search.trial import TrialRequest
 from drivereplay.search.worker import TrialRecord
@@ -122,3 +122,25 @@ def test_candidates_of_two_protocols_are_not_continued(tmp_path: Path) -> None:
     rows.append([replace(rows.candidates[0], trial="t0009", protocol="another")])
     with pytest.raises(ProtocolError):
         opened(spec)
+
+
+def test_what_another_driver_has_taken_over_is_not_written(tmp_path: Path) -> None:
+    spec = experiment(tmp_path)
+    storage = Storage.of(spec.storage).below(spec.name)
+    lost = False
+
+    def require() -> None:
+        if lost:
+            raise DriveReplayError("taken over")
+
+    record = SweepRecord(spec, WAYS, storage, ["base", "naive"], require=require)
+    record.start()
+    finish(spec, record, request("base", "base"))
+    record.flush()
+    before = {name: storage.read(name) for name in (TABLE, FILE)}
+    lost = True
+    writes = [record.flush, record.end, lambda: finish(spec, record, request("t0000"))]
+    for write in writes:
+        with pytest.raises(DriveReplayError, match="taken over"):
+            write()
+    assert {name: storage.read(name) for name in before} == before

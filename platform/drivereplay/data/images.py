@@ -78,7 +78,7 @@ def image_times(recording: Recording) -> NDArray[np.float64]:
         times = np.asarray(recording.timestamps_s, dtype=np.float64)
         if len(times) != count:
             raise DataError(f"has {count} images and {len(times)} timestamps")
-        if not (np.diff(times) > 0).all():
+        if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
             raise DataError("its timestamps do not increase")
         return times - times[0]
     if not recording.fps or recording.fps <= 0:

@@ -248,7 +248,7 @@ def _mended(seen: _Seen, recording: Recording) -> tuple[NDArray[np.float64], lis
     if not seen.timed or (np.diff(times) <= 0).any():
         seen.timed = False
         given = np.asarray(recording.timestamps_s, dtype=np.float64)
-        if len(given) == len(times) and (np.diff(given) > 0).all():
+        if len(given) == len(times) and np.isfinite(given).all() and (np.diff(given) > 0).all():
             notes.append("the file has no times; those of the data set are taken")
             return given, notes
         rate = recording.fps or seen.rate or 25.0

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Arrays = Mapping[str, NDArray[np.float32]]
-INSTALL = "Run `drivereplay weights install`."
+_COMMAND = "`drivereplay weights install`"
+INSTALL = f"Run {_COMMAND}."
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def expected_sha256(name: str) -> str:
 def why_missing(name: str) -> str | None:
     """Why these weights cannot be used, with the command that helps; None if the file is there."""
     path = path_of(name)
-    return None if path.is_file() else f"the weights '{name}' are not installed in {path.parent}. {INSTALL}"
+    return None if path.is_file() else f"the weights '{name}' are not installed in {path.parent} ({_COMMAND} does it)"
 
 
 @cache

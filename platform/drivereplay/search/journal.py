@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -32,10 +32,12 @@ class Journal(BaseJournalBackend):
 
     Args:
         storage: Directory of the run. On a remote filesystem the whole file is written at `sync`.
+        require: Called before anything is written; raises if another driver writes there now.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, require: Callable[[], None] = lambda: None) -> None:
         self._storage = storage
+        self._require = require
         content = storage.read(FILE) if storage.exists(FILE) else b""
         whole = content[: content.rfind(b"\n") + 1]
         try:
@@ -64,6 +66,7 @@ class Journal(BaseJournalBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append records; they reach the file, though not necessarily the disk, before this returns."""
+        self._require()
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         # what is read back has to be what a reader of the file would see: enums and tuples become plain JSON
         self._logs += [json.loads(line) for line in lines.splitlines()]
@@ -75,6 +78,7 @@ class Journal(BaseJournalBackend):
 
     def sync(self) -> None:
         """Force what was appended to disk or to the remote filesystem."""
+        self._require()
         if self._file is not None:
             os.fsync(self._file.fileno())
         else:
@@ -82,9 +86,11 @@ class Journal(BaseJournalBackend):
 
     def close(self) -> None:
         """Sync and close the file."""
-        self.sync()
-        if self._file is not None:
-            self._file.close()
+        try:
+            self.sync()
+        finally:
+            if self._file is not None:
+                self._file.close()
 
     def storage(self) -> JournalStorage:
         """The Optuna storage over this journal."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from drivereplay.errors import SpecError
+from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.storage import Storage
 
 FILE = "driver.json"
@@ -26,26 +26,86 @@ long its file has stayed the same, seen from here."""
 logger = logging.getLogger(__name__)
 
 
+class Lease:
+    """A run's directory in the hands of this process.
+
+    Args:
+        storage: The directory.
+        name: Of the sweep, for messages.
+    """
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        self._storage = storage
+        self._name = name
+        pid = os.getpid()
+        self._mine = {"token": uuid.uuid4().hex, "host": socket.gethostname(), "pid": pid, "born": _born(pid)}
+        self._lost = False
+        self._confirmed_s = 0.0
+
+    def take(self) -> None:
+        """Hold it from now on."""
+        self._write()
+
+    def renew(self) -> None:
+        """Give a sign of life, unless the lease is lost."""
+        if self._is_held():
+            self._write()
+
+    def require(self) -> None:
+        """Make sure that it is still held; to be called before anything is written.
+
+        Raises:
+            DriveReplayError: Another driver has taken over: this one was stopped or cut off for so long that it
+                counted as dead.
+        """
+        try:
+            # as long as this is not old, nobody has had the time to take over
+            if _clock_s() - self._confirmed_s < STALE_S / 2 or self._is_held():
+                return
+        except OSError as error:  # the storage is away; whoever writes to it will say so
+            logger.warning("The sweep's %s cannot be read: %s", FILE, error)
+            return
+        raise DriveReplayError(
+            f"Another driver has taken over the sweep '{self._name}': this one was silent for too long.",
+            "Leave it to that one; `drivereplay status` shows how far it is.",
+        )
+
+    def give_back(self) -> None:
+        """Let the next driver begin at once."""
+        if self._is_held():
+            self._storage.delete(FILE)
+
+    def _is_held(self) -> bool:
+        if not self._lost:
+            token = self._mine["token"]
+            self._lost = _holder(self._storage).get("token", token) != token
+        return not self._lost
+
+    def _write(self) -> None:
+        now = _clock_s()
+        self._storage.write(FILE, json.dumps({**self._mine, "beat": time.time()}).encode())
+        self._confirmed_s = now
+
+
 @contextmanager
-def only_driver(storage: Storage, name: str) -> Iterator[None]:
+def only_driver(storage: Storage, name: str) -> Iterator[Lease]:
     """Hold the lease of a run's directory; a dead driver's is taken over, at once if it died on this machine.
 
     Raises:
         SpecError: Another driver is at work there.
     """
-    mine = {"token": uuid.uuid4().hex, "host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
     _wait_for_silence(storage, name)
-    _renew(storage, mine)
+    lease = Lease(storage, name)
+    lease.take()
     ended = threading.Event()
-    thread = threading.Thread(target=_keep, args=(storage, mine, ended), daemon=True, name="lease")
+    thread = threading.Thread(target=_keep, args=(lease, ended), daemon=True, name="lease")
     thread.start()
     try:
-        yield
+        yield lease
     finally:
         ended.set()
         thread.join()
-        if _holder(storage).get("token") == mine["token"]:
-            storage.delete(FILE)
+        lease.give_back()
 
 
 def _wait_for_silence(storage: Storage, name: str) -> None:
@@ -74,20 +134,17 @@ def _taken(name: str, where: str) -> SpecError:
     )
 
 
-def _keep(storage: Storage, mine: dict[str, Any], ended: threading.Event) -> None:
+def _keep(lease: Lease, ended: threading.Event) -> None:
     while not ended.wait(RENEWED_S):
         try:
-            if _holder(storage).get("token", mine["token"]) != mine["token"]:
-                # this process was stopped for long, and counted as dead
-                logger.error("Another driver has taken over the sweep in %s: end this one.", storage.uri)
-                return
-            _renew(storage, mine)
+            lease.renew()
         except OSError as error:  # the storage is away; the sweep itself says so where it matters
             logger.warning("The sweep's %s could not be renewed: %s", FILE, error)
 
 
-def _renew(storage: Storage, mine: dict[str, Any]) -> None:
-    storage.write(FILE, json.dumps({**mine, "beat": time.time()}).encode())
+def _clock_s() -> float:
+    """Goes on while the process is stopped or, where the system can tell, the machine is asleep."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _holder(storage: Storage) -> dict[str, Any]:

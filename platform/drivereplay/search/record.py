@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import isfinite
 from typing import Protocol
@@ -57,6 +57,7 @@ class SweepRecord:
         anchors: Kinds of the anchors that will run.
         listeners: Told of each candidate.
         limits: Constraints on metrics.
+        require: Called before anything is written; raises if another driver writes there now.
     """
 
     def __init__(
@@ -67,12 +68,15 @@ class SweepRecord:
         anchors: Sequence[str],
         listeners: Sequence[SweepListener] = (),
         limits: Sequence[Limit] = (),
+        require: Callable[[], None] = lambda: None,
     ) -> None:
         self._spec = spec
+        self._require = require
         self._directions = tuple(directions)
         self._storage = storage
         self._listeners = listeners
         self._limits = tuple(limits)
+        require()
         self._table = CandidateTable(storage, lazy=True)
         self._table.recover()
         one_protocol([c for c in self._table.candidates if c.status == "finished"])
@@ -113,6 +117,7 @@ class SweepRecord:
 
         Its worker deletes that attempt (see `drivereplay.search.worker`).
         """
+        self._require()
         others = [
             row
             for row in self._table.of_trial(request.trial)
@@ -124,6 +129,7 @@ class SweepRecord:
 
     def evaluated(self, candidate: Candidate) -> None:
         """A worker has reported a candidate; listeners hear of it when its trial has ended and its status is known."""
+        self._require()
         self._table.append([candidate])
 
     def trial_ended(self, request: TrialRequest, *, stopped: bool = False, lost: str = "") -> Ended:
@@ -133,6 +139,7 @@ class SweepRecord:
             stopped: The scheduler has ended it.
             lost: Why its process could not say itself how it ended.
         """
+        self._require()
         written = trial_candidates(self._storage.below("trials", request.trial))
         self._table.append(written)
         if not self._table.of_trial(request.trial):
@@ -150,6 +157,7 @@ class SweepRecord:
 
     def end(self) -> Front:
         """Write what waits, tell the listeners, and return the front."""
+        self._require()
         self._table.flush()
         self._fix_reference(final=True)
         self._save(force=True)
@@ -160,6 +168,7 @@ class SweepRecord:
 
     def flush(self) -> None:
         """Write what waits."""
+        self._require()
         self._table.flush()
         self._save(force=True)
 

@@ -21,7 +21,7 @@ from drivereplay.search.front import Front, eligible, signs
 from drivereplay.search.halving import Halving
 from drivereplay.search.journal import FILE as JOURNAL
 from drivereplay.search.journal import Journal
-from drivereplay.search.lease import only_driver
+from drivereplay.search.lease import Lease, only_driver
 from drivereplay.search.progress import Lines
 from drivereplay.search.proposals import Proposals
 from drivereplay.search.record import SweepListener, SweepRecord
@@ -75,8 +75,8 @@ def sweep(
     halving = Halving.of(spec, directions)
     storage = Storage.of(spec.storage).below(spec.name)
     _open(storage, spec, resume)
-    with only_driver(storage, spec.name):
-        return _driven(spec, space, directions, limits, halving, storage, listeners, show_progress, runner)
+    with only_driver(storage, spec.name) as lease:
+        return _driven(spec, space, directions, limits, halving, storage, lease, listeners, show_progress, runner)
 
 
 def _driven(
@@ -86,6 +86,7 @@ def _driven(
     limits: tuple[Limit, ...],
     halving: Halving | None,
     storage: Storage,
+    lease: Lease,
     listeners: Sequence[SweepListener],
     show_progress: bool,
     runner: TrialRunner,
@@ -97,11 +98,11 @@ def _driven(
     lag = _begin(storage, spec, resources)
     anchors = [request.kind for request in anchor_requests(spec, space)]
     shown = [Lines(spec, len(anchors))] if show_progress else []
-    record = SweepRecord(spec, directions, storage, anchors, [*shown, *listeners], limits)
+    record = SweepRecord(spec, directions, storage, anchors, [*shown, *listeners], limits, lease.require)
     record.start()
     if halving is not None:
         halving.restore(record.candidates)
-    journal = Journal(storage)
+    journal = Journal(storage, lease.require)
     try:
         from drivereplay.search.searcher import SweepSearch
 

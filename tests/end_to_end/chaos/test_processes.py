@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import threading
 
 import psutil
 import pytest
 from tests.end_to_end.sweeps import Run
+
+from drivereplay.search.lease import FILE as LEASE
+from drivereplay.search.lease import STALE_S
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
 
@@ -59,6 +64,25 @@ def test_the_driver(run: Run, undisturbed: Run) -> None:
     run.finish("--resume")
     run.equals(undisturbed)
     assert done.stat().st_mtime_ns == before
+
+
+def test_the_process_that_holds_the_journal_is_stopped_for_a_while(run: Run, undisturbed: Run) -> None:
+    """SIGSTOP: it is not dead, so that nobody takes its place; continued, it takes up what has come in the meantime."""
+    run.start()
+    run.in_the_middle_of("replay-only")
+    assert run.process is not None
+    holder = json.loads((run.directory / LEASE).read_text())["pid"]
+    assert holder == run.process.pid
+    os.kill(holder, signal.SIGSTOP)
+    try:
+        # longer than the time after which a silent driver of another machine counts as dead
+        threading.Event().wait(STALE_S + 5.0)
+        refused = run.beside("--resume")
+        assert refused.returncode == 2 and f"process {holder} on" in refused.stderr, refused.stderr
+    finally:
+        os.kill(holder, signal.SIGCONT)
+    assert run.wait() == 0
+    run.equals(undisturbed)
 
 
 def test_the_raylet(run: Run, undisturbed: Run) -> None:
