@@ -42,3 +42,19 @@ def test_warping_samples_where_the_offset_points() -> None:
     offset = np.zeros((30, 40, 2), np.float32)
     offset[..., 0] = 2
     np.testing.assert_array_equal(warp(picture, offset)[:, :-2], picture[:, 2:])
+
+
+def test_driving_ahead_over_a_plane_is_not_affine() -> None:
+    """A metre ahead, 1.5 m above the ground, at 96 × 160: the dominant motion takes next to nothing of it away."""
+    height, width, focal = 96, 160, 120.0
+    ys, xs = np.mgrid[:height, :width].astype(np.float32)
+    below = np.maximum(ys - 47.5, 1e-3)
+    depth = 1.5 * focal / below
+    # nothing is followed further than a quarter of the picture
+    ahead = np.where((ys > 47.5) & (depth > 2.5), 1.0 / (np.maximum(depth, 2.5) - 1.0), 0.0)
+    flow = (np.stack([xs - 79.5, ys - 47.5], -1) * ahead[..., None]).astype(np.float32)
+    road = ys > 47.5
+    moved = np.linalg.norm(flow, axis=-1)[road].mean()
+    left = np.linalg.norm(flow - dominant_motion(flow), axis=-1)[road].mean()
+    print(f"{moved:.2f} px, {left:.2f} px left")
+    assert moved > 5.0 and left > 0.9 * moved

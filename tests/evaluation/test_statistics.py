@@ -38,6 +38,14 @@ def test_intervals_cover_what_they_say(clips: int) -> None:
         assert 0.92 <= np.mean(inside) <= 0.97, name
 
 
+def test_many_clips_of_few_videos_are_not_as_many_clips() -> None:
+    """Of 8 videos with 8 clips each, half of the variance between videos: 400 simulated evaluations."""
+    rng = np.random.default_rng(0)
+    cases = (rng.normal(0, 1, (400, 8, 1)) + rng.normal(0, 1, (400, 8, 8))).reshape(400, 64)
+    inside = [e.low <= 0 <= e.high for e in (mean_interval(c, resamples=400, seed=n) for n, c in enumerate(cases))]
+    assert 0.58 <= np.mean(inside) <= 0.68, np.mean(inside)
+
+
 def test_a_null_comparison_is_significant_one_time_in_twenty() -> None:
     """500 pairs of the same model with other sampling seeds: clip difficulty is shared, the noise is not."""
     rng = np.random.default_rng(7)

@@ -42,10 +42,9 @@ def dense_flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[n
 def dominant_motion(flow: NDArray[np.float32]) -> NDArray[np.float32]:
     """The motion most of the picture follows: an affine field (H, W, 2) fitted to `flow` by RANSAC.
 
-    It is not the camera's motion. Driving ahead over a plane is not affine: of an ideal plane's flow of 7.45 px a frame
-    at 96 × 160 the affine field leaves 7.36 px and a homography 0.11 px, so that the camera's speed is not fully taken
-    out near the road. On DIS flow the two are closer: 4.82 and 4.52 px of 6.57 px are left on the lower half of `town`.
-    Affine all the same: at the small sizes judged here the two more parameters of a homography are fitted to noise.
+    It is not the camera's motion: driving ahead over a plane is not affine, so that the camera's speed is not taken out
+    near the road (see docs/evaluation.md). Affine all the same: at the small sizes judged here the two more parameters
+    of a homography are fitted to noise.
     Where no affine motion finds a majority (a blank picture), the median flow stands for it.
     """
     if not flow.any():
