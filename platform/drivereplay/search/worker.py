@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import logging
 import math
@@ -51,8 +53,19 @@ def run_trial(config: Mapping[str, Any], *, spec: Spec, runner: TrialRunner) -> 
         logger.info("trial begins: %s", dict(request.parameters))
         goes_on = TrialRecord(spec, runner, request, directory, report).run()
         logger.info("trial has ended")
+    release_memory()
     if not goes_on:
         sys.exit(0)
+
+
+def release_memory() -> None:
+    """Give what has been freed back to the system, where the C library is one that keeps it.
+
+    Each trial runs in threads of its own in one process, and glibc keeps for the threads to come what they leave: twice
+    the memory of a trial after ten of them.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _log_structured() -> None:
