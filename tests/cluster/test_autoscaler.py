@@ -6,6 +6,8 @@ import ast
 import json
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +93,25 @@ def test_every_machine_is_named_and_has_what_torch_needs(cloud: str, project_roo
         assert "nvidia" in image
 
 
+@contextmanager
+def mocked_aws() -> Iterator[None]:
+    """moto's mock, without its resets: they would empty the object store that other tests keep in this process."""
+    from moto import mock_aws
+
+    mock = mock_aws()
+    mock.start(reset=False)
+    try:
+        yield
+    finally:
+        mock.stop(remove_data=False)
+
+
 def test_ray_adds_nodes_on_aws_with_the_rights_that_the_file_names(
     project_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ray's own provider with a mock of EC2: as `ray up` first, then as the head."""
     import boto3
     from botocore.client import BaseClient
-    from moto import mock_aws
     from ray.autoscaler._private.aws import utils
     from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
     from ray.autoscaler._private.util import prepare_config
@@ -115,7 +129,7 @@ def test_ray_adds_nodes_on_aws_with_the_rights_that_the_file_names(
     types = config["available_node_types"]
     profiles = {name: node["node_config"]["IamInstanceProfile"] for name, node in types.items()}
     try:
-        with mock_aws():
+        with mocked_aws():
             for profile in {profile["Name"] for profile in profiles.values()}:
                 boto3.client("iam").create_instance_profile(InstanceProfileName=profile)
             monkeypatch.setattr(BaseClient, "_make_api_call", record)
