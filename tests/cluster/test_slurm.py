@@ -40,12 +40,25 @@ def _stand_ins(directory: Path, programs: dict[str, str]) -> Path:
     return directory
 
 
+def _environment(commands: Path, home: Path, nodes: str, cpus: int) -> dict[str, str]:
+    """What Slurm tells a batch script, with the stand-ins found first."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {
+        "PATH": f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(home),
+        "HOME": str(home),
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_JOB_NODELIST": nodes,
+        "SLURM_JOB_NUM_NODES": str(len(nodes.split(","))),
+        "SLURM_CPUS_PER_TASK": str(cpus),
+    }
+
+
 def test_the_first_node_works_like_the_others(project_root: Path, tmp_path: Path) -> None:
     """With stand-ins for Ray too: what each node is told."""
     commands = _stand_ins(
         tmp_path / "bin",
         {
-            "srun": 'echo "$*" >> "$HOME/srun.log"\nexec sleep 60',
+            "srun": 'echo "$*" >> "$HOME/srun.log"\necho told > "$HOME/told"\nexec sleep 60',
             "scontrol": "printf 'localhost\\nother\\n'",
             "ray": "exit 0",
         },
@@ -53,20 +66,13 @@ def test_the_first_node_works_like_the_others(project_root: Path, tmp_path: Path
     (tmp_path / "drivereplay").mkdir()
     (tmp_path / "drivereplay" / "__init__.py").touch()
     # both steps have to have said what they were told before the sweep ends and takes them along
+    os.mkfifo(tmp_path / "told")
     (tmp_path / "drivereplay" / "__main__.py").write_text(
-        "import os, pathlib, time\nlog = pathlib.Path(os.environ['HOME'], 'srun.log')\n"
-        "while len(log.read_text().splitlines()) < 2:\n    time.sleep(0.05)\n",
+        "import os, pathlib\npipe, told = pathlib.Path(os.environ['HOME'], 'told'), 0\n"
+        "while told < 2:\n    told += len(pipe.read_text().splitlines())\n",
         encoding="utf-8",
     )
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {
-        "PATH": f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(tmp_path),
-        "HOME": str(tmp_path),
-        "SLURM_JOB_ID": str(os.getpid()),
-        "SLURM_JOB_NODELIST": "localhost,other",
-        "SLURM_JOB_NUM_NODES": "2",
-        "SLURM_CPUS_PER_TASK": "16",
-    }
+    environment = _environment(commands, tmp_path, "localhost,other", cpus=16)
     done = subprocess.run(
         ["bash", _script(project_root), "e.yaml"],
         env=environment, capture_output=True, text=True, check=False, timeout=60,
@@ -100,15 +106,7 @@ def test_it_starts_a_cluster_and_gives_back_the_exit_code(project_root: Path, tm
         "sys.exit(7)\n",
         encoding="utf-8",
     )
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {
-        "PATH": f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(tmp_path),
-        "HOME": str(tmp_path),
-        "SLURM_JOB_ID": str(os.getpid()),
-        "SLURM_JOB_NODELIST": "here",
-        "SLURM_JOB_NUM_NODES": "1",
-        "SLURM_CPUS_PER_TASK": "2",
-    }
+    environment = _environment(commands, tmp_path, "here", cpus=2)
     done = subprocess.run(
         ["bash", _script(project_root), "e.yaml", "--set", "seed=1"],
         env=environment, capture_output=True, text=True, check=False, timeout=240,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +24,25 @@ def shown_size(frame: Any, stream: Any) -> tuple[int, int]:
     return (frame.height, width) if int(frame.rotation) // 90 % 2 else (width, frame.height)
 
 
-class FramesByTime:
+class _Frames(ABC):
+    """One open file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._container: Any = None
+        self._open()
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    @abstractmethod
+    def _open(self) -> None: ...
+
+
+class FramesByTime(_Frames):
     """Goes on decoding where a frame lies ahead, seeks where it does not.
 
     Args:
@@ -34,11 +53,7 @@ class FramesByTime:
         AttributeError: It has no video that can be decoded.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._container: Any = None
-        self._next: Any = None
-        self._open()
+    _next: Any = None
 
     def at(self, time_s: float, tolerance_s: float) -> Any:
         """The first frame that is shown `tolerance_s` before a time or later, and not later than as much after it.
@@ -57,12 +72,6 @@ class FramesByTime:
         if self._damaged:
             raise ValueError(f"the frame at {time_s:.3f} s is damaged")
         return self._next
-
-    def close(self) -> None:
-        """Release the file."""
-        if self._container is not None:
-            self._container.close()
-            self._container = None
 
     def _reach(self, time_s: float, tolerance_s: float) -> None:
         """Stand at the wanted frame or before it."""
@@ -101,7 +110,7 @@ class FramesByTime:
                 yield frame
 
 
-class FramesByNumber:
+class FramesByNumber(_Frames):
     """For files whose times cannot be trusted: decodes from the start and counts, as the index counted.
 
     Args:
@@ -112,11 +121,7 @@ class FramesByNumber:
         AttributeError: It has no video that can be decoded.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._container: Any = None
-        self._frame: Any = None
-        self._open()
+    _frame: Any = None
 
     def at(self, number: int) -> Any:
         """Frame `number`, counted from 0.
@@ -133,12 +138,6 @@ class FramesByNumber:
                 raise ValueError(f"there is no frame {number}")
             self._number += 1
         return self._frame
-
-    def close(self) -> None:
-        """Release the file."""
-        if self._container is not None:
-            self._container.close()
-            self._container = None
 
     def _open(self) -> None:
         self.close()
