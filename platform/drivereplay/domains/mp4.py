@@ -15,6 +15,8 @@ from drivereplay.errors import DataError
 
 # one thread: x264's frame threads make the rate control, and so the bytes, depend on the machine
 _X264 = {"preset": "veryfast", "crf": "18", "g": "12", "threads": "1"}
+# x264's AVX-512 code gives other bytes for the same frames now and then (8 times in 150)
+_WITHOUT_AVX512 = {"x264-params": "asm=avx2"}
 
 
 def write_video(path: str | Path, frames: NDArray[np.uint8] | Iterable[NDArray[np.uint8]], fps: float) -> None:
@@ -53,7 +55,7 @@ def encode_video(frames: NDArray[np.uint8] | Iterable[NDArray[np.uint8]], fps: f
                 shape = _checked(frame)
                 stream.height, stream.width = (side + side % 2 for side in shape[:2])
                 stream.pix_fmt = "yuv420p"
-                stream.codec_context.options = dict(_X264)
+                stream.codec_context.options = {**_X264, **(_WITHOUT_AVX512 if _has_avx512() else {})}
                 stream.codec_context.thread_count = 1
             elif frame.shape != shape:
                 raise DataError(f"A video's frames must have one size: got {frame.shape} after {shape}.")
@@ -63,6 +65,13 @@ def encode_video(frames: NDArray[np.uint8] | Iterable[NDArray[np.uint8]], fps: f
             raise DataError("A video needs at least one frame, got none.")
         container.mux(stream.encode(None))
     return buffer.getvalue()
+
+
+def _has_avx512() -> bool:
+    import pyarrow
+
+    # what the processor can do, whatever Arrow itself was told to use
+    return bool(pyarrow.runtime_info().detected_simd_level == "avx512")
 
 
 def _checked(frame: NDArray[np.uint8]) -> tuple[int, ...]:
