@@ -199,8 +199,8 @@ def streamed(spec: Spec, index: ClipIndex) -> tuple[float, float, float]:
     return count / (whole - first), first, (started + count) / whole
 
 
-def case(name: str, videos: Path, storage: Path, steps: int, batch: int, with_ray: bool) -> None:
-    """Print the rows of one case, each when it has been measured."""
+def case(name: str, videos: Path, other: Path, storage: Path, steps: int, batch: int, with_ray: bool) -> None:
+    """Print the rows of one case, each when it has been measured; processes are warmed up on `other` footage."""
 
     def row(what: str, measured: str, rates: str = "") -> None:
         print(f"| {name}: {what} | {measured} | {rates} |", flush=True)
@@ -208,7 +208,8 @@ def case(name: str, videos: Path, storage: Path, steps: int, batch: int, with_ra
     spec = experiment(videos, storage, steps, batch, cache=False)
     index = prepare(spec)["footage"]
     windows = planned(spec, index)
-    streamed(spec.model_copy(update={"training": spec.training.model_copy(update={"steps": 4})}), index)
+    warm = experiment(other, storage / "warm", 4, batch, cache=False)
+    streamed(warm, prepare(warm)["footage"])
     pool, ahead = in_pool(windows), in_pool(sorted_within(windows))
     loader = in_loader(windows, batch)
     ours, first, whole = streamed(spec, index)
@@ -243,8 +244,10 @@ def main() -> None:
             write(root / "short" / f"{n:03d}.mp4", 17, n)
         ensure_ray(num_cpus=CORES)
         print("| what | measured | rates |\n| --- | --- | --- |")
-        case("three one-minute files", root / "long", root / "runs", steps, 32, with_ray=True)
-        case(f"{count} short files", root / "short", root / "runs", count // 8, 8, with_ray=False)
+        for n in range(4):
+            write(root / "other" / f"{n}.mp4", 600, 10_000 + n)
+        case("three one-minute files", root / "long", root / "other", root / "runs", steps, 32, with_ray=True)
+        case(f"{count} short files", root / "short", root / "other", root / "runs", count // 8, 8, with_ray=False)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

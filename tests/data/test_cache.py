@@ -173,7 +173,7 @@ def test_name_follows_content_and_definition(make_spec: Callable[..., Spec]) -> 
 def test_name_follows_the_version_of_decoding(make_spec: Callable[..., Spec], monkeypatch: pytest.MonkeyPatch) -> None:
     driving = prepare(make_spec())["driving"]
     name = fingerprint(driving)
-    monkeypatch.setattr(cache_module, "_DECODE_VERSION", cache_module._DECODE_VERSION + 1)
+    monkeypatch.setattr(cache_module, "DECODING_VERSION", cache_module.DECODING_VERSION + 1)
     assert fingerprint(driving) != name
 
 

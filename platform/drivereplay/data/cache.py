@@ -19,6 +19,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from drivereplay import telemetry
+from drivereplay.data.decode import DECODING_VERSION
 from drivereplay.data.index import ClipIndex
 from drivereplay.domains import local_directory
 from drivereplay.errors import DataError
@@ -28,8 +29,6 @@ from drivereplay.storage import Storage
 _PRESENT = np.uint64(1)
 """Set in every checksum, so that none is 0, which stands for a clip that was never written."""
 _SHARE_OF_DISK = 0.5
-_DECODE_VERSION = 2
-"""Raised when the same index gives other pictures. Version 1 could show those of another scene or episode."""
 
 
 class ClipCache:
@@ -126,7 +125,7 @@ def _opened(directory: Path, caches: tuple[tuple[str, int], ...], shape: tuple[i
 def fingerprint(index: ClipIndex) -> str:
     """Hash of what decoded training clips depend on: files' contents, times, cuts, split, the clip's definition, and
     the version of decoding."""
-    definition = f"{_DECODE_VERSION} {index.clip.model_dump_json()}"
+    definition = f"{DECODING_VERSION} {index.clip.model_dump_json()}"
     digest = hashlib.blake2b(definition.encode(), digest_size=16)
     columns = ("split", "digest", "reader", "interval_s", "offset_s", "starts", "times_s", "windows")
     for name in columns:

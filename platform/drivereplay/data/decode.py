@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -14,8 +15,12 @@ from numpy.typing import NDArray
 
 from drivereplay.data.frames import FramesByNumber, FramesByTime
 from drivereplay.data.index import Window
+from drivereplay.data.shared import SharedPictures
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
+
+DECODING_VERSION = 2
+"""Raised when the same index gives other pictures. Version 1 could show those of another scene or episode."""
 
 _OPEN_FILES = 16
 _OPEN_BYTES = 256 << 20
@@ -24,6 +29,8 @@ _PICTURES_HELD = 8
 _CHUNK_BYTES = 64 << 20
 _REMEMBERED_BYTES = 256 << 20
 """Decoded frames that a decoder remembers, for windows that share them but come in another call."""
+_SHARED_BYTES = 512 << 20
+"""The same, of all decoders of a machine that share theirs."""
 
 
 def scaled_size(source: tuple[int, int], clip: ClipSpec) -> tuple[int, int]:
@@ -41,14 +48,18 @@ class Decoder:
         clip: The clip.
         open_files: Most files that stay open.
         open_bytes: Most memory that open files are thought to hold; the one in use is open whatever it holds.
+        share: Share decoded frames with this user's other decoders on the machine that do, where the system can.
     """
 
-    def __init__(self, clip: ClipSpec, open_files: int = _OPEN_FILES, open_bytes: int = _OPEN_BYTES) -> None:
+    def __init__(
+        self, clip: ClipSpec, open_files: int = _OPEN_FILES, open_bytes: int = _OPEN_BYTES, *, share: bool = False
+    ) -> None:
         self._clip = clip
+        self._share = share
         self._limit = open_files
         self._limit_bytes = open_bytes
         self._readers: OrderedDict[_File, _Reader] = OrderedDict()
-        self._remembered = _Remembered(_REMEMBERED_BYTES)
+        self._remembered = self._memory()
 
     def decode(self, windows: Sequence[Window]) -> tuple[NDArray[np.uint8], dict[int, str]]:
         """Decode windows, each file from its start towards its end and frames that windows share only once.
@@ -64,7 +75,12 @@ class Decoder:
         frames = np.zeros((len(windows), clip.frames, clip.height, clip.width, 3), dtype=np.uint8)
         failed: dict[int, str] = {}
         order = sorted(range(len(windows)), key=lambda n: (*_recording(windows[n]), windows[n].frames))
-        for chunk in self._chunks(windows, order):
+        chunks = self._chunks(windows, order)
+        if self._share and chunks:
+            # decoders that begin at different places find more of each other's frames
+            turn = os.getpid() % len(chunks)
+            chunks = chunks[turn:] + chunks[:turn]
+        for chunk in chunks:
             try:
                 self._fill(windows, chunk, frames)
             except DataError as error:
@@ -81,9 +97,16 @@ class Decoder:
 
     def close(self) -> None:
         """Close all files and forget their frames."""
-        self._remembered = _Remembered(_REMEMBERED_BYTES)
+        self._remembered.close()
+        self._remembered = self._memory()
         while self._readers:
             self._readers.popitem()[1].close()
+
+    def _memory(self) -> _Remembered | _Shared:
+        if self._share:
+            with contextlib.suppress(OSError):
+                return _Shared(self._clip)
+        return _Remembered(_REMEMBERED_BYTES)
 
     def _chunks(self, windows: Sequence[Window], order: list[int]) -> list[list[int]]:
         """Neighbouring windows of one recording, as many as share a piece of memory of bounded size."""
@@ -195,6 +218,40 @@ class _Remembered:
             self._bytes += frame.nbytes
         while self._bytes > self._budget:
             self._bytes -= self._frames.popitem(last=False)[1].nbytes
+
+    def close(self) -> None:
+        """Forget them."""
+        self._frames.clear()
+
+
+class _Shared:
+    """The same, shared with other processes."""
+
+    def __init__(self, clip: ClipSpec) -> None:
+        self._shape = (clip.height, clip.width, 3)
+        self._resize = clip.resize
+        self._pictures = SharedPictures(clip.height * clip.width * 3, _SHARED_BYTES)
+
+    def get(self, pictures: Iterable[_Picture]) -> dict[_Picture, NDArray[np.uint8]]:
+        """Those pictures that are there."""
+        found = {}
+        for picture in pictures:
+            frame = self._pictures.read(self._name(picture))
+            if frame is not None:
+                found[picture] = frame.reshape(self._shape)
+        return found
+
+    def put(self, frames: Mapping[_Picture, NDArray[np.uint8]]) -> None:
+        """Remember pictures."""
+        for picture, frame in frames.items():
+            self._pictures.write(self._name(picture), frame)
+
+    def close(self) -> None:
+        """Let go of them."""
+        self._pictures.close()
+
+    def _name(self, picture: _Picture) -> bytes:
+        return repr((DECODING_VERSION, self._shape, self._resize, *picture)).encode()
 
 
 class _Reader(ABC):

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 120 << 20
 _BLOCK_CLIPS = 192
 _SHORT_BLOCK = 16
-_TASKS_PER_CORE = 1.25
-"""From the end of one task to the start of the next some hundredths of a second go by in Ray's hands, and a file is
-waited for: with more tasks than cores, no core waits with them."""
+_LAST_BLOCK = 8
+_TASKS_PER_CORE, _MORE_TASKS = 1.5, 1
+"""Ray Data looks every tenth of a second which tasks have ended, and starts others only then; and a file is waited for.
+With more tasks than cores, no core waits with them."""
 _TRIES = 16
 """A bad clip is replaced by the next one of its domain that can be read, at most so many further on."""
 
@@ -162,7 +163,7 @@ def decoded_dataset(
     decoded = ray.data.read_datasource(
         PlanSource(work),
         override_num_blocks=work.blocks,
-        concurrency=math.ceil(decoders * _TASKS_PER_CORE),
+        concurrency=math.ceil(decoders * _TASKS_PER_CORE) + _MORE_TASKS,
         num_cpus=spec.resources.decode_cpus,
     )
     decoded.context.execution_options.preserve_order = True
@@ -178,14 +179,15 @@ def _decoders() -> int:
 def _cuts(rows: int, per_step: int, clip: ClipSpec, decoders: int) -> list[int]:
     """Where to cut the rank's rows into blocks: small ones first, so that training begins at once, then large ones.
 
-    A short run is cut into several blocks for each decoder, so that none is left with the last one alone.
+    Towards the end they become smaller again, so that no decoder is left with a large one alone.
     """
     clip_bytes = clip.frames * clip.height * clip.width * 3
     most = max(1, min(_BLOCK_CLIPS, _BLOCK_BYTES // clip_bytes, max(_SHORT_BLOCK, -(-rows // (4 * decoders)))))
     # the first batch is decoded by several processes at once
     cuts, size = [0], min(-(-per_step // 4), most)
     while cuts[-1] < rows:
-        cuts.append(min(rows, cuts[-1] + size))
+        left = rows - cuts[-1]
+        cuts.append(cuts[-1] + min(left, size, max(_LAST_BLOCK, -(-left // (2 * decoders)))))
         if len(cuts) % 2:
             size = min(2 * size, most)
     return cuts
@@ -249,7 +251,7 @@ class Work:
 @functools.lru_cache(maxsize=4)
 def _decoder(clip: ClipSpec) -> Decoder:
     """The decoder of this process for a size."""
-    return Decoder(clip)
+    return Decoder(clip, share=True)
 
 
 def decoded_rows(
