@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from cluster.local.cluster import LocalCluster
 
 from drivereplay.errors import DriveReplayError
-from drivereplay.session import ensure_ray, limit_threads
+from drivereplay.session import ensure_ray, limit_threads, quiet_ray_data
 
 
 def test_a_running_session_is_used_as_it_is(ray_session: None) -> None:
@@ -57,6 +58,14 @@ def test_another_error_of_ray_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("drivereplay.session._start", start)
     with pytest.raises(ValueError, match="no such option"):
         ensure_ray()
+
+
+def test_ray_data_still_has_what_makes_it_wait_and_it_is_made_short() -> None:
+    from ray.data._internal.execution.resource_manager import ResourceManager
+
+    assert "self.GLOBAL_LIMITS_UPDATE_INTERVAL_S" in inspect.getsource(ResourceManager.get_global_limits)
+    quiet_ray_data()
+    assert ResourceManager.GLOBAL_LIMITS_UPDATE_INTERVAL_S == 0.1
 
 
 def test_threads_are_limited() -> None:

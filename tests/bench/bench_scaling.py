@@ -3,9 +3,10 @@
     python tests/bench/bench_scaling.py [--rounds 5] [--files 192]
 
 Every case is a cluster of its own (`cluster/local`) whose nodes are pinned to cores of this machine; what takes the
-batches runs beside the first node and on its cores. One window is read from each short file, so that nothing is decoded
-twice. Rates are given against one node of one core, in the same round. What a second core allows at all is measured
-beside it, in every round: two threads with bare decord readers, pinned to one core and to two.
+batches runs beside the first node and on its cores. One window is read from each short file, and each run has files of
+its own, so that nothing is decoded twice. Rates are given against one node of one core, in the same round. What a
+second core allows at all is measured beside it, in every round: two threads with bare decord readers, pinned to one
+core and to two.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ CASES = {
 }
 POOLS = {"bare readers, 1 core": "0", "bare readers, 2 cores": "0,1"}
 BATCH = 8
+RUNS = 4
 
 CHILD = """
 import json, logging, sys
@@ -46,13 +48,15 @@ from drivereplay.data.prepare import prepare
 from drivereplay.session import ensure_ray
 logging.getLogger("ray").setLevel(logging.ERROR)
 what, steps = sys.argv[3], int(sys.argv[4])
-spec = experiment(Path(sys.argv[1]), Path(sys.argv[2]), steps, 8, cache=False)
 if what == "stream":
     ensure_ray()
-index = prepare(spec)["footage"]
-# the first of each only warms up
-rates = [streamed(spec, index)[0] if what == "stream" else in_pool(planned(spec, index)) for _ in range(4)][1:]
-print(json.dumps(median(rates)))
+rates = []
+for run in sorted(Path(sys.argv[1]).iterdir()):
+    spec = experiment(run, Path(sys.argv[2]) / run.name, steps, 8, cache=False)
+    index = prepare(spec)["footage"]
+    rates.append(streamed(spec, index)[0] if what == "stream" else in_pool(planned(spec, index)))
+# the first only warms up
+print(json.dumps(median(rates[1:])))
 """
 
 
@@ -81,10 +85,11 @@ def main() -> None:
     local._OBJECT_STORE_BYTES = 1 << 30
     root = Path(tempfile.mkdtemp(prefix="bench-scaling-"))
     try:
-        for n in range(arguments.files * 4 // 3 + 1):
-            write(root / "short" / f"{n:03d}.mp4", 17, n)
-        steps = arguments.files // BATCH
-        prepare(experiment(root / "short", root / "runs", steps, BATCH, cache=False))
+        count, steps = arguments.files * 4 // 3 + 1, arguments.files // BATCH
+        for n in range(RUNS * count):
+            write(root / "short" / str(n // count) / f"{n:04d}.mp4", 17, n)
+        for run in (root / "short").iterdir():
+            prepare(experiment(run, root / "runs" / run.name, steps, BATCH, cache=False))
         rates: dict[str, list[float]] = {name: [] for name in (*CASES, *POOLS)}
         for _ in range(arguments.rounds):
             for name, cores in CASES.items():

@@ -208,10 +208,11 @@ def case(name: str, videos: Path, other: Path, storage: Path, steps: int, batch:
     spec = experiment(videos, storage, steps, batch, cache=False)
     index = prepare(spec)["footage"]
     windows = planned(spec, index)
-    warm = experiment(other, storage / "warm", 4, batch, cache=False)
-    streamed(warm, prepare(warm)["footage"])
     pool, ahead = in_pool(windows), in_pool(sorted_within(windows))
     loader = in_loader(windows, batch)
+    # last, as Ray ends processes that have been idle for long
+    warm = experiment(other, storage / "warm", 4, batch, cache=False)
+    streamed(warm, prepare(warm)["footage"])
     ours, first, whole = streamed(spec, index)
     row("stream / pool in plan order", f"{ours / pool:.2f}", f"{ours:.0f} / {pool:.0f} windows/s")
     row("stream / pool of sorted windows", f"{ours / ahead:.2f}", f"{ours:.0f} / {ahead:.0f}")

@@ -1,11 +1,12 @@
 """The training loop against a bare PyTorch loop, what each retention baseline and a checkpoint cost. No Ray, no videos.
 
-Run `python tests/bench/bench_training.py [steps]`. Ratios of one run, variants taken in turns so that a busy machine
-hurts them alike; the median step of each.
+Run `python tests/bench/bench_training.py [steps] [--batch 16] [--precision bf16]`. Ratios of one run, variants taken in
+turns so that a busy machine hurts them alike; the median step of each.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -39,10 +40,11 @@ BASELINES = {
 }
 
 
-def spec_with(**retention: object) -> Spec:
-    """The quickstart's model, clips and batch."""
+def spec_with(training: dict[str, object], **retention: object) -> Spec:
+    """The quickstart's model, clips and batch, where `training` does not say otherwise."""
     quick = load_spec(QUICKSTART)
-    values = {f"training.retention.{name}": value for name, value in retention.items()}
+    values = {f"training.{name}": value for name, value in training.items()}
+    values |= {f"training.retention.{name}": value for name, value in retention.items()}
     return with_values(quick, {"training.steps": 1000, "training.warmup": 0, **values})
 
 
@@ -59,7 +61,9 @@ def bare(spec: Spec, batches: list[Batch]) -> Callable[[int], None]:
         latents = model.encode(frames)
         conditions = model.conditions(frames, [""] * len(frames), 8.0)
         noise, levels = sample_noise(0, batch.sample, latents.shape[1:])
-        model.loss(latents, noise, model.noise_levels(levels), conditions).mean().backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=spec.training.precision == "bf16"):
+            loss = model.loss(latents, noise, model.noise_levels(levels), conditions).mean()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -87,12 +91,13 @@ def looped(spec: Spec, batches: list[Batch]) -> Callable[[int], None]:
     return step
 
 
-def main(steps: int) -> None:
+def main(steps: int, training: dict[str, object]) -> None:
     """Measure and print."""
-    spec = spec_with()
+    spec = spec_with(training)
     batches = list(memory_batches(spec, 0, 4))
     variants = {"bare PyTorch loop": bare(spec, batches)}
-    variants |= {f"loop, {name}": looped(spec_with(**retention), batches) for name, retention in BASELINES.items()}
+    for name, retention in BASELINES.items():
+        variants[f"loop, {name}"] = looped(spec_with(training, **retention), batches)
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for number in range(steps + 2):
         for name, step in variants.items():
@@ -102,7 +107,7 @@ def main(steps: int) -> None:
                 seconds[name].append(time.perf_counter() - started)
     median = {name: statistics.median(values) for name, values in seconds.items()}
     clip, batch = spec.clip, spec.training.batch_size
-    size = f"batch {batch} of {clip.frames} × {clip.height} × {clip.width} clips"
+    size = f"batch {batch} of {clip.frames} × {clip.height} × {clip.width} clips, {spec.training.precision}"
     print(f"{torch.get_num_threads()} threads, median of {steps} steps, {size}\n")
     print("| variant | s a step | samples/s, bare loop = 1 | samples/s, naive = 1 |\n| --- | --- | --- | --- |")
     for name, value in median.items():
@@ -123,4 +128,10 @@ def main(steps: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("steps", type=int, nargs="?", default=30)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--precision", choices=["fp32", "bf16"])
+    given = parser.parse_args()
+    asked = {"batch_size": given.batch, "precision": given.precision}
+    main(given.steps, {name: value for name, value in asked.items() if value is not None})

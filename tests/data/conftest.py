@@ -118,6 +118,19 @@ def write_timed(
         file.mux(stream.encode(None))
 
 
+def spoil_group(path: Path, group: int) -> tuple[int, int]:
+    """Overwrite a group of pictures of an mp4 file with zeros; its first frame and the one behind its last."""
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size, p.is_keyframe) for p in container.demux(video=0) if p.size]
+    data = bytearray(path.read_bytes())
+    keys = [n for n, packet in enumerate(packets) if packet[2]]
+    first, after = keys[group], keys[group + 1]
+    for position, size, _ in packets[first:after]:
+        data[position + 4 : position + size] = bytes(size - 4)
+    path.write_bytes(bytes(data))
+    return first, after
+
+
 def frames_differ(a: np.ndarray, b: np.ndarray) -> float:
     """Mean difference of two pictures in levels of 255."""
     return float(np.abs(a.astype(np.int16) - b).mean())

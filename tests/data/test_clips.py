@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.conftest import frames_differ
+from tests.data.conftest import frames_differ, spoil_group
 from tests.footage import moving_square
 
 from drivereplay.data.clips import evaluation_clips
 from drivereplay.data.decode import Decoder
+from drivereplay.data.index import ClipIndex, ingest
 from drivereplay.data.prepare import prepare
 from drivereplay.data.video import write_video
+from drivereplay.domains.worlds import write_world
 from drivereplay.errors import DataError
-from drivereplay.spec import Spec
+from drivereplay.spec import ClipSpec, Spec
 
 
 def test_clips_of_a_world_have_their_annotations(make_spec: Callable[..., Spec]) -> None:
@@ -29,6 +31,22 @@ def test_clips_of_a_world_have_their_annotations(make_spec: Callable[..., Spec])
         assert clip.annotations is not None
         assert clip.annotations.poses.shape == (8, 4, 4)
         assert np.isfinite(clip.annotations.poses).all()
+
+
+def test_a_damaged_video_has_no_annotations_as_they_count_frames_that_are_gone(tmp_path: Path) -> None:
+    recordings = write_world(
+        tmp_path / "world", "highway", clips=2, seed=0, frames=60, fps=8, height=64, width=96, split="regular"
+    )
+    spoil_group(Path(recordings[0].path), 3)
+    clip = ClipSpec(frames=4, context=1, fps=8, height=64, width=96)
+    index = ingest(recordings, domain="d", clip=clip, held_out=0.0, seed=0, out=tmp_path / "index")
+    again = ClipIndex.open(tmp_path / "index")
+    for found in (index, again):
+        windows = [found.window(s, n) for s in ("train", "evaluation") for n in range(found.count(s))]
+        assert {window.key for window in windows if window.annotations is None} == {recordings[0].key}
+        assert {window.key for window in windows if window.annotations} == {recordings[1].key}
+    assert "annotations" in index.report.notes[recordings[0].key]
+    assert "annotations" not in index.report.notes.get(recordings[1].key, "")
 
 
 def test_the_draw_depends_on_the_seed_alone(make_spec: Callable[..., Spec]) -> None:

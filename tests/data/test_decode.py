@@ -80,15 +80,16 @@ def episodes(root: Path) -> list[Recording]:
     ]
 
 
+@pytest.mark.parametrize("share", [True, False])
 @pytest.mark.parametrize("made", [scenes, episodes])
 @pytest.mark.parametrize("together", [True, False])
 def test_recordings_that_share_a_path_keep_their_own_pictures(
-    tmp_path: Path, made: Callable[[Path], list[Recording]], together: bool
+    tmp_path: Path, made: Callable[[Path], list[Recording]], together: bool, share: bool
 ) -> None:
     index = ingest(made(tmp_path / "v"), domain="d", clip=CLIP, held_out=0.3, seed=0, out=tmp_path / "index")
     windows = all_windows(index)
     assert {window.key for window in windows} == {"a", "b"}
-    decoder = Decoder(CLIP)
+    decoder = Decoder(CLIP, share=share)
     parts = [windows] if together else [[window] for window in windows]
     decoded = [decoder.decode(part) for part in parts]
     assert not any(failed for _, failed in decoded)
@@ -103,9 +104,29 @@ def test_two_cameras_below_one_path_keep_their_own_pictures(tmp_path: Path) -> N
     for name, scene in (("one", first), ("two", second)):
         index = ingest([scene], domain="d", clip=CLIP, held_out=0.3, seed=0, out=tmp_path / name)
         windows.append(index.window("train", 0))
-    decoder = Decoder(CLIP)
+    decoder = Decoder(CLIP, share=True)
     levels = [decoder.decode([window])[0][0, 0].mean() for window in windows]
     assert levels == pytest.approx([20, 140], abs=1)
+
+
+def test_decoders_share_what_one_has_decoded(index: ClipIndex, tmp_path: Path) -> None:
+    windows = all_windows(index)
+    alone, _ = Decoder(CLIP).decode(windows)
+    first = Decoder(CLIP, share=True)
+    assert np.array_equal(first.decode(windows)[0], alone)
+    # without the files there is only what the first one has decoded
+    (tmp_path / "videos").rename(tmp_path / "away")
+    frames, failed = Decoder(CLIP, share=True).decode(windows)
+    assert not failed and np.array_equal(frames, alone)
+    assert len(Decoder(CLIP).decode(windows)[1]) == len(windows)
+    assert len(Decoder(CLIP.model_copy(update={"resize": "stretch"}), share=True).decode(windows)[1]) == len(windows)
+
+
+def test_where_nothing_can_be_shared_each_remembers_its_own(index: ClipIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = all_windows(index)
+    monkeypatch.delattr("os.memfd_create")
+    frames, failed = Decoder(CLIP, share=True).decode(windows)
+    assert not failed and np.array_equal(frames, Decoder(CLIP).decode(windows)[0])
 
 
 def test_frames_that_lie_close_where_the_rate_varies(tmp_path: Path) -> None:

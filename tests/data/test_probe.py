@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from tests.data.conftest import assert_shows, number_of, numbered, write_timed
+from tests.data.conftest import assert_shows, number_of, numbered, spoil_group, write_timed
 from tests.footage import moving_square
 
 from drivereplay.data import probe as probe_module
@@ -125,21 +125,15 @@ def test_a_truncated_file_without_its_index(tmp_path: Path) -> None:
 def test_damage_in_the_middle_is_cut_out(tmp_path: Path) -> None:
     frames = moving_square(3, 60)
     write_video(tmp_path / "a.mp4", frames, 10.0)
-    with av.open(str(tmp_path / "a.mp4")) as container:
-        packets = [(p.pos, p.size, p.is_keyframe) for p in container.demux(video=0) if p.size]
-    data = bytearray((tmp_path / "a.mp4").read_bytes())
-    # the fourth key frame and what follows it, up to the fifth
-    keys = [n for n, packet in enumerate(packets) if packet[2]]
-    for position, size, _ in packets[keys[3] : keys[4]]:
-        data[position + 4 : position + size] = bytes(size - 4)
-    (tmp_path / "a.mp4").write_bytes(bytes(data))
+    first, after_it = spoil_group(tmp_path / "a.mp4", 3)
     found = look(tmp_path / "a.mp4")
     assert found.reader != "decord"
     assert "damaged" in found.notes[0]
     # whole stretches before and after, nothing of the damage and of what may have been predicted from it
     before, after = found.timeline.stretches()
-    assert 12 <= before[1] - before[0] <= keys[3]
-    assert after[1] - after[0] == 60 - keys[4]
+    assert 12 <= before[1] - before[0] <= first
+    assert after[1] - after[0] == 60 - after_it
+    assert found.damaged == 60 - found.timeline.frames
 
 
 def test_vp9_and_odd_sizes_are_read(tmp_path: Path) -> None:

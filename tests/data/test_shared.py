@@ -123,6 +123,19 @@ def test_a_torn_or_changed_picture_is_not_there(place: Path) -> None:
     assert all(table.read(name(n)) is None for n in range(40))
 
 
+def test_it_is_let_go_of_when_it_is_closed_or_forgotten(place: Path) -> None:
+    def held() -> int:
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    before = held()
+    table = SharedPictures(SIZE, BUDGET, place)
+    table.close()
+    table.close()
+    for _ in range(3):
+        SharedPictures(SIZE, BUDGET, place)
+    assert held() == before
+
+
 @pytest.mark.parametrize("text", ["", "nonsense", "1 2 3", "999999999 3", f"{os.getpid()} 0"])
 def test_a_place_that_tells_nothing_right_is_written_anew(place: Path, text: str) -> None:
     place.write_text(text)

@@ -163,6 +163,8 @@ def test_blocks_grow_and_cover_the_plan(make_spec: Callable[..., Spec]) -> None:
     work = Work(spec, tuple(indexes), plan, range(1000), 1, 2)
     assert sum(work.block_rows) == 4000
     assert work.block_rows[0] == 1 and max(work.block_rows) > 100
+    # no decoder is left with a large one alone
+    assert max(work.block_rows[-3:]) <= 16
     joined = np.concatenate([work.rows(n).sample for n in range(work.blocks)])
     assert np.array_equal(joined, plan.rows(0, 1000, 1, 2).sample)
 

@@ -242,9 +242,10 @@ class _Shared:
         return found
 
     def put(self, frames: Mapping[_Picture, NDArray[np.uint8]]) -> None:
-        """Remember pictures."""
-        for picture, frame in frames.items():
-            self._pictures.write(self._name(picture), frame)
+        """Remember pictures; where the machine has no memory left, it does not."""
+        with contextlib.suppress(OSError):
+            for picture, frame in frames.items():
+                self._pictures.write(self._name(picture), frame)
 
     def close(self) -> None:
         """Let go of them."""

@@ -22,7 +22,7 @@ from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 """Raised when rows change their meaning; an index of another version is made anew."""
 
 SCHEMA = pa.schema(
@@ -36,6 +36,7 @@ SCHEMA = pa.schema(
         ("subset", pa.string()),
         ("annotations", pa.string()),
         ("frames", pa.int64()),
+        ("damaged", pa.int64()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("rotation_deg", pa.int32()),
@@ -303,7 +304,8 @@ class ClipIndex:
             frames=tuple(frames.tolist()),
             times_s=tuple((timeline.time_s(frames) + values["offset_s"]).tolist()),
             start_s=start,
-            annotations=values["annotations"],
+            # they count frames that are gone
+            annotations=None if values["damaged"] else values["annotations"],
             subset=values["subset"] or "",
             source_size=(values["width"], values["height"]),
             reader=values["reader"],
@@ -327,8 +329,8 @@ class _Video(NamedTuple):
 
 
 _WINDOW_COLUMNS = (
-    "key", "path", "images", "annotations", "subset", "frames", "width", "height", "interval_s", "offset_s", "times_s",
-    "starts", "reader", "bytes", "modified_ns",
+    "key", "path", "images", "annotations", "subset", "frames", "damaged", "width", "height", "interval_s", "offset_s",
+    "times_s", "starts", "reader", "bytes", "modified_ns",
 )  # fmt: skip
 
 

@@ -224,6 +224,7 @@ def _row(found: Probe) -> Row:
     line = found.timeline
     return {
         "frames": line.frames,
+        "damaged": found.damaged,
         "width": found.width,
         "height": found.height,
         "rotation_deg": found.rotation_deg,

@@ -53,6 +53,8 @@ class Probe:
     digest: str
     look: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     notes: tuple[str, ...] = ()
+    damaged: int = 0
+    """Frames that were left out because damage may show in them."""
 
 
 def probe(recording: Recording) -> Probe:
@@ -104,6 +106,7 @@ def probe(recording: Recording) -> Probe:
         digest=digest(path, recording.part_s),
         look=np.asarray(seen.hashes, dtype=np.uint64),
         notes=(*notes, *([note] if note else [])),
+        damaged=seen.damaged,
     )
 
 
@@ -240,7 +243,8 @@ def _mended(seen: _Seen, recording: Recording) -> tuple[NDArray[np.float64], lis
     times = np.asarray(seen.times, dtype=np.float64)
     notes = []
     if seen.damaged:
-        notes.append(f"{seen.damaged} damaged frames were left out")
+        without = ", and annotations, which count them, are not used" if recording.annotations else ""
+        notes.append(f"{seen.damaged} damaged frames were left out{without}")
     if seen.interlaced > seen.count / 2:
         notes.append("interlaced: both fields are shown in one picture, so what moves sideways has combed edges")
     if seen.transfer in _HIGH_RANGE:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,7 @@ class SharedPictures:
         with _locked(rendezvous) as where:
             found = _found(where, name, size)
             self._file = _made(where, name, size) if found is None else found
+        self._closed = weakref.finalize(self, os.close, self._file)
 
     def read(self, name: bytes) -> NDArray[np.uint8] | None:
         """The picture's bytes (picture_bytes,), or None if it is not there."""
@@ -84,7 +86,7 @@ class SharedPictures:
 
     def close(self) -> None:
         """Let go of the memory; it is freed when nobody holds it any more."""
-        os.close(self._file)
+        self._closed()
 
     def _heads(self, first: int) -> NDArray[np.uint64]:
         """(_WAYS, 2) names and checksums of the slots from `first` on."""

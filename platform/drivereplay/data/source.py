@@ -11,6 +11,7 @@ from ray.data.block import Block, BlockAccessor, BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
 from drivereplay.data.stream import Work
+from drivereplay.session import hasten_ray_data
 
 
 class PlanSource(Datasource):
@@ -33,6 +34,8 @@ class PlanSource(Datasource):
 
     def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[ReadTask]:
         """One task for each block, whatever `parallelism` is."""
+        # this is the process that runs the tasks; with Ray Train it is not the one that made the data set
+        hasten_ray_data()
         return [
             ReadTask(
                 functools.partial(_read, self._work, block),
