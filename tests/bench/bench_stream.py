@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import logging
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -199,56 +200,94 @@ def streamed(spec: Spec, index: ClipIndex) -> tuple[float, float, float]:
     return count / (whole - first), first, (started + count) / whole
 
 
-def case(name: str, videos: Path, other: Path, storage: Path, steps: int, batch: int, with_ray: bool) -> None:
-    """Print the rows of one case, each when it has been measured; processes are warmed up on `other` footage."""
+def row(what: str, measured: str, rates: str = "") -> None:
+    """Print a row of the table."""
+    print(f"| {what} | {measured} | {rates} |", flush=True)
 
-    def row(what: str, measured: str, rates: str = "") -> None:
-        print(f"| {name}: {what} | {measured} | {rates} |", flush=True)
 
+def case(name: str, footage: Sequence[Path], other: Path, storage: Path, steps: int, batch: int) -> None:
+    """Print the rows of one case: medians over rounds, in each of which all are measured on footage of its own.
+
+    Processes are warmed up on `other` footage.
+    """
+    found: dict[str, list[float]] = {name: [] for name in ("ours", "first", "pool", "ahead", "loader")}
+    for number, videos in enumerate(footage):
+        spec = experiment(videos, storage / str(number), steps, batch, cache=False)
+        index = prepare(spec)["footage"]
+        windows = planned(spec, index)
+        found["pool"].append(in_pool(windows))
+        found["ahead"].append(in_pool(sorted_within(windows)))
+        found["loader"].append(in_loader(windows, batch))
+        # last, as Ray ends processes that have been idle for long
+        warm = experiment(other, storage / "warm", 4, batch, cache=False)
+        streamed(warm, prepare(warm)["footage"])
+        ours, first, _ = streamed(spec, index)
+        found["ours"].append(ours)
+        found["first"].append(first)
+    for key, what in (("pool", "pool in plan order"), ("ahead", "pool of sorted windows"), ("loader", "DataLoader")):
+        ratios = [ours / theirs for ours, theirs in zip(found["ours"], found[key], strict=True)]
+        spread = f" ({min(ratios):.2f} to {max(ratios):.2f})" if len(ratios) > 1 else ""
+        rates = f"{statistics.median(found['ours']):.0f} / {statistics.median(found[key]):.0f} windows/s"
+        row(f"{name}: stream / {what}", f"{statistics.median(ratios):.2f}{spread}", rates)
+    row(f"{name}: first batch, warm", f"{statistics.median(found['first']):.2f} s")
+
+
+def cached_and_ray(name: str, videos: Path, other: Path, storage: Path, steps: int, batch: int) -> None:
+    """Print the rows of the cache, and of Ray's own reader and mix."""
     spec = experiment(videos, storage, steps, batch, cache=False)
     index = prepare(spec)["footage"]
     windows = planned(spec, index)
-    pool, ahead = in_pool(windows), in_pool(sorted_within(windows))
-    loader = in_loader(windows, batch)
-    # last, as Ray ends processes that have been idle for long
-    warm = experiment(other, storage / "warm", 4, batch, cache=False)
-    streamed(warm, prepare(warm)["footage"])
-    ours, first, whole = streamed(spec, index)
-    row("stream / pool in plan order", f"{ours / pool:.2f}", f"{ours:.0f} / {pool:.0f} windows/s")
-    row("stream / pool of sorted windows", f"{ours / ahead:.2f}", f"{ours:.0f} / {ahead:.0f}")
-    row("stream / DataLoader", f"{ours / loader:.2f}", f"{ours:.0f} / {loader:.0f}")
-    row("first batch, warm", f"{first:.2f} s")
-    if with_ray:
-        cached = experiment(videos, storage, steps, batch, cache=True)
-        streamed(cached, index)
-        again, first, _ = streamed(cached, index)
-        row("cached epoch / decoded epoch", f"{again / ours:.1f}", f"{again:.0f} / {ours:.0f}")
-        row("first batch, cached", f"{first:.3f} s")
-        for order, what in ((True, "to the same batches"), (False, "the same windows in another order")):
-            theirs = in_ray(windows, order)
-            rates = f"{whole:.0f} / {theirs:.0f}, starts included"
-            row(f"stream / read_videos + mix, {what}", f"{whole / theirs:.2f}", rates)
+    for order, what in ((True, "to the same batches"), (False, "the same windows in another order")):
+        # the stream is measured beside each, on processes that have seen nothing of the footage
+        theirs = in_ray(windows, order)
+        ensure_fresh()
+        warm = experiment(other, storage / "warm", 4, batch, cache=False)
+        streamed(warm, prepare(warm)["footage"])
+        ours, _, whole = streamed(spec, index)
+        rates = f"{whole:.0f} / {theirs:.0f}, starts included"
+        row(f"{name}: stream / read_videos + mix, {what}", f"{whole / theirs:.2f}", rates)
+    cached = experiment(videos, storage, steps, batch, cache=True)
+    streamed(cached, index)
+    again, first, _ = streamed(cached, index)
+    row(f"{name}: cached epoch / decoded epoch", f"{again / ours:.1f}", f"{again:.0f} / {ours:.0f}")
+    row(f"{name}: first batch, cached", f"{first:.3f} s")
+
+
+def ensure_fresh() -> None:
+    """Start Ray anew, so that nothing decoded is remembered."""
+    import ray
+
+    ray.shutdown()
+    ensure_ray(num_cpus=CORES)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a quarter of the windows")
-    quick = parser.parse_args().quick
+    parser.add_argument("--rounds", type=int, default=3, help="of the case of short files")
+    parser.add_argument("--only", choices=["long", "short"])
+    arguments = parser.parse_args()
+    quick = arguments.quick
     logging.getLogger("ray").setLevel(logging.ERROR)
     root = Path(tempfile.mkdtemp(prefix="bench-stream-"))
     steps = 15 if quick else 60
     try:
-        for n in range(4):
-            write(root / "long" / f"{n}.mp4", 1800 if n < 3 else 600, n)
-        count = 64 if quick else 192
-        for n in range(count * 4 // 3 + 1):
-            write(root / "short" / f"{n:03d}.mp4", 17, n)
         ensure_ray(num_cpus=CORES)
-        print("| what | measured | rates |\n| --- | --- | --- |")
         for n in range(4):
             write(root / "other" / f"{n}.mp4", 600, 10_000 + n)
-        case("three one-minute files", root / "long", root / "other", root / "runs", steps, 32, with_ray=True)
-        case(f"{count} short files", root / "short", root / "other", root / "runs", count // 8, 8, with_ray=False)
+        print("| what | measured | rates |\n| --- | --- | --- |")
+        if arguments.only != "short":
+            for n in range(4):
+                write(root / "long" / f"{n}.mp4", 1800 if n < 3 else 600, n)
+            name = "three one-minute files"
+            case(name, [root / "long"], root / "other", root / "runs", steps, 32)
+            cached_and_ray(name, root / "long", root / "other", root / "cached", steps, 32)
+        if arguments.only != "long":
+            count = 64 if quick else 192
+            for n in range(arguments.rounds * (count * 4 // 3 + 1)):
+                write(root / "short" / str(n % arguments.rounds) / f"{n:04d}.mp4", 17, n)
+            footage = sorted((root / "short").iterdir())
+            case(f"{count} short files", footage, root / "other", root / "brief", count // 8, 8)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

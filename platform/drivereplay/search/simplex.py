@@ -69,7 +69,11 @@ class Simplex:
         return tuple(weights.tolist())
 
     def units(self, weights: Sequence[float]) -> tuple[float, ...] | None:
-        """Numbers that give these weights; None for weights of another size, or on more domains than `most`."""
+        """Numbers that give these weights; None for weights of another size, or on more domains than `most`.
+
+        A number very near to 1 stands for weights in a far corner of the simplex, so rare under the distribution that
+        double precision tells them apart badly: from 1 − 1e-9 on they are given back less exactly than to 1e-6.
+        """
         w = np.asarray(weights, dtype=np.float64)
         if w.shape != (self.size,) or w.min() < 0 or w.sum() <= 0:
             return None
