@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -84,9 +85,11 @@ def hasten_ray_data() -> None:
     Ray 2.60 asks what resources there are, does not wait for the answer, takes them for none until it asks again a
     second later, and meanwhile runs one task at a time.
     """
-    from ray.data._internal.execution import resource_manager
+    # an inner part of Ray: where another version has it not, that second is lost and nothing else
+    with contextlib.suppress(ImportError, AttributeError):
+        from ray.data._internal.execution import resource_manager
 
-    resource_manager.ResourceManager.GLOBAL_LIMITS_UPDATE_INTERVAL_S = _LIMITS_EVERY_S
+        resource_manager.ResourceManager.GLOBAL_LIMITS_UPDATE_INTERVAL_S = _LIMITS_EVERY_S
 
 
 def _join(address: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -120,6 +121,18 @@ def test_decoders_share_what_one_has_decoded(index: ClipIndex, tmp_path: Path) -
     assert not failed and np.array_equal(frames, alone)
     assert len(Decoder(CLIP).decode(windows)[1]) == len(windows)
     assert len(Decoder(CLIP.model_copy(update={"resize": "stretch"}), share=True).decode(windows)[1]) == len(windows)
+
+
+def test_an_image_that_was_replaced_is_not_taken_from_another_run(tmp_path: Path) -> None:
+    index = ingest(scenes(tmp_path / "v")[:1], domain="d", clip=CLIP, held_out=0.3, seed=0, out=tmp_path / "index")
+    window = all_windows(index)[0]
+    first = Decoder(CLIP, share=True)
+    assert first.decode([window])[0].max() < 200
+    changed = tmp_path / "v" / window.images[0]
+    cv2.imwrite(str(changed), np.full((36, 48, 3), 250, np.uint8))
+    os.utime(changed, (0, 0))
+    frames = Decoder(CLIP, share=True).decode([window])[0][0]
+    assert frames[0].min() == 250 and frames[1].max() < 200
 
 
 def test_where_nothing_can_be_shared_each_remembers_its_own(index: ClipIndex, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,10 +235,12 @@ class _Shared:
     def get(self, pictures: Iterable[_Picture]) -> dict[_Picture, NDArray[np.uint8]]:
         """Those pictures that are there."""
         found = {}
-        for picture in pictures:
-            frame = self._pictures.read(self._name(picture))
-            if frame is not None:
-                found[picture] = frame.reshape(self._shape)
+        # an image that has vanished is not there
+        with contextlib.suppress(OSError):
+            for picture in pictures:
+                frame = self._pictures.read(self._name(picture))
+                if frame is not None:
+                    found[picture] = frame.reshape(self._shape)
         return found
 
     def put(self, frames: Mapping[_Picture, NDArray[np.uint8]]) -> None:
@@ -252,7 +254,9 @@ class _Shared:
         self._pictures.close()
 
     def _name(self, picture: _Picture) -> bytes:
-        return repr((DECODING_VERSION, self._shape, self._resize, *picture)).encode()
+        # of an image sequence the index has no time of change, and this memory outlives a run
+        changed_ns = (Path(picture.path) / picture.image).stat().st_mtime_ns if picture.image else 0
+        return repr((DECODING_VERSION, self._shape, self._resize, changed_ns, *picture)).encode()
 
 
 class _Reader(ABC):
