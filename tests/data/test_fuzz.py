@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,12 +79,11 @@ class Truth:
         return times[here > 2 + 1.5 * apart.min(axis=1)].tolist()  # type: ignore[no-any-return]
 
 
-def test_a_picture_of_another_time_is_seen(shared_data: Path) -> None:
+def test_a_picture_of_another_time_is_seen(shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "replay" / "classic" / "bikes.mp4"
     truth = Truth.of(path)
     found = [Recording(key="a", path=str(path), split="train")]
-    with tempfile.TemporaryDirectory() as directory:
-        index = ingest(found, domain="d", clip=CLIP, held_out=0.0, seed=0, out=Path(directory))
+    index = ingest(found, domain="d", clip=CLIP, held_out=0.0, seed=0, out=tmp_path / "index")
     window = index.window("train", 0)
     frames = Decoder(CLIP).decode([window])[0][0]
     assert truth.other_times(window, frames) == []
