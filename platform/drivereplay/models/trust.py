@@ -2,8 +2,8 @@
 
 diffusers imports whatever `model_index.json` names and, before 0.38, ran Python files that lay beside the weights
 (huggingface/diffusers#13448); what it refuses changes from release to release. So each directory is checked here before
-a foreign loader sees it: parts are of classes that ship with diffusers or transformers and are of a kind that a pipeline
-is made of, no configuration points to code, and weights are not pickled only.
+a foreign loader sees it: parts are of classes that ship with diffusers or transformers and are of a kind that pipelines
+are made of, no configuration points to code, and weights are not pickled only.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def _check_part(path: Path, part: str, named: list[Any]) -> None:
     library, name = named if len(named) == 2 else (None, None)
     if not isinstance(library, str) or not isinstance(name, str) or not _is_allowed(library, name):
         raise ModelError(
-            f"{path}: {part} is {named}; a part must be a model, scheduler, tokenizer or image processor that ships with "
-            "diffusers or transformers.",
+            f"{path}: {part} is {named}; a part must be a model, scheduler, tokenizer or image processor that ships "
+            "with diffusers or transformers.",
             _FIX,
         )
 
