@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,9 @@ from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
+
+if TYPE_CHECKING:
+    from drivereplay.domains.worlds import WorldClips
 
 INDEX_VERSION = 3
 """Raised when rows change their meaning; an index of another version is made anew."""
@@ -75,6 +79,7 @@ class Window:
         interval_s: Least time between the video's frames; their mean time where the rate is constant.
         bytes: Size of the file when it was ingested.
         modified_ns: Time of its last change then.
+        rendered: The world's clips and the number of this one, where it is rendered and not read; else None.
     """
 
     domain: str
@@ -91,6 +96,7 @@ class Window:
     interval_s: float
     bytes: int
     modified_ns: int
+    rendered: tuple[WorldClips, int] | None = None
 
     @property
     def name(self) -> str:
@@ -184,7 +190,7 @@ class ClipIndex:
 
     def kept(self, clips: NDArray[np.int64]) -> ClipIndex:
         """The same index with only these of its training clips, renumbered from 0 (a replay buffer)."""
-        index = ClipIndex(self.name, self.clip, self.table, self.report, self.path)
+        index = copy.copy(self)
         index._chosen = self.numbers(np.asarray(clips, dtype=np.int64))
         return index
 
@@ -225,6 +231,19 @@ class ClipIndex:
         set_aside = {**self.report.set_aside, **dropped}
         report = replace(self.report, videos=table.num_rows, clips=clips, seconds=seconds, set_aside=set_aside)
         return ClipIndex(self.name, self.clip, table, report, self.path)
+
+    rendered = False
+    """Whether clips are rendered when they are needed; their frames are never kept on disk."""
+
+    @property
+    def endless(self) -> bool:
+        """Whether a run never comes to the end of its training clips."""
+        return False
+
+    def identity(self) -> Iterator[str]:
+        """Everything that the decoded training clips depend on, besides the clip's definition."""
+        for name in ("split", "digest", "reader", "interval_s", "offset_s", "starts", "times_s", "windows"):
+            yield from map(repr, self.table[name].to_pylist())
 
     @property
     def total(self) -> int:
