@@ -75,6 +75,7 @@ class Window:
         interval_s: Least time between the video's frames; their mean time where the rate is constant.
         bytes: Size of the file when it was ingested.
         modified_ns: Time of its last change then.
+        group: Of the recording (`Recording.group`).
     """
 
     domain: str
@@ -91,6 +92,7 @@ class Window:
     interval_s: float
     bytes: int
     modified_ns: int
+    group: str = ""
 
     @property
     def name(self) -> str:
@@ -312,6 +314,7 @@ class ClipIndex:
             interval_s=least_s,
             bytes=values["bytes"],
             modified_ns=values["modified_ns"],
+            group=values["group"],
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -329,8 +332,8 @@ class _Video(NamedTuple):
 
 
 _WINDOW_COLUMNS = (
-    "key", "path", "images", "annotations", "subset", "frames", "damaged", "width", "height", "interval_s", "offset_s",
-    "times_s", "starts", "reader", "bytes", "modified_ns",
+    "key", "path", "images", "group", "annotations", "subset", "frames", "damaged", "width", "height", "interval_s",
+    "offset_s", "times_s", "starts", "reader", "bytes", "modified_ns",
 )  # fmt: skip
 
 
