@@ -22,8 +22,9 @@ from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
 
-INDEX_VERSION = 3
-"""Raised when rows change their meaning; an index of another version is made anew."""
+INDEX_VERSION = 4
+"""Raised when rows change their meaning; an index of another version is made anew. Up to version 3 `reader` could name
+decord for files with open groups of pictures, whose frames it displaces."""
 
 SCHEMA = pa.schema(
     [
