@@ -69,8 +69,8 @@ def evaluation_clips(index: ClipIndex, clip: ClipSpec, *, count: int, seed: int,
                 if n in errors:
                     failed[window.name] = errors[n]
                 elif given < count:
-                    notes = annotations_of(window, clip)
-                    yield Clip(window.name, index.name, frames[n], clip.context, clip.fps, window.subset, notes)
+                    how = (clip.context, clip.fps, window.subset, annotations_of(window, clip), window.group)
+                    yield Clip(window.name, index.name, frames[n], *how)
                     given += 1
     finally:
         decoder.close()

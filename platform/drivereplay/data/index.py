@@ -80,6 +80,7 @@ class Window:
         interval_s: Least time between the video's frames; their mean time where the rate is constant.
         bytes: Size of the file when it was ingested.
         modified_ns: Time of its last change then.
+        group: Of the recording (`Recording.group`).
         rendered: The world's clips and the number of this one, where it is rendered and not read; else None.
     """
 
@@ -97,6 +98,7 @@ class Window:
     interval_s: float
     bytes: int
     modified_ns: int
+    group: str = ""
     rendered: tuple[WorldClips, int] | None = None
 
     @property
@@ -332,6 +334,7 @@ class ClipIndex:
             interval_s=least_s,
             bytes=values["bytes"],
             modified_ns=values["modified_ns"],
+            group=values["group"],
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -349,8 +352,8 @@ class _Video(NamedTuple):
 
 
 _WINDOW_COLUMNS = (
-    "key", "path", "images", "annotations", "subset", "frames", "damaged", "width", "height", "interval_s", "offset_s",
-    "times_s", "starts", "reader", "bytes", "modified_ns",
+    "key", "path", "images", "group", "annotations", "subset", "frames", "damaged", "width", "height", "interval_s",
+    "offset_s", "times_s", "starts", "reader", "bytes", "modified_ns",
 )  # fmt: skip
 
 

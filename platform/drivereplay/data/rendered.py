@@ -107,9 +107,10 @@ class RenderedIndex(ClipIndex):
         halved = self._clips.split == "both" and subset != "all"
         number = first + (2 * n + int(subset == "rare-motion") if halved else n)
         frames, clip = range(self.clip.frames), self.clip
+        key = f"{self._clips.world}-{number}"
         return Window(
             domain=self.name,
-            key=f"{self._clips.world}-{number}",
+            key=key,
             path="",
             images=(),
             frames=tuple(frames),
@@ -122,6 +123,7 @@ class RenderedIndex(ClipIndex):
             interval_s=1 / clip.fps,
             bytes=0,
             modified_ns=0,
+            group=key,
             rendered=(self._clips, number),
         )
 
