@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from drivereplay.data.timeline import Timeline
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
+from drivereplay.videos.timeline import Timeline
 
 INDEX_VERSION = 4
 """Raised when rows change their meaning; an index of another version is made anew. Up to version 3 `reader` could name
@@ -41,6 +41,7 @@ SCHEMA = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("rotation_deg", pa.int32()),
+        ("mirrored", pa.bool_()),
         ("fps", pa.float64()),
         ("interval_s", pa.float64()),
         ("offset_s", pa.float64()),
