@@ -70,7 +70,9 @@ def test_every_candidate_is_on_the_pareto_tab(run: Path) -> None:
     assert {c.name for c in front(candidates()).front} <= set(sure["candidates"])
     assert sure["hypervolume"]["low"] < sure["hypervolume"]["high"]
     best = sure["candidates"][front(candidates()).front[0].name]
-    assert 0 < best["probability_non_dominated"] <= 1 and all(set(f) == set(OBJECTIVES) for f in best["differences"].values())
+    assert 0 < best["probability_non_dominated"] <= 1 and all(
+        set(f) == set(OBJECTIVES) for f in best["differences"].values()
+    )
 
 
 def test_details_of_a_candidate(run: Path) -> None:
