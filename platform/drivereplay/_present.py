@@ -82,7 +82,7 @@ def jobs(rows: Sequence[Mapping[str, Any]]) -> None:
     table("jobs", shown)
     for row in rows:
         if row["status"] == "FAILED":
-            typer.echo(f"{row['id']}: {row['message']}")
+            typer.echo(f"{row['id']}: {row['reason']}")
 
 
 def filled(result: Filled) -> None:

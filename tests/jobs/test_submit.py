@@ -115,6 +115,37 @@ def test_requirements_and_variables_reach_the_runtime_environment(
     assert found.runtime_env["env_vars"]["TOKEN_OF_MINE"] == "abc"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--index-url https://ann:pa55@pip.example/simple",
+        "--extra-index-url=https://pa55@pip.example/simple",
+        "mine @ git+https://ann:pa55@git.example/mine.git",
+        "mine @ git+https://pa55@git.example/mine.git#egg=mine",
+        "https://ann:pa55@files.example/mine.whl  # comment",
+    ],
+)
+def test_a_login_in_a_requirement_is_refused_without_being_shown(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text(f"numpy\n{line}\n", encoding="utf-8")
+    (tmp_path / "into").mkdir()
+    with pytest.raises(SpecError, match="line 2") as caught:
+        preview(["doctor"], tmp_path / "into", requirements=file)
+    assert "pa55" not in str(caught.value)
+
+
+def test_addresses_without_a_login_pass(tmp_path: Path) -> None:
+    lines = [
+        "mine @ git+https://git.example/mine.git@v1#egg=mine",
+        "mine @ git+ssh://git@git.example/mine.git",
+        "--index-url https://${USER}:${TOKEN}@pip.example/simple",
+    ]
+    file = tmp_path / "requirements.txt"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "into").mkdir()
+    assert preview(["doctor"], tmp_path / "into", requirements=file).runtime_env["pip"] == lines
+
+
 @pytest.mark.slow
 def test_the_jobs_workers_log_json_lines(reach: LocalCluster, tmp_path: Path) -> None:
     (tmp_path / "into").mkdir()

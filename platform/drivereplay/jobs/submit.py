@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 _RESUMABLE = ("sweep", "train")
+_LOGIN = re.compile(r"://(?!git@)(?!(?:\$\{\w+\}:?){1,2}@)[^/\s@]+@", re.IGNORECASE)
+"""Somebody's login in an address; `ssh://git@host` and variables that pip fills in are none."""
 
 
 @dataclass(frozen=True)
@@ -251,7 +253,15 @@ def _requirements(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"submit --requirements {path}: {error}.", "Give a pip requirements file.") from error
-    return [line.partition("#")[0].strip() for line in lines if line.partition("#")[0].strip()]
+    kept = [re.sub(r"(^|\s)#.*", "", line).strip() for line in lines]
+    for number, line in enumerate(kept, start=1):
+        if _LOGIN.search(line):
+            raise SpecError(
+                f"submit --requirements {path}, line {number}: the address holds a password or token, which everybody "
+                "who can use the cluster could read.",
+                "Write it as ${NAME}, which pip replaces by a variable of the cluster's own environment.",
+            )
+    return [line for line in kept if line]
 
 
 def _to_stderr(text: str) -> None:
