@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from drivereplay.errors import DriveReplayError, ModelError
+from drivereplay.models.trust import refuse_pickles
 
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _SAVE_ANEW = "Save the pipeline anew with diffusers' `save_pretrained`."
 
 
@@ -48,6 +48,8 @@ def load(cls: Any, folder: Path, **options: Any) -> Any:
     if hasattr(cls, "state_dict"):
         check_weights(folder)
         options = {"use_safetensors": True, **options}
+    if cls.__module__.partition(".")[0] == "transformers":
+        options["trust_remote_code"] = False
     with boundary(folder, "Weights must fit config.json." if hasattr(cls, "state_dict") else _SAVE_ANEW):
         return cls.from_pretrained(folder, **options)
 
@@ -71,7 +73,7 @@ def check_weights(folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir())
     safe = [name for name in names if name.endswith(".safetensors")]
     if not safe:
-        refuse_pickled(folder, names)
+        refuse_pickles(folder.parent)
         raise ModelError(
             f"{folder} holds no *.safetensors.",
             "Give a complete diffusers directory. A hub id whose weights are half-precision variants only has to be"
@@ -88,22 +90,8 @@ def check_weights(folder: Path) -> None:
         )
 
 
-def refuse_pickled(folder: Path, names: list[str]) -> None:
-    """Refuse a folder whose weights are pickled only.
-
-    Raises:
-        ModelError: Names the files.
-    """
-    pickled = [name for name in names if Path(name).suffix in _PICKLES]
-    if pickled and not any(name.endswith(".safetensors") for name in names):
-        raise ModelError(
-            f"{folder} holds pickled weights only ({', '.join(pickled)}), which can run code when they are opened.",
-            "Convert them with diffusers: `save_pretrained(..., safe_serialization=True)`.",
-        )
-
-
 def check_parts(directory: Path, index: dict[str, Any], skip: frozenset[str] = frozenset()) -> None:
-    """Refuse a directory that lacks a part which its index names, or holds one pickled.
+    """Refuse a directory that lacks a part which its index names.
 
     Args:
         index: Its `model_index.json`.
@@ -121,4 +109,3 @@ def check_parts(directory: Path, index: dict[str, Any], skip: frozenset[str] = f
                 f"{directory / 'model_index.json'} names {name}, but there is no {name}/.",
                 "Give a complete diffusers directory; a download that broke off is completed by fetching it again.",
             )
-        refuse_pickled(folder, sorted(path.name for path in folder.iterdir()))

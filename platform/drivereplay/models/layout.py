@@ -16,6 +16,7 @@ import torch
 
 from drivereplay.errors import ModelError
 from drivereplay.models import foreign
+from drivereplay.models.trust import check_directory
 
 INDEX = "model_index.json"
 CARD = "drivereplay.json"
@@ -37,8 +38,13 @@ class Origin:
 
     @classmethod
     def of(cls, directory: Path) -> Origin:
-        """Of a directory in diffusers' layout."""
+        """Of a directory in diffusers' layout.
+
+        Raises:
+            ModelError: It has no index, or names code that is not diffusers' or transformers' own.
+        """
         index = read_index(directory)
+        check_directory(directory, index)
         return cls(str(index["_class_name"]), directory, index)
 
     def has(self, part: str) -> bool:
@@ -256,4 +262,4 @@ def read_pipeline(cls: Any, directory: Path, parts: Mapping[str, Any]) -> Any:
     foreign.check_parts(directory, read_index(directory), frozenset(parts))
     with foreign.boundary(directory, what=f"cannot be loaded as {cls.__name__}"):
         # transformers keeps the precision in which a part was saved, and parts of two precisions cannot work together
-        return cls.from_pretrained(directory, use_safetensors=True, **parts).to(torch.float32)
+        return cls.from_pretrained(directory, use_safetensors=True, trust_remote_code=False, **parts).to(torch.float32)
