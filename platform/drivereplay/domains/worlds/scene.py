@@ -25,6 +25,7 @@ class Scene:
         corners: (3, 8, P) metres in the axes of the face's body; shorter faces repeat their last corner.
         counts: (P,) corners of each face.
         normals: (3, P) outward unit vectors.
+        planes: (P,) distance of the face's plane from the origin of its body along its normal.
         axes: (2, 3, P) unit vectors along which the texture runs.
         middles: (3, P) middle of each face.
         radii: (P,) distance of its farthest corner from there.
@@ -44,6 +45,7 @@ class Scene:
     corners: Array
     counts: Index
     normals: Array
+    planes: Array
     axes: Array
     middles: Array
     radii: Array
@@ -175,6 +177,7 @@ class SceneBuilder:
             corners=np.ascontiguousarray(corners.transpose(2, 1, 0)),
             counts=_counts(corners),
             normals=np.ascontiguousarray(normals.T),
+            planes=(normals * corners[:, 0]).sum(axis=1),
             axes=np.ascontiguousarray(_texture_axes(normals).transpose(1, 2, 0)),
             middles=np.ascontiguousarray(middles.T),
             radii=np.linalg.norm(corners - middles[:, None], axis=2).max(axis=1),
