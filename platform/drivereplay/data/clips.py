@@ -57,7 +57,8 @@ def evaluation_clips(index: ClipIndex, clip: ClipSpec, *, count: int, seed: int,
                 elif given < count:
                     known = window.annotations
                     notes = None if known is None else read_clip(known, window.frames, window.source_size, clip)
-                    yield Clip(window.name, index.name, frames[n], clip.context, clip.fps, window.subset, notes)
+                    how = (clip.context, clip.fps, window.subset, notes, window.group)
+                    yield Clip(window.name, index.name, frames[n], *how)
                     given += 1
     finally:
         decoder.close()

@@ -19,8 +19,9 @@ from drivereplay.data.shared import SharedPictures
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 
-DECODING_VERSION = 2
-"""Raised when the same index gives other pictures. Version 1 could show those of another scene or episode."""
+DECODING_VERSION = 3
+"""Raised when the same index gives other frames. Version 1 could show those of another scene or episode, version 2
+displaced ones of files with open groups of pictures."""
 
 _OPEN_FILES = 16
 _OPEN_BYTES = 256 << 20

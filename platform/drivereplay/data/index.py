@@ -22,8 +22,9 @@ from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
 
-INDEX_VERSION = 3
-"""Raised when rows change their meaning; an index of another version is made anew."""
+INDEX_VERSION = 4
+"""Raised when rows change their meaning; an index of another version is made anew. Up to version 3 `reader` could name
+decord for files with open groups of pictures, whose frames it displaces."""
 
 SCHEMA = pa.schema(
     [
@@ -75,6 +76,7 @@ class Window:
         interval_s: Least time between the video's frames; their mean time where the rate is constant.
         bytes: Size of the file when it was ingested.
         modified_ns: Time of its last change then.
+        group: Of the recording (`Recording.group`).
     """
 
     domain: str
@@ -91,6 +93,7 @@ class Window:
     interval_s: float
     bytes: int
     modified_ns: int
+    group: str = ""
 
     @property
     def name(self) -> str:
@@ -312,6 +315,7 @@ class ClipIndex:
             interval_s=least_s,
             bytes=values["bytes"],
             modified_ns=values["modified_ns"],
+            group=values["group"],
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -329,8 +333,8 @@ class _Video(NamedTuple):
 
 
 _WINDOW_COLUMNS = (
-    "key", "path", "images", "annotations", "subset", "frames", "damaged", "width", "height", "interval_s", "offset_s",
-    "times_s", "starts", "reader", "bytes", "modified_ns",
+    "key", "path", "images", "group", "annotations", "subset", "frames", "damaged", "width", "height", "interval_s",
+    "offset_s", "times_s", "starts", "reader", "bytes", "modified_ns",
 )  # fmt: skip
 
 

@@ -78,8 +78,13 @@ class World(ABC):
         rare = int(shot.subset == "rare-motion")
         return self.stage(shot, np.random.default_rng([zlib.crc32(self.name.encode()), shot.seed, shot.clip, rare]))
 
+    def render(self, shot: Shot) -> NDArray[np.uint8]:
+        """Frames (T, H, W, 3) uint8 RGB of one clip: those of `record`, without the cost of measuring annotations."""
+        take = self.take(shot)
+        return np.stack([render(take, t)[0] for t in range(len(take.cameras))])
+
     def record(self, shot: Shot) -> Footage:
-        """Stage and render one clip."""
+        """Stage and render one clip, and measure its annotations."""
         take = self.take(shot)
         scene, count = take.scene, len(take.cameras)
         frames = np.empty((count, shot.height, shot.width, 3), np.uint8)
