@@ -1,6 +1,6 @@
 """Evaluates a base against the recipe's gates: unseen clips of the eight worlds, their rare splits, and a ninth world.
 
-Each row (the model at several numbers of denoising steps, the shipped base, the reference videos) is evaluated on the same
+Each row (a model at some number of denoising steps, the shipped base, the reference videos) is evaluated on the same
 clips, so that all differences are paired.
 
     python experiments/recipes/base/gates.py MODEL [MODEL ...] --work DIRECTORY
@@ -141,7 +141,8 @@ def _met(is_met: bool) -> str:
 
 def table(rows: Mapping[str, Row], chosen: NDArray[np.bool_]) -> str:
     """Markdown: means with 95 % intervals over the chosen clips."""
-    lines = ["| | PSNR, dB | agents.ade, diagonals | motion amount, ln | sharpness ratio |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| | PSNR, dB | agents.ade, diagonals | motion amount, ln | sharpness ratio |"]
+    lines.append("| --- | --- | --- | --- | --- |")
     for name, row in rows.items():
         psnr, ade, motion, sharp = (mean_interval(row[key][chosen]) for key in (*METRICS, "motion", "sharpness"))
         cells = [

@@ -13,6 +13,7 @@ import argparse
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -71,7 +72,7 @@ def clip_frames(world: str, clip: ClipSpec, seed: int, number: int, length: int)
     import av
 
     source = world_named(world)
-    subset = "rare-motion" if source.driving and number % 2 else "regular"
+    subset: Literal["regular", "rare-motion"] = "rare-motion" if source.driving and number % 2 else "regular"
     take = source.take(Shot(seed, number, length, float(clip.fps), clip.height, clip.width, subset))
     video = encode_video((render(take, t)[0] for t in range(length)), clip.fps)
     with av.open(io.BytesIO(video)) as container:

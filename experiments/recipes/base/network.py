@@ -1,9 +1,9 @@
 """The function of diffusers' `WanTransformer3DModel` at half of its cost, for training on clips with a clean context.
 
 The stock forward pass embeds the timestep of each of a clip's 384 tokens, but there are two of them (0 for the context,
-1000·σ for the rest). It attends to the text, which without a text encoder is one token and therefore a constant. And the
-last block computes context tokens that nobody looks at. Here each of these is left out; parameters are the module's own,
-and the result is the same (`tests/recipes/test_base_network.py`).
+1000·σ for the rest). It attends to the text, which without a text encoder is one token and therefore a constant. And
+its last block computes context tokens that nobody looks at. Here each of these is left out; parameters are the module's
+own, and the result is the same (`tests/recipes/test_base_network.py`).
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ class Training(Section):
     learning_rate: Positive
     warmup: Count
     optimizer: Literal["adamw", "muon"]
+    muon_times: Positive
     shift: Annotated[float, pydantic.Field(ge=1)]
     pure_noise: Share
     change_weight: Share

@@ -1,8 +1,8 @@
 """Trains the denoiser of `base: tiny` on cached latents: one thread, low priority, resumable at any time.
 
-The rate is constant after a warm-up, so that nothing has to be decided about the length beforehand. `--cooldown` branches
-off from the state so far with a rate that falls to 0, and writes a model from the averaged weights: the run itself can go
-on afterwards from where it was.
+The rate is constant after a warm-up, so that nothing has to be decided about the length beforehand. `--cooldown`
+branches off from the state so far with a rate that falls to 0, and writes a model from the averaged weights: the run
+itself can go on afterwards from where it was.
 
     python experiments/recipes/base/train.py --out DIRECTORY [--size SIZE] [--hours CORE_HOURS]
     python experiments/recipes/base/train.py --out DIRECTORY --cooldown [MINUTES]
@@ -69,8 +69,9 @@ class Windows:
 
 
 def sample_losses(
-    module: Any, latents: Tensor, noise: Tensor, levels: Tensor, context: int, *, change: float = 0.0, bf16: bool = False
-) -> Tensor:
+    module: Any, latents: Tensor, noise: Tensor, levels: Tensor, context: int, *, change: float = 0.0,
+    bf16: bool = False,
+) -> Tensor:  # fmt: skip
     """Flow-matching loss (B,) of the frames after the context, ‖v_θ − (ε − x_0)‖² / values.
 
     Args:
@@ -113,8 +114,9 @@ class HeldOut:
 
 
 def optimizers(module: Any, training: Training) -> list[torch.optim.Optimizer]:
-    """AdamW; or Muon for the matrices inside the blocks (rates matched to AdamW's, arXiv 2502.16982) and AdamW beside it."""
-    hidden, others = [], []
+    """AdamW; or Muon for the matrices inside the blocks (updates as large as AdamW's, arXiv 2502.16982) beside it."""
+    hidden: list[Tensor] = []
+    others: list[Tensor] = []
     for name, parameter in module.named_parameters():
         inside = name.startswith("blocks.") and parameter.ndim == 2 and (".attn1." in name or ".ffn." in name)
         (hidden if inside and training.optimizer == "muon" else others).append(parameter)
@@ -123,7 +125,8 @@ def optimizers(module: Any, training: Training) -> list[torch.optim.Optimizer]:
         torch.optim.AdamW(others, rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
     ]
     if hidden:
-        made.append(torch.optim.Muon(hidden, rate, weight_decay=1e-4, adjust_lr_fn="match_rms_adamw"))
+        group = {"params": hidden, "times": training.muon_times}
+        made.append(torch.optim.Muon([group], rate, weight_decay=1e-4, adjust_lr_fn="match_rms_adamw"))
     return made
 
 
@@ -171,7 +174,7 @@ class Run:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
-                group["lr"] = options.learning_rate * factor
+                group["lr"] = options.learning_rate * factor * group.get("times", 1.0)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
         for optimizer in self.optimizers:
@@ -199,8 +202,10 @@ def train(
         Whether the end was reached.
     """
     stopped: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: stopped.append(received))
+    handlers = {
+        number: signal.signal(number, lambda received, _: stopped.append(received))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
     saved_s, mean_loss, began_s, wall_s = run.cpu_s, float("nan"), run.cpu_s, time.monotonic()
     while run.cpu_s < until_s and not stopped:
         started = time.process_time()
@@ -216,15 +221,17 @@ def train(
                 flush=True,
             )
         if run.step % REPORT_EVERY == 0:
-            line = {"step": run.step, "cpu_s": round(run.cpu_s, 1), "train": round(mean_loss, 4), "time": time.time()}
-            line["held_out"] = held_out.losses(run.average)
+            losses = held_out.losses(run.average)
+            line = {"step": run.step, "cpu_s": round(run.cpu_s, 1), "train": round(mean_loss, 4), "held_out": losses}
             with (directory / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
-            print(f"\n  held-out loss by noise level: {line['held_out']}", flush=True)
+            print(f"\n  held-out loss by noise level: {losses}", flush=True)
         if run.cpu_s - saved_s > SAVE_EVERY_S:
             save_state(run, directory)
             saved_s = run.cpu_s
     save_state(run, directory)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     print()
     return not stopped
 
@@ -252,8 +259,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--hours", type=float, help="core-hours in all instead of the recipe's")
     parser.add_argument("--cooldown", type=float, nargs="?", const=0.0, metavar="MINUTES", help="branch off and finish")
     parser.add_argument("--start", type=Path, help="state.pt that a new run starts from")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change of recipe.yaml's training")
-    parser.add_argument("--render", action=argparse.BooleanOptionalAction, default=True, help="make missing shards first")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change of recipe.yaml")
+    parser.add_argument("--render", action=argparse.BooleanOptionalAction, default=True, help="make missing shards")
     options = parser.parse_args(arguments)
     os.nice(10)
     torch.set_num_threads(1)

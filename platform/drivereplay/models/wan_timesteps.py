@@ -36,6 +36,6 @@ class TwoTimesteps(WanTimeTextImageEmbedding):  # type: ignore[misc]
 
 
 def embed_two_timesteps(module: Any) -> None:
-    """Let a `WanTransformer3DModel` embed two timesteps a sample; its parameters and its configuration stay the same."""
+    """Let a `WanTransformer3DModel` embed two timesteps a sample; parameters and configuration stay the same."""
     if type(module.condition_embedder) is WanTimeTextImageEmbedding:
         module.condition_embedder.__class__ = TwoTimesteps
