@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,10 @@ class WorldClips:
     def record(self, clip: int) -> Footage:
         """The same frames with their annotations, whose measuring takes about half as long again."""
         return world_named(self.world).record(self.shot(clip))
+
+    def annotate(self, clip: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The annotations alone: columns of `annotations.FRAME_SCHEMA` and of `annotations.OBJECT_SCHEMA`."""
+        return world_named(self.world).annotate(self.shot(clip))
 
 
 def render_clip(
