@@ -13,6 +13,7 @@ ORDER = [
     ("_sections", "addresses"),
     ("spec",),
     ("storage", "session"),
+    ("integrity",),
     ("nodes",),
     ("videos",),
     ("domains",),
