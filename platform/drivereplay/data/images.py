@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.data.looks import Looks
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
 from drivereplay.videos.timeline import Timeline
@@ -23,15 +24,12 @@ def probe_images(recording: Recording) -> Probe:
     Raises:
         DataError: A picture is missing, cannot be decoded or has another size; the message is the reason.
     """
-    from drivereplay.data.probe import Probe, cuts, difference_hash
+    from drivereplay.data.probe import Probe
 
     root = Path(recording.path)
     times = image_times(recording)
     size: tuple[int, int] | None = None
-    last: NDArray[np.uint8] | None = None
-    changes: list[float] = []
-    hashes: list[np.uint64] = []
-    hashed_s = -np.inf
+    looks = Looks()
     content = hashlib.blake2b(digest_size=16)
     total = 0
     for name, time_s in zip(recording.images, times.tolist(), strict=True):
@@ -40,18 +38,13 @@ def probe_images(recording: Recording) -> Probe:
             size = shape
         elif shape != size:
             raise DataError(f"image {name} is {shape[0]}×{shape[1]}, others are {size[0]}×{size[1]}")
-        if last is not None:
-            changes.append(float(np.abs(picture.astype(np.int16) - last).mean()))
-        if time_s >= hashed_s + 1.0:
-            hashes.append(difference_hash(picture))
-            hashed_s = time_s
-        last = picture
+        looks.add(picture, time_s)
         content.update(data)
         total += len(data)
     if size is None or len(times) < 2:
         raise DataError(f"has {len(times)} image(s); a clip needs at least two")
     return Probe(
-        timeline=Timeline.of(times, [0, *cuts(np.asarray(changes))]),
+        timeline=Timeline.of(times, [0, *looks.cuts]),
         width=size[0],
         height=size[1],
         rotation_deg=0,
@@ -64,7 +57,7 @@ def probe_images(recording: Recording) -> Probe:
         bytes=total,
         modified_ns=0,
         digest=content.hexdigest(),
-        look=np.asarray(hashes, dtype=np.uint64),
+        look=looks.look(),
     )
 
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from drivereplay.data.duplicates import Footage
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
@@ -26,7 +27,7 @@ from drivereplay.videos.timeline import Timeline
 if TYPE_CHECKING:
     from drivereplay.domains.worlds import WorldClips
 
-INDEX_VERSION = 4
+INDEX_VERSION = 5
 """Raised when rows change their meaning; an index of another version is made anew. Up to version 3 `reader` could name
 decord for files with open groups of pictures, whose frames it displaces."""
 
@@ -60,6 +61,10 @@ SCHEMA = pa.schema(
         ("modified_ns", pa.int64()),
         ("digest", pa.string()),
         ("look", pa.list_(pa.uint64())),
+        ("moves", pa.list_(pa.uint64())),
+        ("repeated", pa.list_(pa.int64())),
+        ("empty", pa.int64()),
+        ("open_gop", pa.bool_()),
         ("duplicate_of", pa.string()),
         ("note", pa.string()),
     ]
@@ -217,11 +222,11 @@ class ClipIndex:
             )
         return self.kept(np.concatenate(clips))
 
-    def footage(self, split: str) -> dict[str, tuple[list[int], str]]:
-        """Picture hashes and content hash of each video of a split, by key."""
+    def footage(self, split: str) -> dict[str, Footage]:
+        """What duplicates are found by, of each video of a split, by key."""
         _, rows = self._cumulative(split, "all")
-        part = self.table.select(["key", "look", "digest"]).take(pa.array(rows)).to_pylist()
-        return {row["key"]: (row["look"], row["digest"]) for row in part}
+        part = self.table.select(["key", "look", "moves", "digest"]).take(pa.array(rows)).to_pylist()
+        return {row["key"]: Footage(row["look"], row["moves"], row["digest"]) for row in part}
 
     def without(self, dropped: Mapping[str, str]) -> ClipIndex:
         """The index without some videos, which the report names with the reasons given."""

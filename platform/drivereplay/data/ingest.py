@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from drivereplay import telemetry
-from drivereplay.data.duplicates import Links, duplicates
+from drivereplay.data.duplicates import Footage, Links, duplicates
 from drivereplay.data.index import INDEX_VERSION, SCHEMA, ClipIndex, IngestReport
 from drivereplay.data.isolated import Died, GaveUp, Isolated
 from drivereplay.data.permutation import unit_interval
@@ -167,8 +167,7 @@ def _probed(recording: Recording) -> Probe | str:
 
 def mark_duplicates(rows: Sequence[Row]) -> None:
     """Note near duplicates, and give them and what they repeat one group, so that no split divides them."""
-    looks = {row["key"]: row["look"] for row in rows}
-    found = duplicates(looks, {row["key"]: row["digest"] for row in rows})
+    found = duplicates({row["key"]: Footage(row["look"], row["moves"], row["digest"]) for row in rows})
     groups = {row["key"]: row["group"] for row in rows}
     links = Links()
     for key, others in found.items():
@@ -242,7 +241,11 @@ def _row(found: Probe) -> Row:
         "bytes": found.bytes,
         "modified_ns": found.modified_ns,
         "digest": found.digest,
-        "look": found.look.tolist(),
+        "look": found.look.hashes.tolist(),
+        "moves": found.look.moves.tolist(),
+        "repeated": found.look.repeated.tolist(),
+        "empty": found.look.empty,
+        "open_gop": found.leading > 0,
         "duplicate_of": None,
         "note": "; ".join(found.notes) or None,
     }
