@@ -99,17 +99,27 @@ def ingest(
     context: Annotated[int, typer.Option(help="Frames of it that are given.")] = 2,
     fps: Annotated[float, typer.Option(help="Frames per second of a clip.")] = 8.0,
     held_out: Annotated[float, typer.Option(help="Share of recordings held out.")] = 0.25,
-    report: Annotated[bool, typer.Option("--report", help="Print the whole report, every file.")] = False,
+    quality: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML with limits of the quality report: an experiment, or its `quality` section."
+        ),
+    ] = None,
+    report: Annotated[bool, typer.Option("--report", help="Print the whole report, every check and file.")] = False,
     json: Json = False,
 ) -> None:
-    """Probe videos, set the bad ones aside with the reason, write the clip index."""
+    """Probe videos, set the bad ones aside with the reason, report data that look wrong, write the clip index."""
     from drivereplay import api
 
+    limits = None if quality is None else api.load_quality(quality)
     index = api.ingest(
         directory, domain=domain, out=out, kind=kind, frames=frames, context=context, fps=fps, held_out=held_out
     )
-    document = {**index.report.to_json(), "index": str(out), "recordings": present.videos(index)}
-    present.show(document, json, lambda: present.ingest(index, out, report))
+    rows = api.quality_report(index, limits)
+    document = {**index.report.to_json(), "quality": rows, "index": str(out), "recordings": present.videos(index)}
+    present.show(document, json, lambda: present.ingest(index, rows, out, report))
+    if limits is not None:
+        api.enforce_quality(index, limits)
 
 
 @app.command()

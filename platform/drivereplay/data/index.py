@@ -65,6 +65,8 @@ SCHEMA = pa.schema(
         ("repeated", pa.list_(pa.int64())),
         ("empty", pa.int64()),
         ("open_gop", pa.bool_()),
+        ("labels", pa.list_(pa.int64())),
+        ("labels_ns", pa.int64()),
         ("duplicate_of", pa.string()),
         ("note", pa.string()),
     ]
@@ -120,6 +122,7 @@ class IngestReport:
     Attributes:
         set_aside: Key of each recording that is not used → the reason.
         notes: Key → what a reader should know of a recording that is used.
+        quality: The data-quality report: `Measure`s as plain data.
     """
 
     domain: str
@@ -128,6 +131,7 @@ class IngestReport:
     seconds: float
     set_aside: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    quality: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data; what was set aside and noted as rows."""

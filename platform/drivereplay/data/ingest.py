@@ -8,11 +8,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,12 +21,12 @@ from drivereplay.data.index import INDEX_VERSION, SCHEMA, ClipIndex, IngestRepor
 from drivereplay.data.isolated import Died, GaveUp, Isolated
 from drivereplay.data.permutation import unit_interval
 from drivereplay.data.probe import Probe, probe
+from drivereplay.data.quality import count_labels, measure, timeline_of
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
 from drivereplay.session import quiet_ray_data
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
-from drivereplay.videos.timeline import Timeline
 
 PATIENCE_S = 300.0
 """How long one file may take before it is set aside; the clock starts when its decoding does."""
@@ -53,7 +52,8 @@ def run(
         if not _named_in_utf8(recording):
             set_aside[recording.key.encode(errors="backslashreplace").decode()] = "its name is not UTF-8: rename it"
         elif row is not None and _unchanged(recording, row):
-            rows.append({**row, **_declared(recording)})
+            labels_ns = row["labels_ns"] if row["annotations"] == recording.annotations else None
+            rows.append({**row, **_declared(recording), "labels_ns": labels_ns})
         else:
             fresh.append(recording)
     saved = time.monotonic()
@@ -66,13 +66,15 @@ def run(
             _save_partial(rows, out)
             saved = time.monotonic()
     for row in rows:
-        row["windows"] = sum(_timeline(row).windows(clip.frames, clip.window_stride, clip.fps))
+        row["windows"] = sum(timeline_of(row).windows(clip.frames, clip.window_stride, clip.fps))
         if not row["windows"]:
             set_aside[row["key"]] = _no_clip(row, clip)
     rows = sorted((row for row in rows if row["windows"]), key=lambda row: str(row["key"]))
     if not rows:
         raise DataError(f"Domain '{domain}': no clip in {len(recordings)} videos. {_reasons(set_aside)}", _FIX)
     mark_duplicates(rows)
+    for row in rows:
+        _count_labels(row)
     divide(rows, held_out, seed)
     said = {recording.key: recording.notes for recording in recordings}
     clips = {s: sum(int(r["windows"]) for r in rows if r["split"] == s) for s in ("train", "evaluation")}
@@ -82,6 +84,7 @@ def run(
         clips=clips,
         seconds=float(sum(row["frames"] * row["interval_s"] for row in rows)),
         set_aside=dict(sorted(set_aside.items())),
+        quality=tuple(asdict(found) for found in measure(rows, recordings, set_aside, clip)),
         notes={row["key"]: note for row in rows if (note := _note(row, said.get(row["key"], ())))},
     )
     index = ClipIndex(domain, clip, _table(rows), report)
@@ -265,9 +268,17 @@ def _declared(recording: Recording) -> Row:
     }
 
 
-def _timeline(row: Row) -> Timeline:
-    times = None if row["times_s"] is None else np.asarray(row["times_s"], dtype=np.float64)
-    return Timeline(row["frames"], row["interval_s"], times, tuple(row["starts"]))
+def _count_labels(row: Row) -> None:
+    """Set which frames have labels, unless that is known of these very annotations."""
+    path = row["annotations"]
+    if path is None:
+        row["labels"] = row["labels_ns"] = None
+        return
+    files = [Path(path) / name for name in ("frames.parquet", "objects.parquet")]
+    changed_ns = max((file.stat().st_mtime_ns for file in files if file.exists()), default=0)
+    if row.get("labels_ns") == changed_ns and changed_ns:
+        return
+    row["labels"], row["labels_ns"] = count_labels(path), changed_ns
 
 
 def _table(rows: Sequence[Row]) -> pa.Table:

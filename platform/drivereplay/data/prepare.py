@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from drivereplay.data.buffer import buffered
 from drivereplay.data.duplicates import shared_footage
 from drivereplay.data.index import ClipIndex, ingest
+from drivereplay.data.quality import enforce, measures_of, table
 from drivereplay.data.rendered import RenderedIndex
 from drivereplay.domains import recordings
 from drivereplay.errors import SpecError
-from drivereplay.spec import DomainSpec, Spec, WorldSource
+from drivereplay.spec import DomainSpec, QualitySpec, Spec, WorldSource
 from drivereplay.storage import Storage
 
 
@@ -24,7 +26,7 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
     Raises:
         SpecError: A source does not exist or holds no video, a world cannot be rendered as asked, or the target has
             nothing to evaluate on.
-        DataError: A domain has no clip.
+        DataError: A domain has no clip, or its data look worse than `spec.quality` allows.
     """
     shared = Storage.of(spec.storage).below(".shared")
     indexes: dict[str, ClipIndex] = {}
@@ -36,8 +38,14 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
         else:
             _check_target(index, spec)
             index = index.trained_on(domain.subset)
+        enforce(domain.name, measures_of(index.report.quality), spec.quality)
         indexes[domain.name] = index
     return indexes
+
+
+def quality(indexes: Mapping[str, ClipIndex], limits: QualitySpec) -> dict[str, list[dict[str, Any]]]:
+    """The data-quality report of each domain: a row for each check."""
+    return {name: table(measures_of(index.report.quality), limits) for name, index in indexes.items()}
 
 
 def _index(spec: Spec, domain: DomainSpec, shared: Storage) -> ClipIndex:

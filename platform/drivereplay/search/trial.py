@@ -94,8 +94,12 @@ class TrialRunner(Protocol):
     def directions(self, objectives: Sequence[str]) -> tuple[str, ...]:
         """`min` or `max` of each objective; SpecError for one that does not exist or cannot be computed."""
 
-    def prepare(self, spec: Spec) -> None:
-        """Called once in the driver before any trial: whatever all trials share."""
+    def prepare(self, spec: Spec) -> dict[str, Any]:
+        """Called once in the driver before any trial: whatever all trials share.
+
+        Returns:
+            What `environment.json` says of the data's quality, by domain.
+        """
 
     def run(
         self,
@@ -144,9 +148,13 @@ class FineTuning:
             found.append(one.direction)
         return tuple(found)
 
-    def prepare(self, spec: Spec) -> None:
-        """Write worlds and indexes once, so that trials find them; refuse metrics that cannot be evaluated."""
-        from drivereplay.data.prepare import prepare
+    def prepare(self, spec: Spec) -> dict[str, Any]:
+        """Write worlds and indexes once, so that trials find them; refuse metrics that cannot be evaluated.
+
+        Returns:
+            The data-quality report of each domain, as `drivereplay.data.prepare.quality` gives it.
+        """
+        from drivereplay.data.prepare import prepare, quality
         from drivereplay.evaluation.judge import available_metrics
 
         self.check(spec)
@@ -158,7 +166,7 @@ class FineTuning:
                 "Add it to evaluation.metrics, or leave that list empty for all metrics.",
             )
         available_metrics(judged, judged_spec(spec).search.objectives)
-        prepare(spec)
+        return quality(prepare(spec), spec.quality)
 
     def check(self, spec: Spec) -> None:
         """Refuse metrics, models and adapters that every trial would fail on, before anything is started."""
@@ -230,6 +238,12 @@ class FineTuning:
         if apart is not None:
             apart.finish()
             tidy(spec, directory)  # what was kept because it was still being judged
+
+    def quality(self, spec: Spec) -> dict[str, Any]:
+        """The data-quality report of each domain."""
+        from drivereplay.data.prepare import quality
+
+        return quality(self._indexes(spec), spec.quality)
 
     def _indexes(self, spec: Spec) -> Any:
         from drivereplay.data.prepare import prepare
