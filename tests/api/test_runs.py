@@ -9,7 +9,7 @@ from tests.training.helpers import small_spec
 
 from drivereplay.api.judging import compare, evaluate
 from drivereplay.api.runs import train
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 
 
 def test_what_was_forgotten_is_the_difference_to_the_base_on_a_set(tmp_path: Path, ray_session: None) -> None:

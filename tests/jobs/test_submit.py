@@ -83,7 +83,19 @@ def test_the_same_sweep_is_followed_not_started_twice_and_later_resumed(reach: L
     assert f"was begun by job {first}: resuming it" in said[0]
     newest = list_jobs()[0]["id"]
     assert newest.startswith("sweep-small-") and newest.endswith("-2")
-    assert "experiments/small.yaml --dry-run --resume" in job_logs(newest)
+    assert "experiments/small.yaml --dry-run --resume" in job_logs(newest)[1]
+
+
+@pytest.mark.parametrize(("verb", "resumed"), [("sweep", True), ("train", True), ("plan", False)])
+def test_whatever_cluster_began_a_run_the_same_call_goes_on_with_it(
+    experiment: Path, tmp_path: Path, verb: str, resumed: bool
+) -> None:
+    """A new cluster knows no earlier job; only the storage can tell."""
+    (tmp_path / "into").mkdir()
+    words = preview([verb, str(experiment)], tmp_path / "into").words
+    assert (words[-1] == "--resume") is resumed
+    (tmp_path / "again").mkdir()
+    assert preview([verb, str(experiment), "--resume"], tmp_path / "again").words.count("--resume") == 1
 
 
 def test_a_dry_run_submits_nothing_and_lists_what_would_travel(

@@ -55,12 +55,6 @@ class Submission:
         """The command line that Ray runs: with this interpreter where the head has it too, else with its `python`."""
         return f"$(command -v {shlex.quote(sys.executable)} || echo python) -m drivereplay {shlex.join(self.words)}"
 
-    def resumed(self) -> Submission:
-        """The same, with `--resume` where the verb knows it."""
-        if self.words[0] not in _RESUMABLE or "--resume" in self.words:
-            return self
-        return replace(self, words=(*self.words, "--resume"))
-
     def described(self) -> str:
         """For people: the command, the size, and which folders make it."""
         package = self.package
@@ -121,7 +115,12 @@ def preview(
     metadata = {f"{PREFIX}verb": package.arguments[0], f"{PREFIX}user": f"{getpass.getuser()}@{socket.gethostname()}"}
     if package.run is not None:
         metadata[f"{PREFIX}run"] = package.run
-    return Submission(package, package.arguments, runtime, metadata, driver_asks(arguments, package))
+    words = package.arguments
+    if words[0] in _RESUMABLE and "--resume" not in words:
+        # a job may be sent again to a cluster that knows nothing of the first one; the storage does, and where it holds
+        # nothing yet, resuming is beginning
+        words = (*words, "--resume")
+    return Submission(package, words, runtime, metadata, driver_asks(arguments, package))
 
 
 def submit(
@@ -141,7 +140,7 @@ def submit(
     """Run a verb as a job on a Ray cluster.
 
     A `sweep` or `train` whose run already has an active job on the cluster is not started again: that job is followed
-    instead. One whose earlier job has ended is resumed.
+    instead. One whose run the storage already holds is resumed, whichever cluster began it.
 
     Args:
         arguments: The verb and its arguments, such as `["sweep", "experiment.yaml"]`.
@@ -182,7 +181,6 @@ def submit(
         else:
             if earlier:
                 say(f"{earlier[0].run} was begun by job {earlier[0].id}: resuming it.")
-                submission = submission.resumed()
             submission = _placed(client, submission, say)
             job_id = _submitted(client, submission, _identity(submission, name, len(earlier)))
             say(f"Job {job_id} is on {client._address}.")
