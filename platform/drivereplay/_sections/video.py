@@ -88,6 +88,8 @@ class DatasetSource(Section):
     """Camera channel; null means the dataset's front camera."""
     fps: Annotated[float, Field(gt=0)] | None = None
     """Frames per second of image sequences that have no file of times; other datasets say it themselves."""
+    time_unit: Literal["s", "ms", "us", "ns"] | None = None
+    """Unit of an image sequence's file of times; null takes the one that gives 1 to 240 frames per second."""
     evaluation: str | None = None
     """Root of a held-out part; null means a share of the recordings is held out."""
 
