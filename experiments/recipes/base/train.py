@@ -220,9 +220,9 @@ def train(
                 end="",
                 flush=True,
             )
-        if run.step % REPORT_EVERY == 0:
+        if run.step % REPORT_EVERY == 0 or run.cpu_s >= until_s:
             losses = held_out.losses(run.average)
-            line = {"step": run.step, "cpu_s": round(run.cpu_s, 1), "train": round(mean_loss, 4), "held_out": losses}
+            line = {"step": run.step, "cpu_s": round(run.cpu_s, 2), "train": round(mean_loss, 4), "held_out": losses}
             with (directory / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
             print(f"\n  held-out loss by noise level: {losses}", flush=True)
