@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,6 @@ def test_every_variant_is_a_recipe(script: Callable[[str], ModuleType]) -> None:
     variants = yaml.safe_load((module.HERE / "variants.yaml").read_text())
     for name, variant in variants.items():
         call = module.command(name, variant, Path("out"), Path("latents"), 5)
-        script("recipe").load_recipe([word for flag, word in zip(call, call[1:], strict=False) if flag == "--set"])
+        script("recipe").load_recipe([word for flag, word in itertools.pairwise(call) if flag == "--set"])
         assert variant.get("start", "adamw") in variants
         assert float(call[call.index("--hours") + 1]) == pytest.approx(1 / 12)

@@ -4,8 +4,8 @@
     python experiments/recipes/base/variants.py --out DIRECTORY --minutes 10 --table    # the table alone
 
 A variant is a line of variants.yaml: changes of the training section, and perhaps another variant's run that it
-branches off from. Each is a run of train.py with a log of its own. Process CPU time is what counts: how busy the machine
-is then matters little.
+branches off from. Each is a run of train.py with a log of its own. Process CPU time is what counts: how busy the
+machine is then matters little.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from train import HELD_OUT_LEVELS
 
 
 def command(name: str, variant: Mapping[str, Any], out: Path, latents: Path, minutes: float) -> list[str]:
-    """The call of train.py that brings a variant to `minutes` of CPU time, with those of the run it branches off from."""
+    """The call of train.py that brings a variant, the run before its branch included, to `minutes` of CPU time."""
     call = [sys.executable, str(HERE / "train.py"), "--out", str(out / name), "--latents", str(latents), "--no-render"]
     call += ["--hours", str(minutes / 60)]
     if "start" in variant:
