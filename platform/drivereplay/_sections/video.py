@@ -106,8 +106,8 @@ class DomainSpec(Section):
     """Where the videos come from."""
     weight: Annotated[float, Field(ge=0)] = 1.0
     """Relative weight within the domain mix; weights are normalised. Ignored for the target."""
-    subset: Literal["all", "regular", "rare-motion"] = "all"
-    """Which of its clips are trained on; `evaluation.split` says which of the held-out ones are judged."""
+    split: Literal["all", "regular", "rare-motion"] = "all"
+    """Which of its clips are trained on; that of an evaluation set says on which held-out ones it is evaluated."""
     prompt: str | None = None
     """Text condition for models that take one; null means `model.prompt`."""
 

@@ -101,9 +101,7 @@ def ingest(
     held_out: Annotated[float, typer.Option(help="Share of recordings held out.")] = 0.25,
     quality: Annotated[
         Path | None,
-        typer.Option(
-            help="YAML with limits of the quality report: an experiment, or its `quality` section."
-        ),
+        typer.Option(help="YAML with limits of the quality report: an experiment, or its `quality` section."),
     ] = None,
     report: Annotated[bool, typer.Option("--report", help="Print the whole report, every check and file.")] = False,
     json: Json = False,

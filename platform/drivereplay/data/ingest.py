@@ -101,7 +101,7 @@ def _no_clip(row: Row, clip: ClipSpec) -> str:
     length = f"{clip.frames} frames at {clip.fps:g} fps"
     footage = f"{row['frames']} frames, {row['frames'] * row['interval_s']:.2f} s, in {len(row['starts'])} shot(s)"
     if row["interval_s"] > (clip.frames - 1) / clip.fps:
-        return f"shows one picture for longer than a clip ({length}) lasts: {footage}"
+        return f"shows one image for longer than a clip ({length}) lasts: {footage}"
     return f"is shorter than a clip ({length}): {footage}"
 
 
