@@ -9,7 +9,7 @@ import typer
 
 from drivereplay import _present as present
 from drivereplay.cli.root import DryRun, Experiment, Json, NoCache, Resume, RunDirectory, Sets, app
-from drivereplay.errors import SpecError
+from drivereplay.errors import DriveReplayError, SpecError
 
 
 def _height_width(size: str | None) -> tuple[int, int] | None:
@@ -116,8 +116,16 @@ def ingest(
     rows = api.quality_report(index, limits)
     document = {**index.report.to_json(), "quality": rows, "index": str(out), "recordings": present.videos(index)}
     present.show(document, json, lambda: present.ingest(index, rows, out, report))
-    if limits is not None:
+    if limits is None:
+        return
+    try:
         api.enforce_quality(index, limits)
+    except DriveReplayError as error:
+        if not json:
+            raise
+        # the one document has been printed, and says which checks fail
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
 
 
 @app.command()

@@ -56,6 +56,7 @@ SCHEMA = pa.schema(
         ("reader", pa.string()),
         ("codec", pa.string()),
         ("pixel_format", pa.string()),
+        ("bits", pa.int32()),
         ("gop", pa.int32()),
         ("bytes", pa.int64()),
         ("modified_ns", pa.int64()),
@@ -89,6 +90,7 @@ class Window:
         bytes: Size of the file when it was ingested.
         modified_ns: Time of its last change then.
         group: Of the recording (`Recording.group`).
+        bits: Bits of a colour that images use.
         rendered: The world's clips and the number of this one, where it is rendered and not read; else None.
     """
 
@@ -107,6 +109,7 @@ class Window:
     bytes: int
     modified_ns: int
     group: str = ""
+    bits: int = 8
     rendered: tuple[WorldClips, int] | None = None
 
     @property
@@ -343,6 +346,7 @@ class ClipIndex:
             reader=values["reader"],
             interval_s=least_s,
             bytes=values["bytes"],
+            bits=values["bits"],
             modified_ns=values["modified_ns"],
             group=values["group"],
         )
@@ -363,7 +367,7 @@ class _Video(NamedTuple):
 
 _WINDOW_COLUMNS = (
     "key", "path", "images", "group", "annotations", "subset", "frames", "damaged", "width", "height", "interval_s",
-    "offset_s", "times_s", "starts", "reader", "bytes", "modified_ns",
+    "offset_s", "times_s", "starts", "reader", "bytes", "modified_ns", "bits",
 )  # fmt: skip
 
 

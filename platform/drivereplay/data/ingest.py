@@ -240,6 +240,7 @@ def _row(found: Probe) -> Row:
         "reader": found.reader,
         "codec": found.codec,
         "pixel_format": found.pixel_format,
+        "bits": found.bits,
         "gop": found.gop,
         "bytes": found.bytes,
         "modified_ns": found.modified_ns,

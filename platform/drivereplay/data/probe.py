@@ -41,6 +41,8 @@ class Probe:
     notes: tuple[str, ...] = ()
     damaged: int = 0
     """Frames that were left out because damage may show in them."""
+    bits: int = 8
+    """Bits of a colour that images use."""
     leading: int = 0
     """Frames that follow a key frame which is shown after them: groups of pictures are open."""
 
