@@ -73,10 +73,10 @@ class SearchSpec(Section):
     """Key of this file → {uniform: [a, b]}, {loguniform: [a, b]}, {int: [a, b]}, {choice: [...]} or `simplex`.
 
     With `when: {key: value}` beside it the value is searched only where the other key has that value."""
-    sampler: Literal["tpe", "gp", "nsga2", "nsga3", "random", "qmc", "qlognehvi", "mixture"] = "tpe"
-    """Optuna's TPE, GP, NSGA-II or -III, random, Sobol, BoTorch; `mixture` is this package's own, for domain mixes.
+    sampler: Literal["auto", "tpe", "gp", "nsga2", "nsga3", "random", "qmc", "qlognehvi", "mixture"] = "auto"
+    """`auto` searches a mix with `mixture`, this package's own, and anything else with Optuna's TPE.
 
-    On mixes of many domains TPE did no better than random, `mixture` left a third of its regret (docs/search.md)."""
+    The others are Optuna's GP, NSGA-II and -III, random, Sobol and BoTorch; docs/search.md compares them."""
     trials: Annotated[int, Field(ge=0)] = 12
     """Searched trials, anchors not counted."""
     concurrent: Positive | None = None

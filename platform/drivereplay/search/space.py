@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 FREQUENCY = "replay.frequency"
 WEIGHTS = "replay.weights"
+_RAMP = "replay.frequency_end"
+_MIXES = (WEIGHTS, "replay.weights_end")
 _FORMS = "{uniform: [a, b]}, {loguniform: [a, b]}, {int: [a, b]}, {choice: [...]} or `simplex`"
 
 
@@ -79,6 +83,17 @@ class Dimension:
         if self.kind == "int":
             return trial.suggest_int(self.key, int(self.low), int(self.high))
         return trial.suggest_float(self.key, self.low, self.high, log=self.kind == "loguniform")
+
+    @property
+    def size(self) -> float:
+        """Number of values; infinity for a continuous one."""
+        if self.kind == "choice":
+            return len(self.choices)
+        return self.high - self.low + 1 if self.kind == "int" else math.inf
+
+    def labels(self) -> Sequence[Any]:
+        """The Optuna values of a choice or a whole number."""
+        return _labels(self.choices) if self.kind == "choice" else range(int(self.low), int(self.high) + 1)
 
     def encode(self, value: Any) -> dict[str, Any] | None:
         """Optuna parameters of a value; None if it lies outside."""
@@ -157,6 +172,29 @@ class Space:
                 return None
             encoded.update(inner)
         return encoded
+
+    def identity(self, parameters: Mapping[str, Any], spec: Spec) -> str:
+        """Text that two settings share if they train the same run but for the seed.
+
+        Values that a setting does not name are the experiment's. At ρ = 0 all mixes are the same run.
+        """
+        keys = dict.fromkeys([*(d.key for d in self.dimensions), *self.fixed, *parameters])
+        values = {key: parameters[key] if key in parameters else value_of(spec, key) for key in keys}
+        ramp = values.get(_RAMP, value_of(spec, _RAMP))
+        if values.get(FREQUENCY, value_of(spec, FREQUENCY)) == 0 and not ramp:
+            values = {key: value for key, value in values.items() if key not in _MIXES}
+        return json.dumps({key: _rounded(values[key], key in _MIXES) for key in sorted(values)}, default=str)
+
+    @property
+    def size(self) -> float:
+        """Number of settings, an upper bound where conditions leave some out; infinity with a continuous value."""
+        return math.prod(d.size for d in self.dimensions)
+
+    def all_encoded(self) -> Iterator[dict[str, Any]]:
+        """The Optuna parameters of every setting of a finite space."""
+        names = list(self.distributions())
+        for values in itertools.product(*(d.labels() for d in self.dimensions)):
+            yield dict(zip(names, values, strict=True))
 
     def distributions(self, parameters: Mapping[str, Any] | None = None) -> dict[str, BaseDistribution]:
         """Optuna distributions; of all parameters, or of the given (encoded) ones only."""
@@ -285,6 +323,17 @@ def _fixed(spec: Spec, dimensions: Sequence[Dimension]) -> dict[str, Any]:
 def _labels(choices: Sequence[Any]) -> list[Any]:
     """Optuna takes plain scalars as choices; lists and mappings go by their text."""
     return [c if isinstance(c, str | int | float | bool | None) else repr(_plain(c)) for c in choices]
+
+
+def _rounded(value: Any, mix: bool) -> Any:
+    """A number to nine digits; a mix normalised, as it is trained on."""
+    if mix and isinstance(value, list | tuple) and sum(value) > 0:
+        return [round(float(v) / sum(value), 9) for v in value]
+    if isinstance(value, list | tuple):
+        return [_rounded(v, False) for v in value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return float(f"{value:.9g}")
 
 
 def _plain(value: Any) -> Any:
