@@ -50,7 +50,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     board.started(spec(root), directory)
     for i, candidate in enumerate(found):
         leave_trial(directory, candidate.trial)
-        board.candidate_finished(candidate, front(found[: i + 1]), report())
+        board.candidate_evaluated(candidate, report())
+        board.trial_ended([candidate], front(found[: i + 1]))
     board.ended(front(found))
     return root / "small"
 
@@ -102,12 +103,15 @@ def test_checkpoints_of_a_running_trial_get_their_final_status_at_its_end(tmp_pa
     early, late = replace(base, step=30, status="running"), replace(base, status="running")
     board = SweepBoard()
     board.started(spec(tmp_path), directory)
-    board.candidate_finished(early, front([early]), None)
+    board.candidate_evaluated(early, None)
+    board.trial_ended([early], front([early]))
     found, _ = on_the_tab(tmp_path / "small")
     assert found["t0004@30"]["status"] == "running"
-    board.candidate_finished(late, front([early, late]), None)
+    board.candidate_evaluated(late, None)
+    board.trial_ended([late], front([early, late]))
     ended = [replace(early, status="finished"), replace(late, status="finished")]
-    board.candidate_finished(ended[1], front(ended), None)
+    board.candidate_evaluated(ended[1], None)
+    board.trial_ended([ended[1]], front(ended))
     board.ended(front(ended))
     found, _ = on_the_tab(tmp_path / "small")
     assert {c["status"] for c in found.values()} == {"finished"} and len(found) == 2
@@ -119,7 +123,8 @@ def test_a_resumed_sweep_goes_on(tmp_path: Path) -> None:
     for part in (found[:2], found):
         board = SweepBoard()
         board.started(spec(tmp_path), directory)
-        board.candidate_finished(part[-1], front(part), None)
+        board.candidate_evaluated(part[-1], None)
+        board.trial_ended([part[-1]], front(part))
         board.ended(front(part))
     shown, _ = on_the_tab(tmp_path / "small")
     assert set(shown) == {found[1].name, found[3].name}
@@ -134,8 +139,9 @@ def test_many_candidates_do_not_each_cost_a_figure(tmp_path: Path, monkeypatch: 
     )
     board = SweepBoard()
     board.started(spec(tmp_path), Storage.of(tmp_path / "small"))
-    board.candidate_finished(found[3], front(found[:4]), None)
-    board.candidate_finished(worst, front([*found[:4], worst]), None)
+    board.candidate_evaluated(found[3], None)
+    board.trial_ended([found[3]], front(found[:4]))
+    board.candidate_evaluated(worst, None)    board.trial_ended([worst], front([*found[:4], worst]))
     images = accumulated(tmp_path / "small/tensorboard/sweep").Images("front")
     assert [image.step for image in images] == [4], "a dominated one changes nothing in the picture"
     board.ended(front([*found[:4], worst]))

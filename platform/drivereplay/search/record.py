@@ -29,18 +29,29 @@ from drivereplay.storage import Storage
 
 
 class SweepListener(Protocol):
-    """Is told of a sweep's progress, in the driver's process and thread."""
+    """Is notified of a sweep's progress, in the driver's process and thread.
+
+    A driver notifies of each candidate twice: once when its checkpoint has been evaluated, and once, together with all
+    other candidates of its trial, when the trial has ended. A trial that failed without any checkpoint only ends.
+    """
 
     def started(self, spec: Spec, directory: Storage) -> None:
         """Before the first trial, also of a resumed sweep."""
 
-    def candidate_finished(self, candidate: Candidate, front: Front, report: Report | None) -> None:
-        """Called once for each candidate, when its trial has ended; the status says how.
+    def candidate_evaluated(self, candidate: Candidate, report: Report | None) -> None:
+        """A checkpoint has been evaluated; its trial goes on, so that it is not on the front yet.
 
         Args:
-            candidate: `finished`, `stopped` or `failed`.
-            front: As it is now, with all candidates of the trial.
+            candidate: `running`, or `failed` where an objective is not finite.
             report: The whole evaluation, where the runner gives one.
+        """
+
+    def trial_ended(self, candidates: Sequence[Candidate], front: Front) -> None:
+        """A trial has ended.
+
+        Args:
+            candidates: All of the trial, `finished`, `stopped` or `failed`, in order of steps.
+            front: As it is now.
         """
 
     def ended(self, front: Front) -> None:
@@ -55,7 +66,7 @@ class SweepRecord:
         directions: `min` or `max` of each objective.
         storage: Directory of the run.
         anchors: Kinds of the anchors that will run.
-        listeners: Told of each candidate.
+        listeners: Notified of each candidate.
         limits: Constraints on metrics.
         require: Called before anything is written; raises if another driver writes there now.
     """
@@ -85,6 +96,7 @@ class SweepRecord:
         if storage.exists(FILE):
             self.reference = stored_reference(read_front_file(storage))
         self._front_due = 0.0
+        self._announced: set[str] = set()
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -128,9 +140,10 @@ class SweepRecord:
         return bool(others)
 
     def evaluated(self, candidate: Candidate) -> None:
-        """A worker has reported a candidate; listeners hear of it when its trial has ended and its status is known."""
+        """A worker has reported a candidate."""
         self._require()
         self._table.append([candidate])
+        self._announce(candidate)
 
     def trial_ended(self, request: TrialRequest, *, stopped: bool = False, lost: str = "") -> Ended:
         """A trial has ended; what its worker has written counts, not what was reported.
@@ -151,7 +164,12 @@ class SweepRecord:
             rows = self._table.settle(request.trial, "failed", lost or "its process ended without closing its record")
         self._fix_reference()
         for row in rows:
-            self._tell(row)
+            self._announce(row)
+        if self._listeners:
+            front = self.front()
+            for listener in self._listeners:
+                listener.trial_ended(rows, front)
+        self._announced -= {row.name for row in rows}
         self._save()
         return self._ended(rows)
 
@@ -213,13 +231,14 @@ class SweepRecord:
         anchors = self._expected or ("trial",)
         self.reference = reference_of(self.candidates, search.objectives, self._directions, search.reference, anchors)
 
-    def _tell(self, candidate: Candidate) -> None:
-        if not self._listeners:
+    def _announce(self, candidate: Candidate) -> None:
+        """Notify of an evaluated checkpoint, once."""
+        if not self._listeners or candidate.step < 0 or candidate.name in self._announced:
             return
+        self._announced.add(candidate.name)
         report = self._report(candidate)
-        front = self.front()
         for listener in self._listeners:
-            listener.candidate_finished(candidate, front, report)
+            listener.candidate_evaluated(candidate, report)
 
     def _report(self, candidate: Candidate) -> Report | None:
         directory = self._storage.below("trials", candidate.trial, "evaluations")
