@@ -88,6 +88,8 @@ def jobs(rows: Sequence[Mapping[str, Any]]) -> None:
 def filled(result: Filled) -> None:
     """What was decoded, and what could not be."""
     table("clips in the cache", result.rows())
+    for name in result.rendered:
+        typer.echo(f"{name}: nothing to prepare, its clips are rendered when they are needed (clips: fresh)")
     for name, reason in result.bad.items():
         typer.echo(f"set aside: {name}: {reason}")
 
@@ -149,7 +151,8 @@ def plan(printed: Mapping[str, Any]) -> None:
     total = sum(printed["samples_by_domain"].values()) or 1
     for name, count in printed["samples_by_domain"].items():
         clips = printed["clips_by_domain"][name]
-        typer.echo(f"{name}: {count} of {total} samples ({count / total:.1%}), {clips} training clips")
+        clips = "clips rendered without end" if clips is None else f"{clips} training clips"
+        typer.echo(f"{name}: {count} of {total} samples ({count / total:.1%}), {clips}")
 
 
 def report(judged: Report, comparison: Comparison | None = None) -> None:

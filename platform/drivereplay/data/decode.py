@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from drivereplay.data.frames import FramesByNumber, FramesByTime
 from drivereplay.data.index import Window
+from drivereplay.data.rendered import rendered
 from drivereplay.data.shared import SharedPictures
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 
-DECODING_VERSION = 2
-"""Raised when the same index gives other pictures. Version 1 could show those of another scene or episode."""
+DECODING_VERSION = 3
+"""Raised when the same index gives other frames. Version 1 could show those of another scene or episode, version 2
+displaced ones of files with open groups of pictures."""
 
 _OPEN_FILES = 16
 _OPEN_BYTES = 256 << 20
@@ -74,7 +76,10 @@ class Decoder:
         clip = self._clip
         frames = np.zeros((len(windows), clip.frames, clip.height, clip.width, 3), dtype=np.uint8)
         failed: dict[int, str] = {}
-        order = sorted(range(len(windows)), key=lambda n: (*_recording(windows[n]), windows[n].frames))
+        read = [n for n, window in enumerate(windows) if window.rendered is None]
+        for n in set(range(len(windows))) - set(read):
+            frames[n] = rendered(windows[n], clip)
+        order = sorted(read, key=lambda n: (*_recording(windows[n]), windows[n].frames))
         chunks = self._chunks(windows, order)
         if self._share and chunks:
             # decoders that begin at different places find more of each other's frames

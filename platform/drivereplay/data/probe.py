@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from drivereplay.data.damage import SoundFrames
 from drivereplay.data.frames import FramesByTime, shown_size
+from drivereplay.data.samples import Samples
 from drivereplay.data.timeline import Timeline
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
@@ -24,9 +24,6 @@ _LOOK = (32, 18)
 """(width, height) of the grey thumbnails that cuts and near duplicates are found on."""
 _CUT_FACTOR = 8.0
 _CUT_LEAST = 18.0
-_AGREE = 6.0
-"""Largest mean difference, in levels of 255, between two readers' pictures of one frame."""
-_CHECKS = 6
 _LARGE_BYTES = 32 << 20
 """Of larger files PyAV takes half the time and a third of the memory: after a seek decord reads packets far ahead, as
 many as it can while it decodes."""
@@ -144,10 +141,10 @@ class _Seen:
     hashed_s: float = -math.inf
     last: NDArray[np.uint8] | None = None
     scaler: Any = None
-    kept: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
-    keep_every: int = 1
+    samples: Samples = field(default_factory=Samples)
     breaks: list[int] = field(default_factory=list)
     damaged: int = 0
+    leading: int = 0
     interlaced: int = 0
     transfer: int = 0
 
@@ -185,7 +182,7 @@ def _decoded(path: Path, part_s: tuple[float, float] | None) -> _Seen:
                 if frames.after_damage:
                     seen.breaks.append(seen.count)
                 _take(frame, stream, seen)
-            seen.damaged, seen.gop = frames.damaged, frames.gop
+            seen.damaged, seen.gop, seen.leading = frames.damaged, frames.gop, frames.leading
     except (av.error.FFmpegError, OSError, EOFError, ValueError) as error:
         if not seen.count:
             raise DataError(f"cannot be decoded: {_said(error)}") from error
@@ -215,7 +212,7 @@ def _take(frame: Any, stream: Any, seen: _Seen) -> None:
         seen.hashed_s = time_s
     seen.last = look
     seen.times.append(time_s)
-    _keep(look, number, seen)
+    seen.samples.add(look, key_frame=frame.key_frame)
 
 
 _HIGH_RANGE = {16: "PQ", 18: "HLG"}
@@ -226,16 +223,6 @@ def thumbnail(frame: Any, scaler: Any) -> NDArray[np.uint8]:
     """(18, 32, 3) uint8 RGB of a decoded frame, by a `VideoReformatter` that is used for all frames of a file."""
     small = scaler.reformat(frame, width=_LOOK[0], height=_LOOK[1], format="rgb24", interpolation="BILINEAR")
     return np.ascontiguousarray(small.to_ndarray())
-
-
-def _keep(look: NDArray[np.uint8], number: int, seen: _Seen) -> None:
-    """Keep pictures of at most 2·_CHECKS frames spread over the video, each with its two neighbours."""
-    if number % seen.keep_every in (0, 1, seen.keep_every - 1):
-        seen.kept[number] = look
-    if len(seen.kept) > 6 * _CHECKS:
-        seen.keep_every *= 2
-        near = (0, 1, seen.keep_every - 1)
-        seen.kept = {n: kept for n, kept in seen.kept.items() if n % seen.keep_every in near}
 
 
 def _mended(seen: _Seen, recording: Recording) -> tuple[NDArray[np.float64], list[str]]:
@@ -301,9 +288,12 @@ _ENDLESS = "mpegts"
 
 
 def _decord(path: Path, seen: _Seen) -> tuple[bool, str]:
-    """Whether decord gives the right pictures, and what it does otherwise."""
+    """Whether decord gives the right frames, and what it does otherwise."""
     if seen.damaged or seen.container == _ENDLESS or (seen.timed and path.stat().st_size > _LARGE_BYTES):
         return False, ""
+    if seen.leading:
+        # after a seek to such a key frame decord counts these frames or not, as its decoder likes: dmlc/decord#365
+        return False, f"{seen.leading} frames follow a key frame that is shown after them (open GOP): read by PyAV"
     try:
         import decord
     except ImportError:
@@ -312,40 +302,28 @@ def _decord(path: Path, seen: _Seen) -> tuple[bool, str]:
         video = decord.VideoReader(str(path), width=_LOOK[0], height=_LOOK[1], num_threads=1)
         if len(video) != seen.count:
             return False, f"decord counts {len(video)} frames, {seen.count} are shown: read by PyAV"
-        # from the end to the start, so that each one is a seek
-        for n in sorted(seen.kept, reverse=True):
-            if not _alike(video.get_batch([n]).asnumpy()[0], seen.kept, n):
-                return False, f"decord gives another picture for frame {n}: read by PyAV"
+        for numbers in seen.samples.reads():
+            for n, shown in zip(numbers, video.get_batch(numbers).asnumpy(), strict=True):
+                if not seen.samples.alike(shown, n):
+                    return False, f"decord gives another picture for frame {n}: read by PyAV"
     except decord.DECORDError as error:
         return False, f"decord cannot read it ({str(error).strip().splitlines()[-1][:80]}): read by PyAV"
     return True, ""
 
 
 def _seekable(path: Path, seen: _Seen, timeline: Timeline) -> bool:
-    """Whether PyAV gives the right pictures by their times, from the end to the start."""
+    """Whether PyAV gives the right frames by their times."""
     import av
 
     if seen.container == _GUESSED:
         return False
-    numbers = [n for n in sorted(seen.kept, reverse=True) if n % seen.keep_every == 0]
-    times = seen.times[0] + timeline.time_s(np.asarray(numbers))
     try:
         with closing(FramesByTime(str(path))) as file:
-            for n, time_s in zip(numbers, times.tolist(), strict=True):
-                if not _alike(thumbnail(file.at(time_s, timeline.least_s / 2), seen.scaler), seen.kept, n):
-                    return False
+            for numbers in seen.samples.reads():
+                times = seen.times[0] + timeline.time_s(np.asarray(numbers))
+                for n, time_s in zip(numbers, times.tolist(), strict=True):
+                    if not seen.samples.alike(thumbnail(file.at(time_s, timeline.least_s / 2), seen.scaler), n):
+                        return False
     except (av.error.FFmpegError, OSError, ValueError):
         return False
     return True
-
-
-def _alike(picture: NDArray[np.uint8], kept: Mapping[int, NDArray[np.uint8]], n: int) -> bool:
-    """Whether a picture is frame n, and not rather one of its neighbours."""
-    if picture.shape != kept[n].shape:
-        return False
-
-    def distance(m: int) -> float:
-        return float(np.abs(picture.astype(np.int16) - kept[m]).mean())
-
-    nearest = min(distance(m) for m in range(n - 2, n + 3) if m in kept)
-    return distance(n) <= min(_AGREE, 1.25 * nearest + 0.25)

@@ -23,6 +23,8 @@ __all__ = ["recordings"]
 def recordings(domain: DomainSpec, clip: ClipSpec, shared: Storage) -> list[Recording]:
     """The recordings of a domain; nothing is decoded. A simulated world is written first, once for all runs.
 
+    A world whose clips are rendered when they are needed (`clips: fresh`) has none.
+
     Args:
         domain: Its source says which reader.
         clip: Worlds are written at this size and frame rate.
@@ -33,7 +35,7 @@ def recordings(domain: DomainSpec, clip: ClipSpec, shared: Storage) -> list[Reco
     """
     source = domain.source
     if isinstance(source, WorldSource):
-        return _world(source, clip, shared)
+        return [] if source.clips == "fresh" else _world(source, source.clips, clip, shared)
     found = _some(_read(source, source.path, shared), domain, source.path)
     if source.evaluation is None:
         return found
@@ -75,7 +77,7 @@ def _require_one_machine(shared: Storage, what: str) -> None:
     )
 
 
-def _world(source: WorldSource, clip: ClipSpec, shared: Storage) -> list[Recording]:
+def _world(source: WorldSource, clips: int, clip: ClipSpec, shared: Storage) -> list[Recording]:
     from drivereplay.domains.worlds import write_world
     from drivereplay.domains.worlds.writer import WORLD_VERSION
 
@@ -86,7 +88,7 @@ def _world(source: WorldSource, clip: ClipSpec, shared: Storage) -> list[Recordi
     return write_world(
         local_directory(shared) / "worlds" / f"{source.world}-{name}",
         source.world,
-        clips=source.clips,
+        clips=clips,
         seed=source.seed,
         frames=frames,
         fps=clip.fps,

@@ -116,10 +116,38 @@ def read_clip(path: str, frames: Sequence[int], source_size: tuple[int, int], cl
     numbers = np.asarray(frames, np.int64)
     frame_table, size = _read(path, "frames.parquet", FRAME_SCHEMA, numbers)
     object_table, _ = _read(path, "objects.parquet", OBJECT_SCHEMA, numbers)
-    written = np.asarray(size or source_size, np.float64)
-    scale, offset = _resize(source_size, clip)
-    scale = scale * np.asarray(source_size) / written
+    return _clip(frame_table, object_table, numbers, size or source_size, source_size, clip)
 
+
+def clip_of_columns(frames: Mapping[str, Any], objects: Mapping[str, Any], clip: ClipSpec) -> ClipAnnotations:
+    """What is known about a clip that was made at its own size and rate, from columns instead of files.
+
+    Args:
+        frames: Columns of `FRAME_SCHEMA` by name, a row for each of the clip's frames in order.
+        objects: Columns of `OBJECT_SCHEMA` by name.
+        clip: The clip.
+
+    Raises:
+        DataError: As `write_annotations`.
+    """
+    where = Path()
+    frame_table = _table(frames, FRAME_SCHEMA, ("frame",), where)
+    object_table = _table(objects, OBJECT_SCHEMA, ("frame", "id"), where)
+    size = (clip.width, clip.height)
+    return _clip(frame_table, object_table, np.asarray(frames["frame"], np.int64), size, size, clip)
+
+
+def _clip(
+    frame_table: pa.Table,
+    object_table: pa.Table,
+    numbers: NDArray[np.int64],
+    written: tuple[int, int],
+    source_size: tuple[int, int],
+    clip: ClipSpec,
+) -> ClipAnnotations:
+    """Args: `written`: (width, height) that the tables' pixels count in."""
+    scale, offset = _resize(source_size, clip)
+    scale = scale * np.asarray(source_size) / np.asarray(written, np.float64)
     poses, intrinsics = _cameras(frame_table, numbers, scale, offset)
     return _objects(object_table, numbers, scale, offset, (clip.width, clip.height), poses, intrinsics)
 

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from drivereplay.errors import ModelError
+from drivereplay.models.trust import check_directory, refuse_pickles
 
 INDEX = "model_index.json"
 CARD = "drivereplay.json"
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,13 @@ class Origin:
 
     @classmethod
     def of(cls, directory: Path) -> Origin:
-        """Of a directory in diffusers' layout."""
+        """Of a directory in diffusers' layout.
+
+        Raises:
+            ModelError: It has no index, or names code that is not diffusers' or transformers' own.
+        """
         index = read_index(directory)
+        check_directory(directory, index)
         return cls(str(index["_class_name"]), directory, index)
 
     def has(self, part: str) -> bool:
@@ -235,21 +240,6 @@ def _write_json(path: Path, data: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
 
-def refuse_pickles(directory: Path) -> None:
-    """Refuse a directory with a part whose weights are pickled only.
-
-    Raises:
-        ModelError: Names the part.
-    """
-    for folder in sorted(p for p in directory.iterdir() if p.is_dir()):
-        pickled = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLES)
-        if pickled and not any(folder.glob("*.safetensors")):
-            raise ModelError(
-                f"{folder} holds pickled weights only ({', '.join(pickled)}), which can run code when they are opened.",
-                "Convert them with diffusers: `save_pretrained(..., safe_serialization=True)`.",
-            )
-
-
 def part_class(directory: Path, part: str) -> Any:
     """The diffusers class that `model_index.json` names for a part.
 
@@ -277,7 +267,7 @@ def read_pipeline(cls: Any, directory: Path, parts: Mapping[str, Any]) -> Any:
         ModelError: A part is missing or does not fit.
     """
     try:
-        return cls.from_pretrained(directory, use_safetensors=True, **parts)
+        return cls.from_pretrained(directory, use_safetensors=True, trust_remote_code=False, **parts)
     except (OSError, ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
         shown = " ".join(str(error).split())[:400]
         raise ModelError(

@@ -65,7 +65,6 @@ class StockModel(VideoModel):
     def open(cls, directory: Path, *, context: int) -> Self:
         origin = layout.Origin.of(directory)
         stock = cls.stock()
-        layout.refuse_pickles(directory)
         module = layout.read_part(layout.part_class(directory, cls.part), directory, cls.part)
         lora.merge_saved(module, directory, cls.part)
         parts: dict[str, Any] = {cls.part: module}
@@ -119,7 +118,7 @@ class StockModel(VideoModel):
             for name in ("text_encoder", "tokenizer"):
                 cls = getattr(transformers, str(self.origin.index[name][1]))
                 options = {"use_safetensors": True} if name == "text_encoder" else {}
-                read[name] = cls.from_pretrained(self.origin.folder(name), **options)
+                read[name] = cls.from_pretrained(self.origin.folder(name), trust_remote_code=False, **options)
             encoder, tokenizer = read["text_encoder"], read["tokenizer"]
         others = {
             name: None if hasattr(component, "save_pretrained") else component

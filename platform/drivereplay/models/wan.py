@@ -206,8 +206,10 @@ class Wan(VideoModel):
         from diffusers import WanPipeline
         from transformers import AutoTokenizer, UMT5EncoderModel
 
-        encoder = UMT5EncoderModel.from_pretrained(self.origin.folder("text_encoder"), use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(self.origin.folder("tokenizer"))
+        encoder = UMT5EncoderModel.from_pretrained(
+            self.origin.folder("text_encoder"), use_safetensors=True, trust_remote_code=False
+        )
+        tokenizer = AutoTokenizer.from_pretrained(self.origin.folder("tokenizer"), trust_remote_code=False)
         stock = WanPipeline(tokenizer=tokenizer, text_encoder=encoder, vae=None, scheduler=None, transformer=None)
         with torch.no_grad():
             embedded = stock.encode_prompt(prompt, do_classifier_free_guidance=False, max_sequence_length=512)[0]
@@ -221,7 +223,9 @@ class Wan(VideoModel):
             from transformers import CLIPImageProcessor, CLIPVisionModel
 
             folder = self.origin.folder("image_encoder")
-            self._image_encoder = CLIPVisionModel.from_pretrained(folder, use_safetensors=True).to(self.device)
+            self._image_encoder = CLIPVisionModel.from_pretrained(
+                folder, use_safetensors=True, trust_remote_code=False
+            ).to(self.device)
             self._image_processor = CLIPImageProcessor.from_pretrained(self.origin.folder("image_processor"))
         images = [frame.numpy() for frame in context[:, 0].cpu()]
         inputs = self._image_processor(images=images, return_tensors="pt").to(self.device)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from drivereplay.errors import DriveReplayError, ProtocolError, SpecError
 from drivereplay.search.candidates import Candidate, CandidateTable
 from drivereplay.search.constraints import Limit, feasible
-from drivereplay.search.seeds import pooled, probability_non_dominated
+from drivereplay.search.seeds import Setting, pooled, probability_non_dominated
 from drivereplay.storage import Storage
 
 FILE = "front.json"
@@ -75,15 +75,16 @@ class Front:
     directory: Storage | None = None
 
     def probabilities(self) -> tuple[float, ...]:
-        """P(non-dominated) of each of `front`: share of bootstrap draws in which nothing dominates it."""
+        """P(non-dominated) of each of `front`: share of paired draws in which nothing dominates it."""
         chance = probability_non_dominated(self.rivals(), self.objectives, signs(self.directions))
         return tuple(float(p) for p in chance[: len(self.front)])
 
-    def rivals(self) -> list[Candidate]:
-        """Who may have a place: `front`, then the other settings within the constraints, seeds pooled."""
-        names = {candidate.name for candidate in self.front}
-        others = [s.candidate for s in pooled(eligible(self.candidates, self.objectives))]
-        return [*self.front, *(c for c in feasible(others, self.limits) if c.name not in names)]
+    def rivals(self) -> list[Setting]:
+        """Who may have a place: `front`, then the other settings within the constraints."""
+        settings = {s.candidate.name: s for s in pooled(eligible(self.candidates, self.objectives))}
+        names = [candidate.name for candidate in self.front]
+        allowed = feasible([s.candidate for s in settings.values()], self.limits)
+        return [settings[name] for name in [*names, *(c.name for c in allowed if c.name not in set(names))]]
 
     @property
     def counts(self) -> dict[str, int]:

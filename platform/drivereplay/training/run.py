@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from drivereplay.data.batch import Batch
 from drivereplay.errors import DriveReplayError, TrainingError
 from drivereplay.logs import fields
@@ -33,7 +35,6 @@ from drivereplay.training.upload import Uploads
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     import torch
     from numpy.typing import NDArray
     from torch import Tensor
@@ -138,17 +139,24 @@ class RunHooks(Hooks):
         self.ledger = Ledger(directory, self.names, partial(_window, self.indexes))
         self.uploads = Uploads()
         self._encoder: Encoder | None = None
+        # clips that never come again
+        self._once = np.array([index.endless for index in indexes])
         self.points: list[CurvePoint] = []
         if group.rank == 0:
             self.ledger.begin(state.step)
             self.points = read_curve(directory, before=state.step) if state.step else []
 
     def encoded(
-        self, model: VideoModel, frames: NDArray[np.uint8], prompts: Sequence[str], fps: float
+        self,
+        model: VideoModel,
+        frames: NDArray[np.uint8],
+        prompts: Sequence[str],
+        fps: float,
+        domain: NDArray[np.int64],
     ) -> tuple[Tensor, Conditions]:
         if self._encoder is None:
             self._encoder = Encoder(model, self.spec)
-        return self._encoder(frames, prompts)
+        return self._encoder(frames, prompts, self._once[domain])
 
     def clip_name(self, domain: int, clip: int) -> str:
         key, start_s = _window(self.indexes, domain, clip)
