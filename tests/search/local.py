@@ -71,7 +71,10 @@ class LocalTune:
             search.on_trial_result(name, dict(last))
             return True
 
-        TrialRecord(spec, runner, request, storage.below("trials", request.trial), report).run()
+        record = TrialRecord(spec, runner, request, storage.below("trials", request.trial), report)
+        record.run()
+        if record.environment:
+            last = {"environment": record.environment}
         search.on_trial_complete(name, result={**last, "done": True} if last else None)
 
 

@@ -79,6 +79,8 @@ class SearchSpec(Section):
     The others are Optuna's GP, NSGA-II and -III, random, Sobol and BoTorch; docs/search.md compares them."""
     trials: Annotated[int, Field(ge=0)] = 12
     """Searched trials, anchors not counted."""
+    patience: Positive | None = None
+    """Make no further suggestions when the hypervolume has not grown beyond its interval for so many trials."""
     concurrent: Positive | None = None
     """Trials at a time; null means as many as fit the cluster."""
     anchors: tuple[Literal["base", "naive", "replay-only", "equal"], ...] = ("base", "naive", "replay-only", "equal")

@@ -84,9 +84,7 @@ class SweepBoard:
             self._write_films(writer, front.front)
         self._files.close()
 
-    def _write_setup(
-        self, writer: Any, step: int, *, front: Front | None = None, report: Report | None = None
-    ) -> None:
+    def _write_setup(self, writer: Any, step: int, *, front: Front | None = None, report: Report | None = None) -> None:
         from tensorboard_pareto import add_setup
 
         before = self._setup

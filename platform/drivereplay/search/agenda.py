@@ -155,10 +155,14 @@ class Agenda:
             request: TrialRequest | None
             if number < len(self._anchors):
                 request = self._anchors[number]
+                earlier = self._ended.get(request.trial)
+                if earlier is not None:  # under an experiment that had fewer domains, for example
+                    request = replace(request, parameters=earlier.parameters)
             elif number < self.total:
                 if not self._tell(number - self._lag + 1):
                     return "wait"
-                if self._enough is not None and self._enough([r.trial for r in self._requests if r.trial in self._told]):
+                told = [r.trial for r in self._requests if r.trial in self._told]
+                if self._enough is not None and self._enough(told):
                     self._closed = True
                     break
                 if self._warm is not None:
@@ -220,6 +224,8 @@ class Agenda:
         if earlier is not None and not self._suggestions.suggested(name):
             # it ran under another space, or its journal is gone: the study learns of it as of an anchor
             return self._request(name, earlier)
+        running = [r.parameters for r in self._requests if r.trial not in self._told and r.kind != "base"]
+        self._suggestions.knowledge.running = running
         setting = self._suggestions.suggest(index, name, self._repeats)
         return None if setting is None else self._request(name, setting)
 
@@ -309,7 +315,8 @@ def _anchor(kind: str, spec: Spec, space: Space) -> dict[str, Any] | None:
     if not count:
         return None
     if kind == "replay-only":
-        return {FREQUENCY: 1.0, **ramp}
+        # with its mix, so that it stays what it is when domains are added
+        return {FREQUENCY: 1.0, **ramp, WEIGHTS: list(spec.replay.mix)}
     return {FREQUENCY: _middle_frequency(spec, space), WEIGHTS: [1.0 / count] * count}
 
 

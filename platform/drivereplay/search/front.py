@@ -177,6 +177,7 @@ def front_of(
     """
     comparable = eligible(candidates, objectives)
     one_protocol(comparable)
+    one_training(comparable)
     settings = {setting.candidate.name: setting for setting in pooled(comparable)}
     finished = feasible([setting.candidate for setting in settings.values()], limits)
     values = np.array([c.values(objectives) for c in finished]).reshape(len(finished), len(objectives))
@@ -244,6 +245,24 @@ def one_protocol(candidates: Sequence[Candidate]) -> str | None:
             "Figures of different protocols are never compared: evaluate all with the same settings.",
         )
     return next(iter(first), None)
+
+
+def one_training(candidates: Sequence[Candidate]) -> None:
+    """Refuse candidates that differ in more than what was searched.
+
+    Raises:
+        ProtocolError: There is more than one hash of what they were trained with.
+    """
+    first: dict[str, str] = {}
+    for candidate in candidates:
+        first.setdefault(candidate.trained, candidate.name)
+    first.pop("", None)  # of a version that did not note it
+    if len(first) > 1:
+        shown = ", ".join(f"{trained} ({name})" for trained, name in first.items())
+        raise ProtocolError(
+            f"The candidates were trained with different experiments: {shown}.",
+            "Only what is searched may differ on a front: give each experiment a name of its own.",
+        )
 
 
 def signs(directions: Sequence[str]) -> NDArray[np.float64]:

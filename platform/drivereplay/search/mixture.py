@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,10 +54,12 @@ class Knowledge:
     Attributes:
         reference: Reference point of the reported hypervolume, in the objectives' units; None while it is not fixed.
         outside: Results outside the space.
+        running: Settings of trials that have been asked for and whose results are not told; None asks the study.
     """
 
     reference: tuple[float, ...] | None = None
     outside: list[Outside] = field(default_factory=list)
+    running: Sequence[Mapping[str, Any]] | None = None
 
 
 class MixtureSampler(BaseSampler):
@@ -77,9 +79,7 @@ class MixtureSampler(BaseSampler):
         knowledge: Reference point, and results outside the space.
     """
 
-    def __init__(
-        self, space: Space, seed: int, startup: int = STARTUP, knowledge: Knowledge | None = None
-    ) -> None:
+    def __init__(self, space: Space, seed: int, startup: int = STARTUP, knowledge: Knowledge | None = None) -> None:
         self._space = space
         self._rng = np.random.default_rng(seed)
         self._random = RandomSampler(seed=seed)
@@ -98,15 +98,18 @@ class MixtureSampler(BaseSampler):
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         done = [t for t in others if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
         complete = [t for t in done if t.state == TrialState.COMPLETE]
-        pending = [t for t in others if t.state == TrialState.RUNNING and t.params]
+        pending = self._knowledge.running
+        if pending is None:
+            started = [t for t in others if t.state == TrialState.RUNNING and t.params]
+            pending = [self._space.values_of(t.params) for t in started]
         sign = np.array([1.0 if way == StudyDirection.MINIMIZE else -1.0 for way in study.directions])
         seen = _Seen(self._pool, self._space, sign, curves=len(complete) < len(done))
         for t in done:
             seen.add(t)
         for result in self._knowledge.outside:
             seen.add_outside(result)
-        waiting = [self._pool.known_features(self._space.values_of(t.params)) for t in pending]
-        running = np.array([w for w in waiting if w is not None])
+        waiting = [self._pool.known_features(setting) for setting in pending]
+        running = np.array([features for features in waiting if features is not None])
         if len(seen.outputs) < self._startup or len(complete) < 2:
             return self._pool.encode(self._apart(seen, running))
         return self._pool.encode(self._best(seen, complete, running))
@@ -173,9 +176,7 @@ class MixtureSampler(BaseSampler):
 def _believing(model: GaussianProcess, outputs: Floats, running: Floats) -> GaussianProcess:
     """The model after the running trials have come out as it predicts."""
     believed = model.predict(running)[0]
-    return GaussianProcess.given(
-        np.vstack([model.inputs, running]), np.concatenate([outputs, believed]), model.theta
-    )
+    return GaussianProcess.given(np.vstack([model.inputs, running]), np.concatenate([outputs, believed]), model.theta)
 
 
 class _Seen:

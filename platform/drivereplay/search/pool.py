@@ -131,7 +131,10 @@ class Pool:
         if dimension.simplex is not None:
             prior = dimension.simplex.concentration * np.resize(CONCENTRATIONS, count)
             # a Dirichlet draw is Gamma draws, normalised; tiny concentrations underflow to an equal mix at worst
-            return _mix(dimension, self._rng.gamma(prior[:, None], size=(count, dimension.simplex.size)))
+            draws = self._rng.gamma(prior[:, None], size=(count, dimension.simplex.size))
+            total = draws.sum(axis=1, keepdims=True)
+            shares = np.where(total > 0, draws / np.where(total > 0, total, 1.0), 1.0 / dimension.simplex.size)
+            return _mix(dimension, dimension.simplex.lifted(shares))
         if dimension.kind == "choice":
             return self._rng.integers(len(dimension.choices), size=count).astype(np.float64)
         return self._rng.random(count)
@@ -171,18 +174,24 @@ def _mix(dimension: Dimension, weights: Floats) -> Floats:
     """(n, K) weights normalised, on no more domains than allowed."""
     simplex = dimension.simplex
     assert simplex is not None
+    if simplex.least:
+        # what is above the least is the domain's own choice; the rest is normalised as any mix
+        total = weights.sum(axis=1, keepdims=True)
+        weights = np.maximum(simplex.lowered(weights / np.where(total > 0, total, 1.0)), 0.0)
     if simplex.most is not None:
         order = np.argsort(-weights, axis=1, kind="stable")[:, : simplex.most]
         kept = np.zeros_like(weights)
         np.put_along_axis(kept, order, np.take_along_axis(weights, order, 1), 1)
         weights = kept
     total = weights.sum(axis=1, keepdims=True)
-    return np.where(total > 0, weights / np.where(total > 0, total, 1.0), np.array(simplex.equal))
+    equal = 1.0 / simplex.size
+    return simplex.lifted(np.where(total > 0, weights / np.where(total > 0, total, 1.0), equal))
 
 
 def _scaled(dimension: Dimension, value: Any) -> Any:
     if dimension.simplex is not None:
-        weights = np.asarray(value, dtype=np.float64)
+        weights = np.zeros(dimension.simplex.size)
+        weights[: len(value)] = value  # a domain that was added later had no weight
         return weights / weights.sum()
     if dimension.kind == "choice":
         return float(dimension.choices.index(value))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
-from typing import Protocol
+from typing import Any, Protocol
 
 from drivereplay.errors import DataError, DriveReplayError
 from drivereplay.evaluation.report import Report
@@ -23,7 +23,9 @@ from drivereplay.search.front import (
     reference_of,
     stored_reference,
 )
+from drivereplay.search.same import trained_with
 from drivereplay.search.trial import TrialRequest, evaluation_name
+from drivereplay.search.worker import wants_more
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 
@@ -69,6 +71,7 @@ class SweepRecord:
         listeners: Notified of each candidate.
         limits: Constraints on metrics.
         require: Called before anything is written; raises if another driver writes there now.
+        earlier: The experiment as it was before this resume.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class SweepRecord:
         listeners: Sequence[SweepListener] = (),
         limits: Sequence[Limit] = (),
         require: Callable[[], None] = lambda: None,
+        earlier: Spec | None = None,
     ) -> None:
         self._spec = spec
         self._require = require
@@ -90,6 +94,9 @@ class SweepRecord:
         require()
         self._table = CandidateTable(storage, lazy=True)
         self._table.recover()
+        # the experiment has been compared with the one that these were trained with (`same.check_same`)
+        same = {trained_with(spec), "", *((trained_with(earlier),) if earlier is not None else ())}
+        self._table.append(replace(c, trained=trained_with(spec)) for c in self.candidates if c.trained in same)
         one_protocol([c for c in self._table.candidates if c.status == "finished"])
         self._expected = [kind for kind in ("base", "naive") if kind in anchors]
         self.reference: Reference | None = None
@@ -114,8 +121,16 @@ class SweepRecord:
         for row in self.candidates:
             by_trial.setdefault(row.trial, []).append(row)
         return {
-            trial: self._ended(rows) for trial, rows in by_trial.items() if all(row.status != "running" for row in rows)
+            trial: self._ended(rows)
+            for trial, rows in by_trial.items()
+            if all(row.status != "running" for row in rows) and not wants_more(rows, self._spec)
         }
+
+    def continued(self) -> dict[str, Mapping[str, Any]]:
+        """Settings of finished trials that are trained further, because the experiment has more steps by now."""
+        trials = dict.fromkeys(row.trial for row in self.candidates)
+        found = {trial: self._table.of_trial(trial) for trial in trials}
+        return {trial: rows[0].parameters for trial, rows in found.items() if wants_more(rows, self._spec)}
 
     def start(self) -> None:
         """Write a first `front.json`, so that the directory is a sweep from now on, and tell the listeners."""
@@ -157,7 +172,8 @@ class SweepRecord:
         self._table.append(written)
         if not self._table.of_trial(request.trial):
             row = Candidate(request.trial, -1, request.seed, request.kind, request.parameters, setting=request.setting)
-            self._table.append([replace(row, status="failed", reason=lost or "it ended without a word")])
+            reason = lost or "it ended without a word"
+            self._table.append([replace(row, status="failed", reason=reason, trained=trained_with(self._spec))])
         if stopped:
             rows = self._table.settle(request.trial, "stopped", "stopped early by the scheduler")
         else:

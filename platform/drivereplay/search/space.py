@@ -98,7 +98,9 @@ class Dimension:
     def encode(self, value: Any) -> dict[str, Any] | None:
         """Optuna parameters of a value; None if it lies outside."""
         if self.simplex is not None:
-            units = self.simplex.units(value) if isinstance(value, list | tuple) else None
+            # a domain that was added later had no weight
+            padded = [*value, *[0.0] * (self.simplex.size - len(value))] if isinstance(value, list | tuple) else []
+            units = self.simplex.units(padded)
             if units is None:
                 return None
             return {f"{self.key}.{name}": unit for name, unit in zip(self.simplex.names, units, strict=True)}
@@ -280,14 +282,32 @@ def _simplex(spec: Spec, key: str, form: Any) -> Simplex:
     if not spec.replay.domains:
         raise SpecError(f"search.space.{key}: there are no replay domains to weigh.", "Name them in `replay.domains`.")
     options = form["simplex"] if isinstance(form, dict) else {}
-    unknown = set(options or {}) - {"concentration", "most"}
+    unknown = set(options or {}) - {"concentration", "most", "least"}
     if not isinstance(options, dict) or unknown:
-        raise SpecError(f"search.space.{key}.simplex: expected `concentration` and `most`, got {options!r}.")
+        raise SpecError(f"search.space.{key}.simplex: expected `concentration`, `most` and `least`, got {options!r}.")
     return Simplex.of(
         len(spec.replay.domains),
         concentration=float(options.get("concentration", spec.search.simplex_concentration)),
         most=options.get("most"),
+        least=_least(spec, key, options.get("least")),
     )
+
+
+def _least(spec: Spec, key: str, given: Any) -> tuple[float, ...]:
+    """`least` for each domain: one number for all, or a mapping from names."""
+    names = [domain.name for domain in spec.replay.domains]
+    if given is None:
+        return ()
+    by_name = dict.fromkeys(names, given) if isinstance(given, int | float) else given
+    if not isinstance(by_name, dict) or not all(isinstance(v, int | float) for v in by_name.values()):
+        raise SpecError(f"search.space.{key}.simplex.least: expected a weight, or DOMAIN: WEIGHT, got {given!r}.")
+    unknown = set(by_name) - set(names)
+    if unknown:
+        raise SpecError(
+            f"search.space.{key}.simplex.least: there is no replay domain {', '.join(sorted(unknown))}.",
+            f"There are {', '.join(names)}.",
+        )
+    return tuple(float(by_name.get(name, 0.0)) for name in names)
 
 
 def _ordered(dimensions: Sequence[Dimension]) -> tuple[Dimension, ...]:
@@ -328,7 +348,8 @@ def _labels(choices: Sequence[Any]) -> list[Any]:
 def _rounded(value: Any, mix: bool) -> Any:
     """A number to nine digits; a mix normalised, as it is trained on."""
     if mix and isinstance(value, list | tuple) and sum(value) > 0:
-        return [round(float(v) / sum(value), 9) for v in value]
+        shares = [round(float(v) / sum(value), 9) for v in value]
+        return shares[: max(n for n, v in enumerate(shares, 1) if v)]  # a domain added later has no weight
     if isinstance(value, list | tuple):
         return [_rounded(v, False) for v in value]
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -14,7 +14,7 @@ from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.nodes import cluster_nodes, require_shared
 from drivereplay.search.agenda import Agenda, Round, anchor_requests, lag_of
 from drivereplay.search.candidates import TABLE
-from drivereplay.search.constraints import BUDGET, Limit, judged_beside, limits_of
+from drivereplay.search.constraints import BUDGET, Limit, limits_of
 from drivereplay.search.environment import environment
 from drivereplay.search.front import FILE as FRONT
 from drivereplay.search.front import Front, eligible, signs
@@ -26,6 +26,7 @@ from drivereplay.search.progress import Lines
 from drivereplay.search.proposals import Proposals
 from drivereplay.search.record import SweepListener, SweepRecord
 from drivereplay.search.resources import TrialResources, trial_resources
+from drivereplay.search.same import check_same
 from drivereplay.search.samplers import quiet_optuna
 from drivereplay.search.seeds import next_round
 from drivereplay.search.space import Space
@@ -74,13 +75,16 @@ def sweep(
     limits = limits_of(spec.search, dict(zip(limited, runner.directions(limited), strict=True)))
     halving = Halving.of(spec, directions)
     storage = Storage.of(spec.storage).below(spec.name)
-    _open(storage, spec, resume)
+    earlier = _open(storage, spec, resume)
     with only_driver(storage, spec.name) as lease:
-        return _driven(spec, space, directions, limits, halving, storage, lease, listeners, show_progress, runner)
+        return _driven(
+            spec, earlier, space, directions, limits, halving, storage, lease, listeners, show_progress, runner
+        )
 
 
 def _driven(
     spec: Spec,
+    earlier: Spec | None,
     space: Space,
     directions: Sequence[str],
     limits: tuple[Limit, ...],
@@ -98,7 +102,7 @@ def _driven(
     lag = _begin(storage, spec, resources)
     anchors = [request.kind for request in anchor_requests(spec, space)]
     shown = [Lines(spec, len(anchors))] if show_progress else []
-    record = SweepRecord(spec, directions, storage, anchors, [*shown, *listeners], limits, lease.require)
+    record = SweepRecord(spec, directions, storage, anchors, [*shown, *listeners], limits, lease.require, earlier)
     record.start()
     if halving is not None:
         halving.restore(record.candidates)
@@ -122,6 +126,11 @@ def _driven(
     finally:
         journal.close()
         record.flush()
+    if search.environment:
+        raise DriveReplayError(
+            f"The sweep '{spec.name}' was ended because its environment fails, at {search.environment}.",
+            "Correct that and go on with `drivereplay sweep EXPERIMENT --resume`: nothing is lost.",
+        )
     if search.given_up is not None:
         raise DriveReplayError(
             f"The sweep was ended because its first trials all failed, {search.given_up.trial} first: "
@@ -167,41 +176,27 @@ def foresee(spec: Spec, runner: TrialRunner | None = None) -> dict[str, Any]:
     }
 
 
-def _open(storage: Storage, spec: Spec, resume: bool) -> None:
-    """Refuse a directory that holds something else."""
+def _open(storage: Storage, spec: Spec, resume: bool) -> Spec | None:
+    """Refuse a directory that holds something else; returns the experiment of the sweep that is continued."""
     there = [name for name in (FRONT, TABLE, JOURNAL) if storage.exists(name)]
     if there and not resume:
         raise SpecError(
             f"{storage.uri} already holds a sweep ({', '.join(there)}).",
             "Go on with it by --resume, or choose another name by --set name=NAME.",
         )
+    earlier: Spec | None = None
     if there and storage.exists("spec.yaml"):
         import yaml
 
         earlier = parse_spec(yaml.safe_load(storage.read("spec.yaml")), where=f"{storage.uri}/spec.yaml")
-        _check_same(earlier, spec)
+        check_same(earlier, spec)
     storage.check_writable()
-
-
-def _check_same(earlier: Spec, spec: Spec) -> None:
-    """A resumed sweep may grow, but its candidates have to stay comparable."""
-    fixed = ("clip", "model", "target", "evaluation")
-    changed = [key for key in fixed if getattr(earlier, key) != getattr(spec, key)]
-    if earlier.search.objectives != spec.search.objectives:
-        changed.append("search.objectives")
-    if judged_beside(earlier) != judged_beside(spec):
-        changed.append("search.constraints")
-    if changed:
-        raise SpecError(
-            f"The sweep '{spec.name}' began with other values of {', '.join(changed)}, "
-            "so that its candidates could not be compared with new ones.",
-            "Choose another name by --set name=NAME.",
-        )
+    return earlier
 
 
 def _begin(storage: Storage, spec: Spec, resources: TrialResources) -> int:
     """Write spec.yaml and environment.json; returns the lag, which a resumed sweep keeps."""
-    lag = lag_of(resources.concurrent)
+    lag = lag_of(resources.concurrent, scheduler=spec.search.scheduler is not None)
     if storage.exists(ENVIRONMENT):
         earlier = json.loads(storage.read(ENVIRONMENT))
         lag = int(earlier.get("search", {}).get("lag", lag))
@@ -247,7 +242,7 @@ def _tune(
     """Run Ray Tune until the agenda is finished."""
     from ray import tune
 
-    from drivereplay.search.scheduler import HalvingScheduler
+    from drivereplay.search.scheduler import SweepScheduler
     from drivereplay.search.watch import ClusterWatch
     from drivereplay.search.worker import run_trial
 
@@ -258,7 +253,7 @@ def _tune(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=search,
-                scheduler=None if halving is None else HalvingScheduler(halving, search),
+                scheduler=SweepScheduler(halving, search),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: trial.trial_id,

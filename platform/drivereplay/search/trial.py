@@ -31,6 +31,7 @@ class TrialRequest:
         parameters: Dotted key → value of the experiment file.
         setting: Id of the trial whose setting it repeats; its own id otherwise.
         again: It was stopped early and is taken up from its last checkpoint.
+        attempt: How often the environment has ended it before (see `drivereplay.search.failures`).
     """
 
     trial: str
@@ -39,6 +40,7 @@ class TrialRequest:
     parameters: Mapping[str, Any]
     setting: str
     again: bool = False
+    attempt: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
