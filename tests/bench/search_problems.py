@@ -99,7 +99,7 @@ def _typical(
         figures: (n, K + 1) shares → (n, 2) costs.
         base: (2,) costs of the base.
         noise: As a share of the span.
-        constrained: A third figure, the mean of both costs plus the share of the last domain, must stay below its median.
+        constrained: A third figure, the mean of both costs plus the share of the last domain, is limited.
     """
     rng = np.random.default_rng(12345)
     rho, mixes = rng.uniform(0, 0.6, 20_000), rng.dirichlet(np.full(domains, 0.5), 20_000)
@@ -172,7 +172,7 @@ def _column(header: tuple[str, ...], key: str) -> int:
 
 @cache
 def _law(loss: str, domains: tuple[str, ...]) -> Callable[[np.ndarray], np.ndarray]:
-    """A mixing law c + exp(t·q) over some of the domains, fitted to the 512 mixes at 1 M (shares of the others: one)."""
+    """A mixing law c + exp(t·q) over some of the domains, fitted to the 512 mixes at 1 M."""
     names, mixes = _table("train_mixture_1m.csv")
     header, losses = _table("train_pile_loss_1m.csv")
     y = losses[:, _column(header, loss)]
@@ -187,7 +187,7 @@ def mixing_law(
     pair: tuple[str, str], domains: int, sampler: str, trials: int, seed: int, *, noise: float = 0.02,
     constrained: bool = False,
 ) -> Problem:  # fmt: skip
-    """ρ and a mix of 2 to 7 domains under laws that were fitted to the RegMix tables; the first loss is the target's."""
+    """ρ and a mix of 2 to 7 domains under laws fitted to the RegMix tables; the first loss is the target's."""
     names = (pair[0], pair[1], "pubmed_central", "freelaw", "philpapers", "europarl", "dm_mathematics", "enron")
     laws = [_law(loss, names[: domains + 1]) for loss in pair]
 

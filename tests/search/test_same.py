@@ -43,7 +43,7 @@ def changed(spec: Spec, change: dict[str, Any]) -> Spec:
         ({"search.scheduler": {"grace": 1}}, "search.scheduler"),
         (
             {"search.space": {"replay.frequency": {"uniform": [0.2, 0.6]}, "replay.weights": "simplex"}},
-            "space.replay.f",
+            "space.re",
         ),
         ({"search.space": {"replay.frequency": {"loguniform": [0.1, 0.6]}, "replay.weights": "simplex"}}, "space.repl"),
         ({"search.space": {"replay.frequency": {"uniform": [0.1, 0.6]}}}, "search.space.replay.weights was"),

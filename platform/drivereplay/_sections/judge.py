@@ -94,7 +94,7 @@ class SearchSpec(Section):
     reference: tuple[float, ...] | None = None
     """Reference point of the hypervolume, in the objectives' units.
 
-    Null takes the worse of base and naive in each objective, moved out by a tenth of their distance."""
+    Null takes the worse of base and naive in each objective, moved out by a tenth of their span; it is fixed for good then."""
     constraints: dict[str, float] = {}
     """`gpu_hours`: most device-hours in total; METRIC: largest worsening against the base that is accepted."""
     warm_start: str | None = None
@@ -110,6 +110,12 @@ class SearchSpec(Section):
         if len(set(objectives)) != len(objectives):
             raise ValueError(f"objectives must differ, got {list(objectives)}")
         return objectives
+
+    @model_validator(mode="after")
+    def _patience_has_a_hypervolume(self) -> SearchSpec:
+        if self.patience is not None and self.reference is None and not {"base", "naive"} <= set(self.anchors):
+            raise ValueError("`patience` looks at the hypervolume: give `reference`, or the anchors base and naive")
+        return self
 
     @model_validator(mode="after")
     def _reference_fits(self) -> SearchSpec:

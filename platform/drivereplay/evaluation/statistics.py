@@ -30,6 +30,8 @@ class Estimate:
     n: int
 
     def __str__(self) -> str:
+        if np.isnan(self.low):
+            return f"{self.mean:.4g}"
         return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 

@@ -120,8 +120,6 @@ _PLAIN = (
     "trained",
 )
 
-_TEXTS = tuple(name for name in _PLAIN if name not in ("step", "seed"))
-
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
@@ -312,7 +310,6 @@ def _row(row: Mapping[str, Any], metrics: Sequence[str], costs: Sequence[str]) -
             for name in metrics
             if row.get(f"{name}.clips") is not None
         },
-        **{name: row.get(name) or "" for name in _TEXTS},
-        step=row["step"],
-        seed=row["seed"],
+        # a column that a file of an earlier version lacks is empty
+        **{name: row.get(name, "") for name in _PLAIN},
     )

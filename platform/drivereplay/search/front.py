@@ -6,8 +6,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import moocore
 import numpy as np
@@ -16,10 +17,14 @@ from numpy.typing import NDArray
 from drivereplay.errors import DriveReplayError, ProtocolError, SpecError
 from drivereplay.search.candidates import Candidate, CandidateTable
 from drivereplay.search.constraints import Limit, feasible
-from drivereplay.search.seeds import Setting, pooled, probability_non_dominated
+from drivereplay.search.seeds import Setting, pooled
 from drivereplay.storage import Storage
 
+if TYPE_CHECKING:
+    from drivereplay.search.certainty import Certainty
+
 FILE = "front.json"
+GIVEN = "`search.reference` of the experiment file"
 KNEE_RULE = (
     "objectives scaled so that the front spans [0, 1]; the candidate farthest from the chord (plane) through the ends, "
     "on the better side of it; if none lies there, or with fewer than three candidates, the nearest to the ideal point"
@@ -76,8 +81,14 @@ class Front:
 
     def probabilities(self) -> tuple[float, ...]:
         """P(non-dominated) of each of `front`: share of paired draws in which nothing dominates it."""
-        chance = probability_non_dominated(self.rivals(), self.objectives, signs(self.directions))
-        return tuple(float(p) for p in chance[: len(self.front)])
+        return tuple(self.certainty.probabilities[candidate.name] for candidate in self.front)
+
+    @cached_property
+    def certainty(self) -> Certainty:
+        """How sure it is: places, hypervolume, differences to base and naive fine-tuning."""
+        from drivereplay.search.certainty import certainty
+
+        return certainty(self)
 
     def rivals(self) -> list[Setting]:
         """Who may have a place: `front`, then the other settings within the constraints."""
@@ -140,8 +151,10 @@ class Front:
             data["history"] = [list(item) for item in self.history()]
             data["given_up"] = given_up(self)
             data["importance"] = importance(self)
-            for shown, probability in zip(data["front"], self.probabilities(), strict=True):
-                shown["probability_non_dominated"] = probability
+            sure = self.certainty.to_json([candidate.name for candidate in self.front])
+            data["hypervolume_interval"] = sure["hypervolume"]
+            for shown in data["front"]:
+                shown |= sure["candidates"][shown["name"]]
         return data
 
     def save(self, storage: Storage) -> None:
@@ -313,28 +326,35 @@ def reference_of(
 ) -> Reference | None:
     """The reference point, fixed as soon as the anchors it rests on have been evaluated.
 
-    The worse of the anchors' figures in each objective, moved out by a tenth of its absolute value (by a tenth of 1
-    where it is 0).
+    The worse of the anchors' figures in each objective, moved out by a tenth of their span. Where they do not differ,
+    a tenth of the figure's absolute value (of 1 where it is 0) takes the place of the span.
 
     Args:
         given: `search.reference`, which wins.
-        anchors: Kinds of the anchors that are still expected or finished.
+        anchors: Kinds of the anchors that are still expected or finished; empty takes all candidates.
 
     Returns:
         None while no anchor it rests on has finished.
     """
     if given is not None:
-        return Reference(tuple(map(float, given)), "`search.reference` of the experiment file")
+        return Reference(tuple(map(float, given)), GIVEN)
+    rows = [c for c in eligible(candidates, objectives) if not c.variant]
     # a naive run has several candidates where it is evaluated on the way; its last one is what fine-tuning gives
-    last = {c.kind: c for c in sorted(eligible(candidates, objectives), key=lambda c: c.step) if not c.variant}
-    found = [kind for kind in anchors if kind in last]
-    if not found:
+    last = {c.kind: c for c in sorted(rows, key=lambda c: c.step)}
+    kept = [last[kind] for kind in anchors if kind in last] if anchors else rows
+    if not kept:
         return None
-    costs = np.array([last[kind].values(objectives) for kind in found]) * signs(directions)
-    worst = costs.max(axis=0)
-    moved = worst + MARGIN * np.where(worst == 0.0, 1.0, np.abs(worst))
-    rule = f"the worse of {' and '.join(found)} in each objective, moved out by {MARGIN:.0%} of its absolute value"
-    return Reference(tuple((moved * signs(directions)).tolist()), rule)
+    costs = np.array([c.values(objectives) for c in kept]) * signs(directions)
+    names = " and ".join(c.kind for c in kept) if anchors else "all candidates"
+    rule = f"the worse of {names} in each objective, moved out by {MARGIN:.0%} of their span"
+    return Reference(tuple((moved_out(costs) * signs(directions)).tolist()), rule)
+
+
+def moved_out(costs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(m,) the worst of (n, m) costs, moved out by `MARGIN` of their span (see `reference_of`)."""
+    worst, span = costs.max(axis=0), np.ptp(costs, axis=0)
+    size = np.where(worst == 0.0, 1.0, np.abs(worst))
+    return np.asarray(worst + MARGIN * np.where(span > 0, span, size))
 
 
 def load_front(directory: str | Path | Storage) -> Front:

@@ -73,7 +73,7 @@ class Pool:
         return encoded
 
     def features(self, columns: Columns) -> Floats:
-        """(n, d) what a model sees: √q for the shares of the domains, [0, 1] for the rest, ½ where it does not apply."""
+        """(n, d) what a model sees: √q for the shares, [0, 1] for the rest, ½ where it does not apply."""
         count = len(next(iter(columns.values())))
         applies = self._applying(columns, count)
         rho = np.full(count, float(self._space.fixed.get(FREQUENCY, 1.0)))

@@ -240,12 +240,15 @@ class SweepRecord:
         """Once base and naive have ended, and never again."""
         if self.reference is not None:
             return
-        ended = {row.kind for row in self.candidates if row.status != "running"}
-        if self._spec.search.reference is None and not final and not set(self._expected) <= ended:
-            return
         search = self._spec.search
-        anchors = self._expected or ("trial",)
-        self.reference = reference_of(self.candidates, search.objectives, self._directions, search.reference, anchors)
+        ended = {row.kind for row in self.candidates if row.status != "running"}
+        # without anchors it rests on all candidates, in whatever order they come: on the last one as well
+        early = search.reference is not None or (self._expected and set(self._expected) <= ended)
+        if not early and not final:
+            return
+        self.reference = reference_of(
+            self.candidates, search.objectives, self._directions, search.reference, self._expected
+        )
 
     def _announce(self, candidate: Candidate) -> None:
         """Notify of an evaluated checkpoint, once."""

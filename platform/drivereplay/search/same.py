@@ -56,8 +56,8 @@ def check_same(earlier: Spec, spec: Spec) -> None:
         raise SpecError(
             f"The sweep '{spec.name}' cannot be continued with other values: {shown}. "
             "Its candidates could not be compared with new ones.",
-            "Set them back, or choose another name by --set name=NAME. Trials, wider spaces, further domains, resources, "
-            "budgets and more steps may change.",
+            "Set them back, or choose another name by --set name=NAME. Trials, wider spaces, further domains, "
+            "resources, budgets and more steps may change.",
         )
 
 
