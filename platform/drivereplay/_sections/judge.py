@@ -94,7 +94,7 @@ class SearchSpec(Section):
     reference: tuple[float, ...] | None = None
     """Reference point of the hypervolume, in the objectives' units.
 
-    Null takes the worse of base and naive in each objective, moved out by a tenth of their span; it is fixed for good then."""
+    Null takes the worse of base and naive in each objective, moved out by a tenth of their span."""
     constraints: dict[str, float] = {}
     """`gpu_hours`: most device-hours in total; METRIC: largest worsening against the base that is accepted."""
     warm_start: str | None = None

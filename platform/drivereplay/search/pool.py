@@ -79,7 +79,8 @@ class Pool:
         rho = np.full(count, float(self._space.fixed.get(FREQUENCY, 1.0)))
         for dimension in self._space.dimensions:
             if dimension.key == FREQUENCY:
-                rho = np.array([float(_value(dimension, v)) for v in columns[FREQUENCY]])
+                # not clipped to the space: an anchor may lie outside
+                rho = np.array([float(_number(dimension, v)) for v in columns[FREQUENCY]])
         parts: list[Floats] = []
         for dimension in self._space.dimensions:
             column, on = columns[dimension.key], applies[dimension.key]
@@ -205,9 +206,14 @@ def _value(dimension: Dimension, scaled: Any) -> Any:
         return scaled.tolist()
     if dimension.kind == "choice":
         return dimension.choices[int(scaled)]
-    unit = min(max(float(scaled), 0.0), 1.0)
-    if dimension.kind == "loguniform":
-        value = dimension.low * (dimension.high / dimension.low) ** unit
-        return float(min(max(value, dimension.low), dimension.high))
-    number = min(dimension.low + unit * (dimension.high - dimension.low), dimension.high)
+    number = min(max(_number(dimension, scaled), dimension.low), dimension.high)
     return round(number) if dimension.kind == "int" else number
+
+
+def _number(dimension: Dimension, scaled: Any) -> float:
+    """The inverse of `_scaled` for numbers; beyond [0, 1] it lies outside the space."""
+    if dimension.kind == "choice":
+        return float(dimension.choices[int(scaled)])
+    if dimension.kind == "loguniform":
+        return float(dimension.low * (dimension.high / dimension.low) ** float(scaled))
+    return float(dimension.low + float(scaled) * (dimension.high - dimension.low))

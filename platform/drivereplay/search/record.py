@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 from typing import Any, Protocol
@@ -110,10 +110,11 @@ class SweepRecord:
         """All rows."""
         return self._table.candidates
 
-    def front(self) -> Front:
-        """The front as it is now."""
+    def front(self, trials: Container[str] | None = None) -> Front:
+        """The front as it is now; of some trials only."""
         objectives = self._spec.search.objectives
-        return front_of(self.candidates, objectives, self._directions, self.reference, self._limits)
+        candidates = [c for c in self.candidates if trials is None or c.trial in trials]
+        return front_of(candidates, objectives, self._directions, self.reference, self._limits)
 
     def already_ended(self) -> dict[str, Ended]:
         """Trials that ended under an earlier driver."""

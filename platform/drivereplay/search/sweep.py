@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.nodes import cluster_nodes, require_shared
 from drivereplay.search.agenda import Agenda, Round, anchor_requests, lag_of
-from drivereplay.search.candidates import TABLE
+from drivereplay.search.candidates import TABLE, Candidate
 from drivereplay.search.constraints import BUDGET, Limit, limits_of
 from drivereplay.search.environment import environment
 from drivereplay.search.front import FILE as FRONT
@@ -118,9 +119,12 @@ def _driven(
             record,
             resources,
             lag,
-            warm=partial(warm_start, spec=spec, protocol=record.protocol) if spec.search.warm_start else None,
+            warm=partial(warm_start, spec=spec, protocol=record.protocol, limits=limits)
+            if spec.search.warm_start
+            else None,
             halving=halving,
-            follow=_follow(spec, directions, limits, record, storage),
+            follow=_follow(spec, space, directions, limits, record, storage),
+            enough=_enough(spec, record),
         )
         _tune(spec, runner, search, resources, storage, halving)
     finally:
@@ -204,14 +208,40 @@ def _begin(storage: Storage, spec: Spec, resources: TrialResources) -> int:
     return lag
 
 
+def _enough(spec: Spec, record: SweepRecord) -> Callable[[Sequence[str]], bool] | None:
+    """Whether the hypervolume has not grown beyond its interval for `search.patience` trials."""
+    patience = spec.search.patience
+    if patience is None:
+        return None
+
+    def enough(told: Sequence[str]) -> bool:
+        searched = [trial for trial in told if trial.startswith("t")]
+        if len(searched) <= patience:
+            return False
+        last = set(searched[-patience:])
+        now = record.front(set(told))
+        before = record.front({trial for trial in told if trial not in last})
+        if now.hypervolume is None or before.hypervolume is None:
+            return False
+        sure = before.certainty.hypervolume
+        high = before.hypervolume if sure is None or not math.isfinite(sure.high) else sure.high
+        return now.hypervolume <= high
+
+    return enough
+
+
 def _follow(
-    spec: Spec, directions: Sequence[str], limits: Sequence[Limit], record: SweepRecord, storage: Storage
+    spec: Spec, space: Space, directions: Sequence[str], limits: Sequence[Limit], record: SweepRecord, storage: Storage
 ) -> Round | None:
     """What comes after the trials: verification runs of the predictor, then rounds of replicates."""
     racing = spec.search.racing
     if racing is None and not spec.search.proposals:
         return None
-    proposals = Proposals(spec, directions, storage) if spec.search.proposals else None
+
+    def ended() -> Sequence[Candidate]:
+        return record.candidates
+
+    proposals = Proposals(spec, directions, storage, limits, ended) if spec.search.proposals else None
 
     def follow(requests: Sequence[TrialRequest]) -> Sequence[TrialRequest]:
         asked = {request.trial for request in requests}
@@ -224,6 +254,8 @@ def _follow(
         if racing is None:
             return ()
         used = kinds.count("replicate")
+        # an anchor outside the space is there to compare with
+        found = [c for c in found if c.kind == "base" or space.encode(c.parameters, spec) is not None]
         return next_round(found, spec.search.objectives, signs(directions), racing, spec.seed, used, limits)
 
     return follow
