@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import moocore
 import numpy as np
 from scipy.optimize import least_squares
 
-from drivereplay.spec import Spec, parse_spec
+from drivereplay.spec import Spec, parse_spec, with_values
 
 TABLES = Path(__file__).resolve().parents[3] / "shared" / "bench" / "regmix"
 REFERENCE = 1.1
@@ -158,6 +159,32 @@ def drives(
 
     base = np.array([0.5, 0.25])
     return _typical(figures, base, domains, sampler, trials, seed, noise, constrained)
+
+
+def curved(kind: str, instance: int, sampler: str, trials: int, seed: int) -> Problem:
+    """`drives` with 4 domains and what a trial shows early on.
+
+    Args:
+        kind: `parallel` (early figures are the late ones, moved), `noisy` (and blurred), `crossing` (early figures have
+            nothing to do with the late ones), `forgetting` (the damage to motion grows with the steps, most where
+            motion is best early on).
+    """
+    problem = drives(instance, 4, sampler, trials, seed, noise=0.0)
+    problem = replace(problem, spec=with_values(problem.spec, {"search.anchors": []}))
+
+    def cheap(values: Values) -> np.ndarray:
+        late = problem.costs(values)
+        text = np.frombuffer(hashlib.sha256(repr(late.tolist()).encode()).digest()[:8], np.uint32)
+        draws = np.random.default_rng(text).normal(0.0, 1.0, 2)
+        if kind == "parallel":
+            return np.asarray(0.5 + 0.5 * late)
+        if kind == "noisy":
+            return np.asarray(0.5 + 0.5 * late + 0.05 * draws)
+        if kind == "crossing":
+            return np.asarray(0.5 + 0.2 * draws)
+        return np.array([0.5 + 0.5 * late[0], 0.5 - 0.3 * late[1] + 0.02 * draws[1]])
+
+    return replace(problem, cheap=cheap)
 
 
 @cache

@@ -82,8 +82,10 @@ class SchedulerSpec(Section):
 
     grace: Positive = 1
     """Evaluations that every trial may make before it can be stopped."""
-    reduction: Annotated[float, Field(gt=1)] = 3.0
-    """η: one in η trials goes on at each rung; 9 serves better where the first rung costs little of a run."""
+    reduction: Annotated[float, Field(gt=1)] | None = None
+    """η: one in η trials goes on at each rung; null follows the rung's cost and how well it has predicted the end.
+
+    A rung that is not seen to predict the end stops nothing."""
 
 
 class RacingSpec(Section):
@@ -99,7 +101,9 @@ class SearchSpec(Section):
     """What is searched, for what, and how."""
 
     objectives: tuple[str, ...] = ("fidelity.psnr", "agents.flow_epe")
-    """Two or three metric names; each is minimised or maximised as the metric declares."""
+    """Two or three metric names; each is minimised or maximised as the metric declares.
+
+    `cost.device_hours`, `cost.total_s`, `cost.train_s` and `cost.evaluate_s` may be among them, and in constraints."""
     space: dict[str, Any] = {}
     """Key of this file → {uniform: [a, b]}, {loguniform: [a, b]}, {int: [a, b]}, {choice: [...]} or `simplex`.
 

@@ -277,7 +277,7 @@ class _Seen:
         """(m,) the reported reference point as costs, or a tenth of the span beyond the worst seen."""
         if reported is not None:
             return np.array(reported) * self._sign
-        outputs = np.array(self.outputs)
+        outputs = np.array([end[0] for end in self._ends])
         return np.asarray(outputs.max(axis=0) + 0.1 * np.ptp(outputs, axis=0) + 1e-9)
 
 

@@ -37,7 +37,7 @@ class SweepScheduler(FIFOScheduler):
         if self._halving is None or not text or result.get("done"):
             return str(TrialScheduler.CONTINUE)
         candidate = Candidate.from_json(json.loads(text))
-        if candidate.kind != "trial" or candidate.status != "running" or self._halving.arrive(candidate):
+        if candidate.status != "running" or self._halving.arrive(candidate):
             return str(TrialScheduler.CONTINUE)
         self._search.stopping(trial.trial_id)
         return str(TrialScheduler.STOP)

@@ -17,6 +17,7 @@ from drivereplay.search.agenda import Agenda, Round, anchor_requests, lag_of
 from drivereplay.search.candidates import TABLE, Candidate
 from drivereplay.search.constraints import BUDGET, Limit, limits_of
 from drivereplay.search.environment import environment
+from drivereplay.search.failures import environment_failure
 from drivereplay.search.front import FILE as FRONT
 from drivereplay.search.front import Front, eligible, signs
 from drivereplay.search.halving import Halving
@@ -78,9 +79,17 @@ def sweep(
     storage = Storage.of(spec.storage).below(spec.name)
     earlier = _open(storage, spec, resume)
     with only_driver(storage, spec.name) as lease:
-        return _driven(
-            spec, earlier, space, directions, limits, halving, storage, lease, listeners, show_progress, runner
-        )
+        try:
+            return _driven(
+                spec, earlier, space, directions, limits, halving, storage, lease, listeners, show_progress, runner
+            )
+        except OSError as error:
+            if not environment_failure(error):
+                raise
+            raise DriveReplayError(
+                f"The sweep '{spec.name}' was ended because {storage.uri} cannot be written: {error}.",
+                "Correct that and go on with `drivereplay sweep EXPERIMENT --resume`: nothing is lost.",
+            ) from error
 
 
 def _driven(

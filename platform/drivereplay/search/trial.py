@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from drivereplay.errors import SpecError
 from drivereplay.evaluation.draws import ClipFigures
 from drivereplay.evaluation.report import Estimate, Report
-from drivereplay.search.constraints import judged_spec
+from drivereplay.search.constraints import COSTS, judged_spec
 from drivereplay.spec import Spec, with_values
 from drivereplay.storage import Storage
 from drivereplay.training.keep import Scores
@@ -137,6 +137,9 @@ class FineTuning:
 
         found = []
         for name in objectives:
+            if name in COSTS:
+                found.append("min")
+                continue
             one = metric(name)
             why = one.unavailable()
             if why:
@@ -154,7 +157,8 @@ class FineTuning:
 
         self.check(spec)
         judged = spec.evaluation.metrics
-        missing = [name for name in spec.search.objectives if judged and not {name, plain_name(name)} & set(judged)]
+        wanted = [name for name in spec.search.objectives if judged and name not in COSTS]
+        missing = [name for name in wanted if not {name, plain_name(name)} & set(judged)]
         if missing:
             raise SpecError(
                 f"search.objectives: {', '.join(missing)} is not among evaluation.metrics, so no report would hold it.",

@@ -15,8 +15,10 @@ from dataclasses import replace
 from typing import Any
 
 from drivereplay.errors import DriveReplayError
+from drivereplay.evaluation.report import Estimate
 from drivereplay.logs import fields, install
 from drivereplay.search.candidates import Candidate, trial_candidates, write_trial_candidates
+from drivereplay.search.constraints import COSTS
 from drivereplay.search.failures import PAUSES_S, environment_failure
 from drivereplay.search.same import trained_with
 from drivereplay.search.trial import Outcome, TrialRequest, TrialRunner
@@ -162,13 +164,16 @@ class TrialRecord:
         return self._directory.exists(REQUEST) and self._directory.read(REQUEST) == identity
 
     def _emit(self, outcome: Outcome) -> bool:
+        asked = {*self._spec.search.objectives, *self._spec.search.constraints} & set(COSTS)
+        values = {name: outcome.cost.get(name.removeprefix("cost."), math.nan) for name in sorted(asked)}
+        costs = {name: Estimate(value, value, value, 1) for name, value in values.items()}
         row = Candidate(
             trial=self._request.trial,
             step=outcome.step,
             seed=self._request.seed,
             kind=self._request.kind,
             parameters=self._request.parameters,
-            metrics=outcome.metrics,
+            metrics={**outcome.metrics, **costs},
             figures=outcome.figures,
             cost=outcome.cost,
             protocol=outcome.protocol,
