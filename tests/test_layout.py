@@ -18,6 +18,7 @@ ORDER = [
     ("data",),
     ("models",),
     ("training",),
+    ("testing",),
     ("evaluation",),
     ("search",),
     ("dashboard", "jobs", "doctor", "status"),

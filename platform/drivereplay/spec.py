@@ -13,7 +13,14 @@ import pydantic
 from drivereplay._sections.base import Section
 from drivereplay._sections.judge import EvaluationSpec, RacingSpec, ResourcesSpec, SchedulerSpec, SearchSpec
 from drivereplay._sections.strict import StrictYamlError, dump_yaml, load_yaml, validated
-from drivereplay._sections.train import AdapterSpec, AugmentSpec, ModelSpec, RetentionSpec, TrainingSpec
+from drivereplay._sections.train import (
+    AdapterSpec,
+    AugmentSpec,
+    ModelSpec,
+    NoiseLevelsSpec,
+    RetentionSpec,
+    TrainingSpec,
+)
 from drivereplay._sections.video import (
     AdaptiveSpec,
     BufferSpec,
@@ -31,8 +38,8 @@ from drivereplay.errors import SpecError
 
 __all__ = [
     "AdapterSpec", "AdaptiveSpec", "AugmentSpec", "BufferSpec", "ClipSpec", "DatasetSource", "DomainSpec",
-    "EvaluationSpec", "ModelSpec", "RacingSpec", "ReplaySpec", "ResourcesSpec", "RetentionSpec", "SchedulerSpec",
-    "SearchSpec", "SourceSpec", "Spec", "TrainingSpec", "VideosSource", "WorldSource",
+    "EvaluationSpec", "ModelSpec", "NoiseLevelsSpec", "RacingSpec", "ReplaySpec", "ResourcesSpec", "RetentionSpec",
+    "SchedulerSpec", "SearchSpec", "SourceSpec", "Spec", "TrainingSpec", "VideosSource", "WorldSource",
     "load_spec", "parse_spec", "read_spec", "with_values",
 ]  # fmt: skip
 

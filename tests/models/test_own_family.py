@@ -74,7 +74,7 @@ class Mine(VideoModel):
         latents = torch.zeros(batch, 3, frames, height, width)
         return latents, Conditions([""] * batch, 8.0, {"last": latents[:, :, :1]})
 
-    def noise_levels(self, uniforms):
+    def noise_levels(self, uniforms, shape):
         return uniforms
 
     def predict(self, latents, noise, levels, conditions):

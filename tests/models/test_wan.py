@@ -49,7 +49,7 @@ def test_the_loss_is_that_of_the_training_convention(base: Path) -> None:
     frames = frames_like(spec)
     latents = model.encode(frames)
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
-    levels = model.noise_levels(torch.tensor([0.2, 0.7]))
+    levels = model.noise_levels(torch.tensor([0.2, 0.7]), latents.shape[1:])
     torch.testing.assert_close(levels, torch.tensor([3 * 0.2 / 1.4, 3 * 0.7 / 2.4]))
     ours = model.loss(latents, noise, levels, model.conditions(frames, ["a road", "a road"], 8.0))
     pipeline = wan_pipeline().from_pretrained(base)
@@ -103,7 +103,7 @@ def test_a_text_to_video_base_takes_context_frames(tmp_path: Path) -> None:
     latents = model.encode(frames)
     conditions = model.conditions(frames, ["", ""], 8.0)
     noise = torch.randn_like(latents)
-    levels = model.noise_levels(torch.tensor([0.3, 0.6]))
+    levels = model.noise_levels(torch.tensor([0.3, 0.6]), latents.shape[1:])
     loss = model.loss(latents, noise, levels, conditions)
     noise[:, :, :2] = 7.0  # noise under the given latents is never seen
     torch.testing.assert_close(model.loss(latents, noise, levels, conditions), loss)

@@ -117,6 +117,6 @@ def loss_by_noise_level(
             generator = torch.Generator().manual_seed(clip_seed(seed, clip.name, 0))
             noise = torch.randn(latents.shape, generator=generator).to(latents)
             for level in levels:
-                noisy = model.noise_levels(torch.tensor([level], device=latents.device))
+                noisy = model.noise_levels(torch.tensor([level], device=latents.device), latents.shape[1:])
                 losses[level][number] = float(model.loss(latents, noise, noisy, conditions)[0])
     return losses

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from drivereplay.models.levels import Levels
+from drivereplay.spec import TrainingSpec
+
 if TYPE_CHECKING:
     from drivereplay.spec import Spec
 
@@ -61,8 +64,12 @@ class VideoModel(ABC):
 
     module: Any
     """The denoiser: an `nn.Module` of diffusers (which is untyped), the only part that is trained."""
+    config: Any
+    """The denoiser's configuration."""
     context: int
     """Leading frames that are given."""
+    training: TrainingSpec = TrainingSpec()
+    """How it is trained, as far as the family decides on it: noise levels, noise on the condition image."""
 
     @classmethod
     @abstractmethod
@@ -106,8 +113,29 @@ class VideoModel(ABC):
         """Frames (B, T, H, W, 3) uint8 of latents (B, C, t, h, w)."""
 
     @abstractmethod
-    def noise_levels(self, uniforms: Tensor) -> Tensor:
-        """The family's training distribution of noise levels (timesteps or σ), (B,), from uniforms in [0, 1), (B,)."""
+    def noise_levels(self, uniforms: Tensor, shape: Sequence[int]) -> Tensor:
+        """The training distribution of noise levels (timesteps or σ), (B,), from uniforms in [0, 1), (B,).
+
+        Args:
+            uniforms: In [0, 1).
+            shape: Of one sample's latents (C, t, h, w): larger clips need more noise to be as hard to see through.
+        """
+
+    def default_levels(self) -> Levels:
+        """The distribution of the family's own trainer, which `training.noise_levels` changes."""
+        return Levels()
+
+    @property
+    def levels(self) -> Levels:
+        """The distribution that this model is trained on."""
+        return self.default_levels().changed(self.training.noise_levels)
+
+    def tokens(self, shape: Sequence[int]) -> int:
+        """Latent tokens of one sample (C, t, h, w): what attention sees, by which noise levels are shifted."""
+        patch = getattr(self.config, "patch_size", 1)
+        step, side = (patch[0], patch[1]) if isinstance(patch, tuple | list) else (1, int(patch or 1))
+        _, t, h, w = shape
+        return (t // step) * (h // side) * (w // side)
 
     @abstractmethod
     def placeholder(self, batch: int, frames: int, height: int, width: int) -> tuple[Tensor, Conditions]:

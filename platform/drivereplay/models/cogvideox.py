@@ -133,9 +133,9 @@ class CogVideoX(StockModel):
         return latents, Conditions([""] * batch, 8.0, {"first": latents[:, :, :1]})
 
     # ---------------------------------------------------------------- objective
-    def noise_levels(self, uniforms: Tensor) -> Tensor:
+    def noise_levels(self, uniforms: Tensor, shape: Sequence[int]) -> Tensor:
         steps = int(self.pipeline.scheduler.config.num_train_timesteps)
-        return (uniforms * steps).floor().clamp(max=steps - 1)
+        return (self.levels.times(uniforms, self.tokens(shape)) * steps).floor().clamp(max=steps - 1)
 
     def _alpha(self, levels: Tensor) -> Tensor:
         """ᾱ_t, (B, 1, 1, 1, 1)."""

@@ -17,6 +17,7 @@ from drivereplay.models import layout
 from drivereplay.models.base import Conditions
 from drivereplay.models.codec import WanCodec
 from drivereplay.models.flow import velocity_loss
+from drivereplay.models.levels import Levels
 from drivereplay.models.stock import StockModel, check_frames, picture
 from drivereplay.models.text import tiny_encoder, tiny_tokenizer
 
@@ -141,14 +142,16 @@ class Cosmos(StockModel):
         return latents, Conditions([""] * batch, 8.0)
 
     # ---------------------------------------------------------------- objective
-    def noise_levels(self, uniforms: Tensor) -> Tensor:
-        normal = torch.special.ndtri(uniforms.clamp(1e-6, 1 - 1e-6).double())
-        return (P_MEAN + P_STD * normal).exp().clamp(SIGMA_MIN, SIGMA_MAX).float()
+    def default_levels(self) -> Levels:
+        return Levels("normal", P_MEAN, P_STD)
+
+    def noise_levels(self, uniforms: Tensor, shape: Sequence[int]) -> Tensor:
+        sigmas = self.levels.sigmas(uniforms, self.tokens(shape)).clamp(SIGMA_MIN, SIGMA_MAX)
+        return sigmas * math.sqrt(shape[1])
 
     def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
         b, _, t, h, w = latents.shape
-        sigma = levels * math.sqrt(t)
-        time = (sigma / (sigma + 1)).view(-1, 1, 1, 1, 1)
+        time = (levels / (levels + 1)).view(-1, 1, 1, 1, 1)
         given = self.codec.latent_frames(self.context)
         mask = latents.new_zeros(b, 1, t, h, w)
         mask[:, :, :given] = 1

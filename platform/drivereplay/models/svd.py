@@ -11,6 +11,7 @@ from torch import Tensor
 
 from drivereplay.models import layout
 from drivereplay.models.base import Conditions
+from drivereplay.models.levels import Levels
 from drivereplay.models.stock import StockModel, check_grid, one_frame, picture
 
 if TYPE_CHECKING:
@@ -141,10 +142,11 @@ class Svd(StockModel):
         return latents, Conditions([""] * batch, 8.0, {"image": image, "latents": latents[:, :, 0]})
 
     # ---------------------------------------------------------------- objective
-    def noise_levels(self, uniforms: Tensor) -> Tensor:
-        # the uniform 0 would be σ = 0, at which the loss weight is infinite
-        normal = torch.special.ndtri(uniforms.clamp(1e-6, 1 - 1e-6).double())
-        return (P_MEAN + P_STD * normal).exp().float()
+    def default_levels(self) -> Levels:
+        return Levels("normal", P_MEAN, P_STD)
+
+    def noise_levels(self, uniforms: Tensor, shape: Sequence[int]) -> Tensor:
+        return self.levels.sigmas(uniforms, self.tokens(shape))
 
     def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
         sigma = levels.view(-1, 1, 1, 1, 1)

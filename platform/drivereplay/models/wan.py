@@ -20,7 +20,8 @@ from drivereplay.errors import ModelError
 from drivereplay.models import foreign, layout, lora
 from drivereplay.models.base import Conditions, VideoModel
 from drivereplay.models.codec import PIXEL_DIRECTORY, Codec, PixelCodec, WanCodec, to_frames, to_signed
-from drivereplay.models.flow import shifted, velocity_loss
+from drivereplay.models.flow import velocity_loss
+from drivereplay.models.levels import Levels
 from drivereplay.models.noise import seeded_noise
 from drivereplay.models.text import PromptCache
 
@@ -247,8 +248,12 @@ class Wan(VideoModel):
         config = self.scheduler.config
         return float(config.get("flow_shift") or config.get("shift") or 1.0)
 
-    def noise_levels(self, uniforms: Tensor) -> Tensor:
-        return shifted(uniforms, self.shift)
+    def default_levels(self) -> Levels:
+        # uniform and shifted, as DiffSynth-Studio trains it, the trainer to which Wan's own pages point
+        return Levels(shift=self.shift)
+
+    def noise_levels(self, uniforms: Tensor, shape: Sequence[int]) -> Tensor:
+        return self.levels.times(uniforms, self.tokens(shape))
 
     def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
         sigma = levels.view(-1, 1, 1, 1, 1)

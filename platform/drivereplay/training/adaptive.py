@@ -98,7 +98,7 @@ class AdaptiveMix:
                 conditions = model.conditions(pictures, [prompt] * len(frames), self._spec.clip.fps)
                 samples = fresh_numbers(np.arange(len(frames)) + number * _CLIPS)
                 noise, uniforms = sample_noise(self._spec.seed, samples, latents.shape[1:])
-                levels = model.noise_levels(uniforms).to(model.device)
+                levels = model.noise_levels(uniforms, latents.shape[1:]).to(model.device)
                 losses.append(float(model.loss(latents, noise.to(model.device), levels, conditions).mean()))
         model.module.train(training)
         return losses

@@ -63,7 +63,7 @@ def estimate_fisher(state: LoopState, batches: Iterable[Batch], spec: Spec, grou
                 latents = model.encode(frames)
                 conditions = model.conditions(frames, [prompts[int(batch.domain[row])]], spec.clip.fps)
             noise, uniforms = sample_noise(spec.seed, fresh_numbers(batch.sample[row : row + 1]), latents.shape[1:])
-            levels = model.noise_levels(uniforms).to(model.device)
+            levels = model.noise_levels(uniforms, latents.shape[1:]).to(model.device)
             loss = model.loss(latents, noise.to(model.device), levels, conditions)
             loss.sum().backward()  # type: ignore[no-untyped-call]
             for name, parameter in state.parameters.items():

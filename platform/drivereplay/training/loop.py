@@ -113,6 +113,7 @@ def new_state(
     """
     parameters = prepare_parameters(model, spec.adapter, spec.seed)
     training = spec.training
+    model.training = training
     device = device or model.device
     skeleton = (group or Group()).spread(model.module, device)
     if skeleton is not None:
@@ -275,7 +276,10 @@ class _Runner:
             model, batch.frames[mine], prompts, self.spec.clip.fps, batch.domain[mine]
         )
         noise, uniforms = sample_noise(self.spec.seed, batch.sample[start:stop], latents.shape[1:])
-        noise, levels = noise.to(self.device, non_blocking=True), model.noise_levels(uniforms).to(self.device)
+        noise, levels = (
+            noise.to(self.device, non_blocking=True),
+            model.noise_levels(uniforms, latents.shape[1:]).to(self.device),
+        )
         domains = torch.tensor(batch.domain[start:stop].tolist(), device=self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.training.precision == "bf16"):
             loss, predicted = self.compiled(latents, noise, levels, conditions)
