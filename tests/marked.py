@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import re
 import shutil
+import struct
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,17 +108,39 @@ class Truth:
     times_s: np.ndarray
     frames: np.ndarray
 
+    def nearest(self, moments_s: np.ndarray) -> np.ndarray:
+        """Places of the frames nearest to moments, the earlier one of two equally near."""
+        return nearest(self.times_s, moments_s)
+
     @property
     def numbers(self) -> list[int]:
         """The number in each frame."""
         return numbers_in(self.frames)
 
 
-def truth(path: Path, *filters: str) -> Truth:
-    """Decode with the command line, each frame once; with further video filters."""
+def nearest(times_s: np.ndarray, moments_s: np.ndarray) -> np.ndarray:
+    """Places of the times nearest to moments, the earlier one of two equally near (up to the rounding of times)."""
+    apart = times_s - moments_s[:, None]
+    return (np.abs(apart) + 1e-5 * (apart > 0)).argmin(axis=1)
+
+
+def show_as(source: Path, target: Path, matrix: tuple[int, int, int, int, int, int]) -> Path:
+    """A copy of an mp4 file with another display matrix: a, b, c, d, x, y of ISO/IEC 14496-12's track header."""
+    data = bytearray(source.read_bytes())
+    start = data.index(b"tkhd") + 4
+    start += 4 + (32 if data[start] else 20) + 16
+    a, b, c, d, x, y = (value << 16 for value in matrix)
+    data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, x, y, 1 << 30)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(bytes(data))
+    return target
+
+
+def truth(path: Path, *filters: str, arguments: Sequence[str] = ()) -> Truth:
+    """Decode with the command line, each frame once; with further video filters, and arguments of the output."""
     chain = ",".join((*filters, "showinfo"))
-    command = ["ffmpeg", "-hide_banner", "-i", str(path), "-vf", chain, "-vsync", "passthrough", "-f", "rawvideo"]
-    run = subprocess.run([*command, "-pix_fmt", "rgb24", "-"], check=False, capture_output=True)
+    command = ["ffmpeg", "-hide_banner", "-i", str(path), *arguments, "-vf", chain, "-vsync", "passthrough"]
+    run = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], check=False, capture_output=True)
     said = run.stderr.decode(errors="replace")
     size = re.search(r"Video: rawvideo.*?, (\d+)x(\d+)", said)
     assert size, said[-1000:]

@@ -316,7 +316,9 @@ def start(
     where = Path(directory or tempfile.mkdtemp(prefix="drivereplay-cluster-")).absolute()
     if (where / "cluster.json").exists():
         raise ClusterError(f"A cluster runs in {where} already; `stop` ends it.")
-    where.mkdir(parents=True, exist_ok=True)
+    where.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if where.lstat().st_uid != os.getuid():
+        raise ClusterError(f"{where} belongs to somebody else: give another --directory.")
     token = where / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32), encoding="utf-8")
@@ -405,7 +407,7 @@ def _tail(log: Path, lines: int = 5) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--directory", default=str(Path(tempfile.gettempdir()) / "drivereplay-cluster"))
+    parser.add_argument("--directory", default=str(Path(tempfile.gettempdir()) / f"drivereplay-cluster-{os.getuid()}"))
     verbs = parser.add_subparsers(dest="verb", required=True)
     starting = verbs.add_parser("start", help="start a cluster")
     starting.add_argument("--nodes", type=int, default=2, help="the head included")

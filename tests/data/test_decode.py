@@ -15,12 +15,14 @@ import pytest
 from tests.data.conftest import frames_differ, number_of, numbered, write_timed
 from tests.footage import moving_square
 
-from drivereplay.data.decode import Decoder, scaled_size
+from drivereplay.data.decode import Decoder
 from drivereplay.data.index import ClipIndex, Window, ingest
-from drivereplay.data.video import read_video, write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.domains.recording import Recording
 from drivereplay.domains.videos import read_videos
 from drivereplay.spec import ClipSpec
+from drivereplay.videos import read_video
+from drivereplay.videos.geometry import scaled_size
 
 CLIP = ClipSpec(frames=6, context=2, fps=10, height=36, width=48, stride=2)
 
@@ -42,7 +44,7 @@ def test_every_window_holds_its_frames(index: ClipIndex, reader: str) -> None:
     windows = [replace(window, reader=reader) for window in all_windows(index)]
     order = np.random.default_rng(0).permutation(len(windows))
     decoder = Decoder(CLIP)
-    whole = {w.path: read_video(w.path, ClipSpec(frames=2, context=1, fps=10, height=36, width=48)) for w in windows}
+    whole = {w.path: read_video(w.path, CLIP) for w in windows}
     for part in np.array_split(order, 3):
         frames, failed = decoder.decode([windows[n] for n in part])
         assert not failed

@@ -12,7 +12,7 @@ from tests.training.test_encoded import spec_of
 from drivereplay.data.cache import pixel_caches
 from drivereplay.data.prepare import prepare
 from drivereplay.data.rendered import FIRST_TRAINING
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.errors import SpecError
 from drivereplay.spec import Spec, with_values
 from drivereplay.storage import Storage

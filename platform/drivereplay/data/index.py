@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from drivereplay.data.timeline import Timeline
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
+from drivereplay.videos.timeline import Timeline
 
 if TYPE_CHECKING:
     from drivereplay.domains.worlds import WorldClips
@@ -45,6 +45,7 @@ SCHEMA = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("rotation_deg", pa.int32()),
+        ("mirrored", pa.bool_()),
         ("fps", pa.float64()),
         ("interval_s", pa.float64()),
         ("offset_s", pa.float64()),

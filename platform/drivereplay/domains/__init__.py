@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from drivereplay.domains.recording import Recording
 from drivereplay.errors import SpecError
 from drivereplay.nodes import cluster_nodes
 from drivereplay.spec import ClipSpec, DatasetSource, DomainSpec, VideosSource, WorldSource
-from drivereplay.storage import Storage
+from drivereplay.storage import Storage, private_directory
 
 __all__ = ["recordings"]
 
@@ -54,11 +53,11 @@ def local_directory(shared: Storage) -> Path:
     """A directory on this machine for what must be real files: `shared` itself where it is local.
 
     Video decoders read files, not object stores. With remote storage, worlds and decoded clips are kept below the
-    machine's temporary directory, under a name that depends on the storage.
+    user's part of the machine's temporary directory, under a name that depends on the storage.
     """
     if shared.local is not None:
         return shared.local
-    return Path(tempfile.gettempdir()) / "drivereplay" / hashlib.sha256(shared.uri.encode()).hexdigest()[:16]
+    return private_directory() / hashlib.sha256(shared.uri.encode()).hexdigest()[:16]
 
 
 def _require_one_machine(shared: Storage, what: str) -> None:

@@ -31,6 +31,7 @@ from drivereplay.evaluation.report import Report
 from drivereplay.evaluation.scoring import RealScores, Scores
 from drivereplay.evaluation.videos import PairRules, check_generated, matched, read_pairs
 from drivereplay.evaluation.workers import Workers
+from drivereplay.integrity import read_sealed, write_sealed
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 
@@ -336,12 +337,11 @@ class _Session:
 
     def _keep(self, key: str, scores: RealScores) -> None:
         if self._cache is not None:
-            self._cache.write(f"evaluation/{key}", scores.to_bytes())
+            write_sealed(self._cache, f"evaluation/{key}", scores.to_bytes())
 
     def _cached(self, key: str) -> RealScores | None:
-        if self._cache is None or not self._cache.exists(f"evaluation/{key}"):
-            return None
-        return RealScores.from_bytes(self._cache.read(f"evaluation/{key}"))
+        data = None if self._cache is None else read_sealed(self._cache, f"evaluation/{key}")
+        return None if data is None else RealScores.from_bytes(data)
 
     def _reconstruction(self, batch: Sequence[Clip], key: str, model: VideoModel | None) -> tuple[Any, str]:
         """The codec's round trip of the clips, or its cached scores; nothing where the codec loses nothing."""

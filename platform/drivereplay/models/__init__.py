@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drivereplay.errors import ModelError
+from drivereplay.integrity import MANIFEST, damaged_file
+from drivereplay.storage import Storage
 
 if TYPE_CHECKING:
     import torch
@@ -79,6 +81,12 @@ def load_checkpoint(directory: str | Path, *, device: torch.device | str = "cpu"
         raise ModelError(
             f"There is no checkpoint directory {directory}.", "Checkpoints lie in checkpoints/step-N of a run."
         )
+    if (directory / MANIFEST).is_file():
+        wrong = damaged_file(Storage.of(directory))
+        if wrong is not None:
+            raise ModelError(
+                f"{directory / wrong} is damaged: it is not what was written.", "Take another checkpoint of the run."
+            )
     card = layout.read_card(directory)
     with foreign.boundary(directory):
         return _family(card["family"]).open(directory, context=card["context"]).to(device)

@@ -70,7 +70,10 @@ class Wan(VideoModel):
         self._image_encoder: Any = None
         channels = int(module.config.in_channels)
         if channels == codec.channels:
+            from drivereplay.models.wan_timesteps import embed_two_timesteps
+
             self.expanded = True
+            embed_two_timesteps(module)
             if (context - 1) % codec.temporal:
                 raise ModelError(
                     f"clip.context = {context} must be 1 + {codec.temporal}·k: this base takes whole latent frames.",

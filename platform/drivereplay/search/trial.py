@@ -323,7 +323,8 @@ class Judge:
 
         Training goes on from the last one and tells of it.
         """
-        from drivereplay.training.checkpoint import checkpoints
+        from drivereplay.integrity import set_aside
+        from drivereplay.training.checkpoint import DamagedCheckpoint, checkpoints
 
         if self._scores is None:
             return
@@ -331,7 +332,12 @@ class Judge:
         for step in self._scores.unjudged():
             if step in there and not self.knows(step, ""):
                 place = _relative(there[step].storage, self._directory)
-                self.take(self.judged(step, place), step, place)
+                try:
+                    report = self.judged(step, place)
+                except DamagedCheckpoint:
+                    set_aside(self._directory, place)
+                    continue
+                self.take(report, step, place)
 
     def _note(self, step: int, variant: str, metrics: Mapping[str, Estimate]) -> None:
         """Keep what decides which checkpoints are worth their room."""

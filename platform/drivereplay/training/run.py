@@ -19,7 +19,7 @@ from drivereplay.logs import fields
 from drivereplay.models.base import Conditions, VideoModel
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
-from drivereplay.training.checkpoint import Checkpoint, checkpoints, prune, restore, save_checkpoint
+from drivereplay.training.checkpoint import Checkpoint, checkpoints, prune, restore, save_checkpoint, set_damaged_aside
 from drivereplay.training.curve import CurvePoint, read_curve, write_curve
 from drivereplay.training.encoded import Encoder
 from drivereplay.training.gauges import TrainingGauges
@@ -90,8 +90,12 @@ def begin(
     group: Group | None = None,
     device: torch.device | None = None,
 ) -> tuple[LoopState, dict[str, Any]]:
-    """The state to go on from: a new one, or that of the last complete checkpoint."""
+    """The state to go on from: a new one, or that of the last undamaged checkpoint."""
     state = new_state(model, spec, group, device)
+    group = group or Group()
+    if group.rank == 0:
+        set_damaged_aside(directory)
+    group.gather(None)  # the other ranks look when rank 0 has
     found = checkpoints(directory)
     return state, restore(state, found[-1]) if found else {}
 

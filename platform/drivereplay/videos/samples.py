@@ -8,6 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.videos.geometry import Fit
+
+THUMBNAIL = Fit(height=18, width=32)
+"""What frames are compared at, and cuts and near duplicates are found on."""
 _PLACES = 6
 """Places spread evenly over a video, and as many key frames, at which a reader is checked; up to twice as many."""
 _AROUND_KEYS = ((-12, 0, 2, 5), (-12, -1, 1, 4))
@@ -21,10 +25,14 @@ _AGREE = 6.0
 
 
 class Samples:
-    """Collects thumbnails while a video is decoded from end to end: memory is bounded, whatever its length."""
+    """Collects thumbnails while a video is decoded from end to end: memory is bounded, whatever its length.
+
+    Attributes:
+        count: Frames so far.
+    """
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
         self._every = 1
         self._spread: dict[int, NDArray[np.uint8]] = {}
         self._latest: deque[NDArray[np.uint8]] = deque(maxlen=_BEFORE + 1)
@@ -34,8 +42,8 @@ class Samples:
 
     def add(self, look: NDArray[np.uint8], *, key_frame: bool) -> None:
         """Take the (H, W, 3) uint8 thumbnail of the next frame."""
-        number = self._count
-        self._count += 1
+        number = self.count
+        self.count += 1
         if self._near_spread(number):
             self._spread[number] = look
         if len(self._spread) > 6 * _PLACES:
@@ -66,7 +74,7 @@ class Samples:
         for number in sorted(self._spread, reverse=True):
             yield [number]
         clips = [
-            [key + offset for offset in offsets if 0 <= key + offset < self._count]
+            [key + offset for offset in offsets if 0 <= key + offset < self.count]
             for key in sorted(self._keys)
             for offsets in _AROUND_KEYS
         ]

@@ -7,17 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.marked import make, needs_ffmpeg, numbers_in, truth
+from tests.marked import make, nearest, needs_ffmpeg, numbers_in, truth
 
-from drivereplay.data import probe as probe_module
 from drivereplay.data.decode import Decoder
 from drivereplay.data.index import ClipIndex, ingest
 from drivereplay.data.probe import probe
-from drivereplay.data.video import read_video
 from drivereplay.domains.recording import Recording
 from drivereplay.domains.videos import read_videos
 from drivereplay.evaluation.videos import PairRules, read_clip_file, read_pairs
 from drivereplay.spec import ClipSpec
+from drivereplay.videos import Video, choice, read_video
 
 pytestmark = needs_ffmpeg
 
@@ -93,8 +92,8 @@ def test_the_index_gives_the_frames_that_ffmpeg_shows(
             for window, shown in zip(batch, frames, strict=True):
                 times_s, numbers = truths[window.key]
                 moments_s = window.start_s + np.arange(clip.frames) / clip.fps
-                nearest = np.abs(times_s - moments_s[:, None]).argmin(axis=1)
-                wrong[window.key] += sum(a != numbers[b] for a, b in zip(numbers_in(shown), nearest, strict=True))
+                expected = [numbers[place] for place in nearest(times_s, moments_s)]
+                wrong[window.key] += sum(a != b for a, b in zip(numbers_in(shown), expected, strict=True))
                 checked += clip.frames
         decoder.close()
     assert checked > 150 * len(MATRIX)
@@ -104,12 +103,11 @@ def test_the_index_gives_the_frames_that_ffmpeg_shows(
 def test_evaluate_generate_and_film_strips_show_what_ffmpeg_shows(
     files: dict[str, Path], truths: dict[str, tuple[np.ndarray, list[int]]], clip: ClipSpec
 ) -> None:
-    even = clip.model_copy(update={"fps": 10.0})
     for name, path in files.items():
         times_s, numbers = truths[name]
         assert numbers_in(read_video(path)) == numbers, name
-        at_rate = [numbers[int(np.abs(times_s - n / even.fps).argmin())] for n in range(even.frames)]
-        assert numbers_in(read_clip_file(path, even).frames) == at_rate, name
+        at_rate = [numbers[place] for place in nearest(times_s, np.arange(clip.frames) / clip.fps)]
+        assert numbers_in(read_clip_file(path, clip).frames) == at_rate, name
         real, generated = next(iter(read_pairs([(path.stem, path, path)], PairRules())))
         assert numbers_in(real.frames) == numbers, name
         assert numbers_in(generated) == numbers, name
@@ -128,15 +126,8 @@ def test_the_rule_and_the_check_find_open_groups_each_by_itself(
     closed = {name for name in some if name.rpartition("-")[0] not in OPEN}
     # the rule alone: whatever decord shows is taken
     with monkeypatch.context() as patch:
-        patch.setattr(probe_module.Samples, "alike", lambda *_: True)
+        patch.setattr(choice.Samples, "alike", lambda *_: True)
         assert trusted() == closed
     # decord's frames alone, in the ways in which they are read
-    real = probe_module._decoded
-
-    def unruled(*arguments: object) -> object:
-        seen = real(*arguments)  # type: ignore[arg-type]
-        seen.leading = 0
-        return seen
-
-    monkeypatch.setattr(probe_module, "_decoded", unruled)
+    monkeypatch.setattr(Video, "leading", property(lambda _: 0, lambda _, value: None), raising=False)
     assert trusted() == closed
