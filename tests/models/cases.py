@@ -144,7 +144,9 @@ class CogCase(FamilyCase):
         load_model(spec.model_copy(update={"model": spec.model.model_copy(update={"config": self.config})})).save(
             directory
         )
-        return spec_of(directory, "cogvideox", frames=self.frames)
+        # the trainer's noise on the image is none of the pipeline's
+        spec = spec_of(directory, "cogvideox", frames=self.frames)
+        return spec.model_copy(update={"training": spec.training.model_copy(update={"condition_noise": 0.0})})
 
     def call(self, pipeline, images, spec, steps, generator, output):
         clip = spec.clip

@@ -58,6 +58,8 @@ def test_adapters_are_read_by_stock_diffusers(prepared: tuple[FamilyCase, Spec],
     assert stock_lora(case, spec, tmp_path) <= 2
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_two_ranks_have_the_gradients_of_one_process(tmp_path: Path) -> None:
     cases = {n: (case.prepare(tmp_path / str(i)), case.prompt) for i, (n, case) in enumerate(CASES.items())}
     found = two_rank_gradients(cases)

@@ -26,6 +26,10 @@ class EvaluationSpec(Section):
     """k: generated futures per clip; tables show the mean and the best of k."""
     denoising_steps: Positive = 8
     """Steps of the sampler."""
+    guidance: Annotated[float, Field(ge=1)] = 1.0
+    """Classifier-free guidance; 1 is none. More needs a base, or a run, with `training.condition_dropout`."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """In which the denoiser computes when futures are generated; bf16 is several times as fast on GPUs."""
     batch_size: Positive = 16
     """Clips generated at a time."""
     metrics: tuple[str, ...] = ()

@@ -107,11 +107,12 @@ def loss_by_noise_level(
     import torch
 
     from drivereplay.evaluation.generate import clip_seed
+    from drivereplay.models.precision import computing
 
     losses: dict[float, NDArray[np.float64]] = {level: np.empty(len(clips)) for level in levels}
     for number, clip in enumerate(clips):
         frames = torch.from_numpy(clip.frames[None]).to(model.device)
-        with torch.no_grad():
+        with torch.no_grad(), computing(model.module, "fp32"):
             conditions = model.conditions(frames, [prompt], clip.fps)
             latents = model.encode(frames)
             generator = torch.Generator().manual_seed(clip_seed(seed, clip.name, 0))

@@ -16,6 +16,7 @@ from drivereplay.spec import Spec, load_spec
 
 if TYPE_CHECKING:
     from drivereplay.models.base import VideoModel
+    from drivereplay.models.precision import Precision
 
 
 def clip_seed(seed: int, clip: str, sample: int) -> int:
@@ -25,7 +26,15 @@ def clip_seed(seed: int, clip: str, sample: int) -> int:
 
 
 def generate_futures(
-    model: VideoModel, clips: Sequence[Clip], *, samples: int, seed: int, denoising_steps: int, prompt: str = ""
+    model: VideoModel,
+    clips: Sequence[Clip],
+    *,
+    samples: int,
+    seed: int,
+    denoising_steps: int,
+    prompt: str = "",
+    guidance: float = 1.0,
+    precision: Precision = "fp32",
 ) -> NDArray[np.uint8]:
     """k generated videos (k, B, T, H, W, 3) uint8 of each of B clips, context first.
 
@@ -37,14 +46,15 @@ def generate_futures(
     import torch
 
     from drivereplay.models.base import Conditions
+    from drivereplay.models.precision import computing
 
     frames, context = len(clips[0].frames), clips[0].context
     given = torch.from_numpy(np.stack([c.frames[:context] for c in clips])).to(model.device)
-    conditions = Conditions(prompts=[prompt] * len(clips), fps=clips[0].fps)
+    conditions = Conditions(prompts=[prompt] * len(clips), fps=clips[0].fps, guidance=guidance)
     made = []
     for sample in range(samples):
         seeds = [clip_seed(seed, clip.name, sample) for clip in clips]
-        with torch.no_grad():
+        with torch.no_grad(), computing(model.module, precision):
             video = model.generate(given, frames, seeds, denoising_steps, conditions)
         if video.dtype != torch.uint8 or tuple(video.shape) != (len(clips), *clips[0].frames.shape):
             raise DriveReplayError(
@@ -96,7 +106,16 @@ def generate_file(
     model = load_checkpoint(Path(checkpoint), device=device)
     steps = denoising_steps or spec.evaluation.denoising_steps
     prompt = spec.target.prompt or spec.model.prompt
-    video = generate_futures(model, [clip], samples=1, seed=seed, denoising_steps=steps, prompt=prompt)[0, 0]
+    video = generate_futures(
+        model,
+        [clip],
+        samples=1,
+        seed=seed,
+        denoising_steps=steps,
+        prompt=prompt,
+        guidance=spec.evaluation.guidance,
+        precision=spec.evaluation.precision,
+    )[0, 0]
     write_video(out, video, clip.fps)
     return Path(out)
 

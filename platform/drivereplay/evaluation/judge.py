@@ -93,13 +93,15 @@ def evaluate_model(
             seed=settings.seed,
             denoising_steps=settings.denoising_steps,
             prompt=text,
+            guidance=settings.guidance,
+            precision=settings.precision,
         )
         session.add(batch, made, model)
         if videos is not None and shown < settings.videos:
             shown += _keep_videos(videos, batch[: settings.videos - shown], made[0], shown)
         if progress is not None:
             progress(session.count)
-    how = {
+    how: dict[str, Any] = {
         "source": "model",
         "resize": spec.clip.resize,
         "samples": settings.samples,
@@ -107,6 +109,9 @@ def evaluate_model(
         "denoising_steps": settings.denoising_steps,
         "split": settings.split,
     }
+    # only where they are not the default, so that earlier protocols keep their hash
+    how |= {"guidance": settings.guidance} if settings.guidance != 1 else {}
+    how |= {"precision": settings.precision} if settings.precision != "fp32" else {}
     report = session.report(
         how,
         resamples=settings.resamples,

@@ -65,6 +65,7 @@ def load_model(spec: Spec, *, device: torch.device | str = "cpu") -> VideoModel:
         with foreign.boundary(directory):
             model = cls.open(directory, context=spec.clip.context)
     model.check(spec.clip.frames, spec.clip.height, spec.clip.width)
+    model.training = spec.training
     return model.to(device)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,11 +27,13 @@ class Conditions:
         fps: Frames per second of the clips.
         given: What the family derived from the context frames (`VideoModel.conditions`); tensors whose first axis is B.
             Empty when a caller only knows text and fps, as before `generate`, which derives it itself.
+        guidance: Classifier-free guidance of `generate` (arXiv 2207.12598): x_u + g·(x_c − x_u); 1 is none.
     """
 
     prompts: Sequence[str]
     fps: float
     given: Mapping[str, Tensor] = field(default_factory=dict)
+    guidance: float = 1.0
 
     def part(self, start: int, stop: int) -> Conditions:
         """The conditions of samples start … stop−1."""
@@ -40,7 +42,7 @@ class Conditions:
     def rows(self, rows: Sequence[int]) -> Conditions:
         """The conditions of the samples with these places in the batch."""
         given = {name: tensor[list(rows)] for name, tensor in self.given.items()}
-        return Conditions([self.prompts[row] for row in rows], self.fps, given)
+        return Conditions([self.prompts[row] for row in rows], self.fps, given, self.guidance)
 
 
 class VideoModel(ABC):
@@ -107,6 +109,14 @@ class VideoModel(ABC):
         Only the first `context` frames are looked at.
         """
         return Conditions(list(prompts), fps)
+
+    condition_dropout: ClassVar[float] = 0.0
+    """Share of samples that the family's own trainer trains without condition; 0 where it is not public."""
+
+    def without_condition(self, conditions: Conditions, dropped: Sequence[bool]) -> Conditions:
+        """The conditions with those of the `dropped` samples (B,) taken away: what guidance calls unconditional."""
+        prompts = ["" if drop else prompt for prompt, drop in zip(conditions.prompts, dropped, strict=True)]
+        return replace(conditions, prompts=prompts)
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:

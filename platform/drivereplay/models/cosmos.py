@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -73,6 +74,8 @@ class Cosmos(StockModel):
     pipelines = ("Cosmos2VideoToWorldPipeline",)
     lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
     layer_groups: ClassVar[dict[str, tuple[str, ...]]] = {}  # attention is over space and time at once
+
+    condition_dropout = 0.2  # `TextAttr(dropout_rate=0.2, use_empty_string=False)` of Cosmos-Predict2's configuration
 
     def __init__(self, pipeline: Any, *, context: int, origin: layout.Origin) -> None:
         _resize_without_torchvision()
@@ -161,12 +164,22 @@ class Cosmos(StockModel):
         output: Tensor = self.module(
             hidden_states=inputs,
             timestep=told * (SIGMA_CONTEXT / (SIGMA_CONTEXT + 1)) + (1 - told) * time,
-            encoder_hidden_states=self.text.of(conditions.prompts, latents.device, self._embed),
+            encoder_hidden_states=self._text(conditions),
             condition_mask=mask,
             padding_mask=latents.new_zeros(1, 1, h * scale, w * scale),
             return_dict=False,
         )[0]
         return output
+
+    def without_condition(self, conditions: Conditions, dropped: Sequence[bool]) -> Conditions:
+        keep = 1.0 - torch.tensor(list(dropped), dtype=torch.float32, device=self.device)
+        return replace(conditions, given={**conditions.given, "keep": keep})
+
+    def _text(self, conditions: Conditions) -> Tensor:
+        """Embeddings (B, L, D); zero where the text was dropped, as in the model's own training."""
+        text = self.text.of(conditions.prompts, self.device, self._embed)
+        keep = conditions.given.get("keep")
+        return text if keep is None else text * keep.view(-1, 1, 1)
 
     def loss_of(
         self, predicted: Tensor, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions
@@ -181,7 +194,8 @@ class Cosmos(StockModel):
             video=[picture(frame) for frame in context],
             prompt_embeds=self.text.of(given.prompts, self.device, self._embed),
             height=height, width=width, num_frames=frames, fps=UNMODULATED_FPS, num_inference_steps=steps,
-            guidance_scale=1.0, generator=generator, output_type="pt",
+            negative_prompt_embeds=self._unguided(given), guidance_scale=given.guidance, generator=generator,
+            output_type="pt",
         ).frames[0]  # fmt: skip
         return video
 

@@ -226,11 +226,14 @@ class Ltx(StockModel):
             # a list of lists: the pipeline takes a plain list of frames for several conditions of a frame each
             video_condition = [[picture(frame) for frame in context]]
             condition = {"video": video_condition, "frame_index": 0, "strength": 1.0, "image_cond_noise_scale": 0.0}
+        mask = None if given.guidance == 1 else self.masks.of([""], self.device, self._embed_mask)
         video: Tensor = self.pipeline(
             **condition,
             prompt_embeds=self.text.of(prompts, self.device, self._embed),
             prompt_attention_mask=self.masks.of(prompts, self.device, self._embed_mask),
             height=height, width=width, num_frames=frames, frame_rate=given.fps, num_inference_steps=steps,
-            guidance_scale=1.0, generator=generator, output_type="pt",
+            negative_prompt_embeds=self._unguided(given),
+            negative_prompt_attention_mask=mask,
+            guidance_scale=given.guidance, generator=generator, output_type="pt",
         ).frames[0]  # fmt: skip
         return video

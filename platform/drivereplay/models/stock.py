@@ -137,6 +137,10 @@ class StockModel(VideoModel):
             embedded: Tensor = self._text_pipeline().encode_prompt(prompt, do_classifier_free_guidance=False)[0]
         return embedded[0].float()
 
+    def _unguided(self, given: Conditions) -> Tensor | None:
+        """Embedding (B, L, D) of the empty prompt, which guidance moves away from; None without guidance."""
+        return None if given.guidance == 1 else self.text.of([""] * len(given.prompts), self.device, self._embed)
+
     # ---------------------------------------------------------------- frames
     def _signed(self, frames: Tensor) -> Tensor:
         """(B, T, H, W, 3) uint8 → (B, 3, T, H, W) in [-1, 1], where the model is."""

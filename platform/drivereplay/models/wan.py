@@ -10,6 +10,7 @@ Two ways in which a Wan denoiser is told the context frames, found from its numb
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -294,7 +295,8 @@ class Wan(VideoModel):
         context = context.to(self.device)
         height, width = context.shape[2:4]
         self.check(frames, height, width)
-        full = Conditions(list(conditions.prompts), conditions.fps, self._given(context, frames))
+        full = replace(conditions, given=self._given(context, frames))
+        unguided = replace(full, prompts=[""] * len(full.prompts))
         shape = (
             self.codec.channels,
             self.codec.latent_frames(frames),
@@ -306,6 +308,9 @@ class Wan(VideoModel):
         scheduler.set_timesteps(denoising_steps, device=self.device)
         for timestep in scheduler.timesteps:
             velocity = self._denoise(latents, timestep.expand(len(seeds)), full)
+            if full.guidance != 1:
+                without = self._denoise(latents, timestep.expand(len(seeds)), unguided)
+                velocity = without + full.guidance * (velocity - without)
             latents = scheduler.step(velocity, timestep, latents, return_dict=False)[0]
         if self.expanded:
             tc = full.given["context"].shape[2]

@@ -16,6 +16,7 @@ from drivereplay.data.index import ClipIndex
 from drivereplay.data.plan import SamplingPlan
 from drivereplay.data.stream import batches
 from drivereplay.errors import SpecError, TrainingError
+from drivereplay.models.precision import computing
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 from drivereplay.training.group import Group
@@ -90,7 +91,7 @@ class AdaptiveMix:
         training = model.module.training
         model.module.eval()
         losses = []
-        with torch.no_grad():
+        with torch.no_grad(), computing(model.module, "fp32"):
             for number, (domain, frames) in enumerate(zip(self._spec.replay.domains, self._clips, strict=True)):
                 pictures = torch.from_numpy(frames).to(model.device)
                 latents = model.encode(pictures)
