@@ -7,7 +7,6 @@ import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,10 +135,10 @@ def show_as(source: Path, target: Path, matrix: tuple[int, int, int, int, int, i
     return target
 
 
-def truth(path: Path, *filters: str, arguments: Sequence[str] = ()) -> Truth:
-    """Decode with the command line, each frame once; with further video filters, and arguments of the output."""
+def truth(path: Path, *filters: str) -> Truth:
+    """Decode with the command line, each frame once; with further video filters."""
     chain = ",".join((*filters, "showinfo"))
-    command = ["ffmpeg", "-hide_banner", "-i", str(path), *arguments, "-vf", chain, "-vsync", "passthrough"]
+    command = ["ffmpeg", "-hide_banner", "-i", str(path), "-vf", chain, "-vsync", "passthrough"]
     run = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], check=False, capture_output=True)
     said = run.stderr.decode(errors="replace")
     size = re.search(r"Video: rawvideo.*?, (\d+)x(\d+)", said)

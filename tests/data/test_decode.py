@@ -22,7 +22,6 @@ from drivereplay.domains.recording import Recording
 from drivereplay.domains.videos import read_videos
 from drivereplay.spec import ClipSpec
 from drivereplay.videos import read_video
-from drivereplay.videos.geometry import scaled_size
 
 CLIP = ClipSpec(frames=6, context=2, fps=10, height=36, width=48, stride=2)
 
@@ -191,13 +190,6 @@ def test_every_size_can_be_decoded(index: ClipIndex, width: int, resize: str) ->
         assert not failed
         assert pictures.shape == (1, 6, 24, width, 3)
     assert frames_differ(frames["decord"][0], frames["av"][0]) < 4
-
-
-def test_crop_keeps_the_centre_and_the_proportions() -> None:
-    clip = ClipSpec(height=32, width=48)
-    assert scaled_size((960, 540), clip) == (57, 32)
-    assert scaled_size((480, 640), clip) == (48, 64)
-    assert scaled_size((960, 540), clip.model_copy(update={"resize": "stretch"})) == (48, 32)
 
 
 def test_one_bad_window_does_not_spoil_the_others(index: ClipIndex) -> None:

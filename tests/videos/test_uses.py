@@ -62,11 +62,15 @@ def converted(name: str, *arguments: object, before: tuple[object, ...] = ()) ->
     return made
 
 
-def small_stream_first(root: Path) -> Path:
-    camera, red = make(root / "stored.mp4", FRAMES, *X264), "color=red:s=96x54:r=30:d=2"
-    (root / "v").mkdir()
-    ffmpeg("-i", camera, "-f", "lavfi", "-i", red, "-map", "1:v", "-map", "0:v", "-shortest", *X264, root / "v/a.mp4")
-    return root / "v/a.mp4"
+def after_a_small_stream(name: str, other: str) -> Callable[[Path], Path]:
+    def made(root: Path) -> Path:
+        camera, small = make(root / "stored.mp4", FRAMES, *X264), f"{other}s=96x54:r=30:d=2"
+        (root / "v").mkdir()
+        streams = ("-map", "1:v", "-map", "0:v", "-shortest")
+        ffmpeg("-i", camera, "-f", "lavfi", "-i", small, *streams, *X264, root / "v" / name)
+        return root / "v" / name
+
+    return made
 
 
 QUIET_X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error", "-pix_fmt", "yuv420p")
@@ -80,7 +84,9 @@ CASES: dict[str, Callable[[Path], Path]] = {
     "vflip": turned(1, 0, 0, -1, 0, HEIGHT),
     "transpose": turned(0, 1, 1, 0, 0, 0),
     "transverse": turned(0, -1, -1, 0, HEIGHT, WIDTH),
-    "small stream first": small_stream_first,
+    "small stream first": after_a_small_stream("a.mp4", "color=red:"),
+    # of a higher bit rate, by which FFmpeg's library chooses but not its command line
+    "small stream first, transport stream": after_a_small_stream("a.ts", "testsrc2="),
     "stalls": converted("a.mp4", *STALLED),
     "pixels that are not square": converted("a.mp4", "-vf", "scale=144:108,setsar=4/3", *X264),
     "raw H.264 of 30 fps": encoded("a.h264"),
@@ -108,8 +114,7 @@ def assert_same(shown: np.ndarray, expected: np.ndarray, use: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_every_use_shows_what_ffmpeg_shows(tmp_path: Path, case: str) -> None:
     path = CASES[case](tmp_path)
-    best = ("-map", "0:v:1") if case == "small stream first" else ()
-    expected = truth(path, SQUARE, arguments=best)
+    expected = truth(path, SQUARE)
     assert len(expected.frames) >= 40
     height, width = expected.frames.shape[1:3]
     fps = 10.0 if expected.times_s[-1] > 1 else 8 / expected.times_s[-1]
@@ -131,7 +136,7 @@ def test_every_use_shows_what_ffmpeg_shows(tmp_path: Path, case: str) -> None:
 
     generated = tmp_path / "generated" / "a.mp4"
     generated.parent.mkdir()
-    ffmpeg("-i", path, *best, "-vf", SQUARE, "-vsync", "passthrough", "-an", *X264, generated)
+    ffmpeg("-i", path, "-vf", SQUARE, "-vsync", "passthrough", "-an", *X264, generated)
     pairs = matched(generated.parent, path.parent)
     for rules in (PairRules(), PairRules(fps=clip.fps)):
         clips = list(read_pairs(pairs, rules))

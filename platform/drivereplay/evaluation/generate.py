@@ -32,13 +32,16 @@ def generate_futures(
     samples: int,
     seed: int,
     denoising_steps: int,
-    prompt: str = "",
+    prompts: Sequence[str] | None = None,
     guidance: float = 1.0,
     precision: Precision = "fp32",
 ) -> NDArray[np.uint8]:
     """k generated videos (k, B, T, H, W, 3) uint8 of each of B clips, context first.
 
     The context frames of the result are the given ones, whatever the model's codec made of them: they are never judged.
+
+    Args:
+        prompts: Text condition of each clip; None means no text.
 
     Raises:
         DriveReplayError: The model gave another shape or type than asked for.
@@ -50,7 +53,8 @@ def generate_futures(
 
     frames, context = len(clips[0].frames), clips[0].context
     given = torch.from_numpy(np.stack([c.frames[:context] for c in clips])).to(model.device)
-    conditions = Conditions(prompts=[prompt] * len(clips), fps=clips[0].fps, guidance=guidance)
+    texts = list(prompts or [""] * len(clips))
+    conditions = Conditions(prompts=texts, fps=clips[0].fps, guidance=guidance)
     made = []
     for sample in range(samples):
         seeds = [clip_seed(seed, clip.name, sample) for clip in clips]
@@ -112,7 +116,7 @@ def generate_file(
         samples=1,
         seed=seed,
         denoising_steps=steps,
-        prompt=prompt,
+        prompts=[prompt],
         guidance=spec.evaluation.guidance,
         precision=spec.evaluation.precision,
     )[0, 0]

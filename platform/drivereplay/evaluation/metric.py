@@ -136,15 +136,20 @@ def metric_names() -> list[str]:
     return list(_registry())
 
 
+def plain_name(name: str) -> str:
+    """`agents.ade` of `agents.ade@rare`: the metric without the evaluation set."""
+    return name.partition("@")[0]
+
+
 def metric(name: str) -> Metric:
-    """The metric called `name`.
+    """The metric called `name`, on whatever evaluation set (`agents.ade@rare`).
 
     Raises:
         SpecError: There is no such metric.
     """
     try:
-        return _registry()[name]
+        return _registry()[plain_name(name)]
     except KeyError:
-        near = difflib.get_close_matches(name, metric_names(), n=1)
+        near = difflib.get_close_matches(plain_name(name), metric_names(), n=1)
         hint = f"Did you mean '{near[0]}'?" if near else "There are: " + ", ".join(metric_names()) + "."
         raise SpecError(f"There is no metric '{name}'.", hint) from None

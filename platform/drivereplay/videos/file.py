@@ -262,12 +262,14 @@ class _Header:
 def _opened(path: str) -> tuple[Any, Any]:
     """A PyAV container and its best video stream."""
     import av
+    from av.stream import Disposition
 
     try:
         container: Any = av.open(path)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DataError(f"cannot be decoded: {_said(error)}") from error
-    stream = container.streams.best("video")
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    stream: Any = max(streams, key=_rank, default=None)
     reason = ""
     if stream is None:
         reason = "has no video stream" + (" (audio only)" if container.streams.audio else "")
@@ -279,6 +281,22 @@ def _opened(path: str) -> tuple[Any, Any]:
     # with several threads a decoder runs ahead, and so does more than is wanted after a seek
     stream.codec_context.thread_count = 1
     return container, stream
+
+
+_DEFAULT_PIXELS = 5_000_000
+"""What a stream gains by being its file's default one, in ffmpeg's command line, which this follows."""
+
+
+def _rank(stream: Any) -> tuple[bool, int]:
+    """Streams that can be decoded first; of those the largest, the file's default ones as if they were larger.
+
+    `av_find_best_stream`, which PyAV and decord ask, goes by the bit rate, which many files do not state.
+    """
+    from av.stream import Disposition
+
+    context = stream.codec_context
+    pixels = 0 if context is None else context.width * context.height
+    return context is not None, pixels + _DEFAULT_PIXELS * bool(stream.disposition & Disposition.default)
 
 
 def _said(error: BaseException) -> str:
