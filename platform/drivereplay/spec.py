@@ -12,6 +12,7 @@ import pydantic
 
 from drivereplay._sections.base import Section
 from drivereplay._sections.judge import EvaluationSpec, RacingSpec, ResourcesSpec, SchedulerSpec, SearchSpec, SetSpec
+from drivereplay._sections.own_family import names_file
 from drivereplay._sections.strict import StrictYamlError, dump_yaml, load_yaml, validated
 from drivereplay._sections.train import (
     AdapterSpec,
@@ -296,6 +297,10 @@ def _anchored(spec: Spec, base: Path | None) -> Spec:
     spec = spec.model_copy(update={"storage": _absolute(spec.storage, here), "search": search})
     if base is None:
         return spec
+    if names_file(spec.model.family):
+        path, _, name = spec.model.family.rpartition(":")
+        own = f"{_absolute(path, base)}:{name}"
+        spec = spec.model_copy(update={"model": spec.model.model_copy(update={"family": own})})
     # a name without a slash is a shipped base's; one with a slash that is no directory is looked for on the hub
     if "/" in spec.model.base and Path(found := _absolute(spec.model.base, base) or "").is_dir():
         spec = spec.model_copy(update={"model": spec.model.model_copy(update={"base": found})})

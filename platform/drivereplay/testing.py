@@ -88,6 +88,17 @@ class FamilyCase(ABC):
     def noise_and_level(self, inputs: Inputs, latents: Tensor, pipeline: Any, step: int) -> tuple[Tensor, Tensor]:
         """Noise (1, C, t, h, w) and level (1,) of `VideoModel.predict` that belong to a call of the denoiser."""
 
+    def denoisers(self, pipeline: Any, part: str) -> list[Any]:
+        """The pipeline's denoisers, the trained one first; `part` is its name."""
+        return [getattr(pipeline, part)]
+
+    def load_lora(self, pipeline: Any, directory: Path) -> bool:
+        """Load adapters by the pipeline's own method; False if it has none."""
+        if not hasattr(pipeline, "load_lora_weights"):
+            return False
+        pipeline.load_lora_weights(directory)
+        return True
+
     def compared(self, inputs: Inputs) -> Inputs:
         """What of a call's inputs is compared; all that has no noise of its own."""
         return inputs
@@ -130,12 +141,14 @@ def oracle(case: FamilyCase, spec: Spec) -> Oracle:
             levels = model.noise_levels(torch.tensor([uniform]), latents.shape[1:])
             noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(7))
             losses.append(float(model.loss(latents, noise, levels, conditions)))
-    denoiser = getattr(pipeline, model.part)
+    denoisers = case.denoisers(pipeline, model.part)
     start = case.given_latents
 
     def distance(answer: Callable[[Inputs], Tensor]) -> float:
         generator = torch.Generator().manual_seed(7)
-        with _answering(denoiser, answer):
+        with contextlib.ExitStack() as stack:
+            for denoiser in denoisers:
+                stack.enter_context(_answering(denoiser, answer))
             found = case.call(pipeline, _images(frames, spec), spec, case.steps, generator, "latent")
         return float((found - latents)[:, :, start:].square().mean().sqrt() / latents[:, :, start:].std())
 
@@ -154,12 +167,12 @@ def hooked_inputs(case: FamilyCase, spec: Spec, steps: int = 4) -> float:
     model = _load(spec)
     frames = clip_of(spec)
     pipeline = _stock(case, model)
-    with torch.no_grad(), _posterior_mode(), _recorded(getattr(pipeline, model.part)) as theirs:
+    with torch.no_grad(), _posterior_mode(), _recorded(case.denoisers(pipeline, model.part)[0]) as theirs:
         case.call(pipeline, _images(frames, spec), spec, steps, torch.Generator().manual_seed(5), "pt")
     latents, conditions = model.encode(frames), model.conditions(frames, [case.prompt], spec.clip.fps)
     worst = 0.0
     # the last step may be at level 0, where the noise cannot be told from the clip
-    for step in range(min(len(theirs), steps) - 1):
+    for step in range(max(1, min(len(theirs), steps) - 1)):
         noise, levels = case.noise_and_level(theirs[step], latents, pipeline, step)
         with torch.no_grad(), _recorded(model.module) as ours:
             model.predict(latents, noise, levels, conditions)
@@ -233,9 +246,7 @@ def stock_lora(case: FamilyCase, spec: Spec, saved: Path, steps: int = 4) -> int
     assert not torch.equal(ours, before), f"{case.name}: adapters change nothing"
     model.save(saved)
     pipeline = case.stock(saved)
-    if hasattr(pipeline, "load_lora_weights"):
-        pipeline.load_lora_weights(saved)
-    else:
+    if not case.load_lora(pipeline, saved):
         load_checkpoint(saved).save(saved / "merged")
         pipeline = case.stock(saved / "merged")
     return _apart(case, pipeline, spec, frames, ours, steps)

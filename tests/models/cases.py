@@ -217,6 +217,65 @@ class CosmosCase(FamilyCase):
         return noise, time / (1 - time)
 
 
+class Cosmos25Case(CosmosCase):
+    def __init__(self, context: int) -> None:
+        super().__init__(context)
+        self.name = f"cosmos25, {context} frames"
+
+    def prepare(self, directory: Path) -> Spec:
+        load_model(spec_of("random", "cosmos25")).save(directory)
+        return spec_of(directory, "cosmos25", context=self.context, fps=10)
+
+    def stock(self, directory: Path) -> Any:
+        from diffusers import Cosmos2_5_PredictBasePipeline
+
+        from drivereplay.models.cosmos import Unguarded
+
+        pipeline = Cosmos2_5_PredictBasePipeline.from_pretrained(directory, safety_checker=Unguarded())
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def call(self, pipeline, images, spec, steps, generator, output):
+        clip = spec.clip
+        return pipeline(
+            video=list(images), prompt=self.prompt, height=clip.height, width=clip.width, num_frames=clip.frames,
+            num_latent_conditional_frames=self.given_latents, num_inference_steps=steps, guidance_scale=1.0,
+            generator=generator, output_type=output,
+        ).frames[0 if output == "pt" else slice(None)]  # fmt: skip
+
+    def noise_and_level(self, inputs, latents, pipeline, step):
+        time = inputs["timestep"].float().max().view(1)
+        return (inputs["hidden_states"] - (1 - time) * latents) / time, time
+
+
+class ExpertCase(WanCase):
+    """One of Wan 2.2 A14B's two denoisers; the oracle takes the trained one's place."""
+
+    def __init__(self, expert: str) -> None:
+        super().__init__(f"wan a14b, {expert}")
+        self.expert = expert
+
+    def prepare(self, directory: Path) -> Spec:
+        first, second = wan_pipeline(), wan_pipeline()
+        with torch.no_grad():
+            for parameter in second.transformer.parameters():
+                parameter.mul_(1.1)
+        first.register_modules(transformer_2=second.transformer)
+        first.register_to_config(boundary_ratio=0.9)
+        first.save_pretrained(directory)
+        spec = spec_of(directory, "wan")
+        return spec.model_copy(update={"model": spec.model.model_copy(update={"expert": self.expert})})
+
+    def denoisers(self, pipeline, part):
+        assert part == {"high": "transformer", "low": "transformer_2"}[self.expert]
+        both = [pipeline.transformer, pipeline.transformer_2]
+        return both if self.expert == "high" else both[::-1]
+
+    def load_lora(self, pipeline, directory):
+        pipeline.load_lora_weights(directory, load_into_transformer_2=self.expert == "low")
+        return True
+
+
 CASES: dict[str, FamilyCase] = {
     case.name: case
     for case in (
@@ -234,9 +293,13 @@ CASES: dict[str, FamilyCase] = {
         ),
         CosmosCase(1),
         CosmosCase(5),
+        Cosmos25Case(1),
+        Cosmos25Case(5),
+        ExpertCase("high"),
+        ExpertCase("low"),
     )
 }
-TOLERANCES = {"wan": 2e-2, "svd": 1e-6, "ltx": 1e-5, "cogvideox": 1e-5, "cosmos": 3e-2}
+TOLERANCES = {"wan": 2e-2, "svd": 1e-6, "ltx": 1e-5, "cogvideox": 1e-5, "cosmos": 3e-2, "cosmos25": 3e-2}
 """How far sampling with the oracle may end from the clip, in its deviations: what each sampler leaves of noise."""
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from drivereplay._sections.base import Section
+from drivereplay._sections.own_family import remember, source_if_run
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -15,15 +16,31 @@ class ModelSpec(Section):
     """Which video model."""
 
     family: str = "wan"
-    """A diffusers family: wan, svd, ltx, cogvideox or cosmos."""
+    """A diffusers family (wan, svd, ltx, cogvideox, cosmos, cosmos25), one of an installed package, or your own file's.
+
+    `path/to/file.py:Class` is run where the experiment is; a checkpoint can never name a file."""
     base: str = "random"
     """A shipped name (`tiny`), a diffusers directory, a hub id, or `random`."""
     revision: str | None = None
     """Branch, tag or commit of a hub id; null is its default branch. Name a commit to have the same base for ever."""
+    expert: Literal["high", "low"] | None = None
+    """Which of two denoisers is trained (Wan 2.2 A14B): that of high or of low noise; the other stays as it is."""
     config: dict[str, Any] = {}
     """With `base: random`: keyword arguments of the diffusers class that override the family's tiny configuration."""
     prompt: str = ""
     """Text condition of all domains that have none of their own."""
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # workers on other machines do not have the file
+        source = source_if_run(self.family)
+        state = super().__getstate__()
+        return state if source is None else {**state, "source": source}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        source = state.pop("source", None)
+        super().__setstate__(state)
+        if source is not None:
+            remember(self.family, source)
 
 
 class AdapterSpec(Section):

@@ -61,7 +61,7 @@ class VideoModel(ABC):
     pipelines: ClassVar[tuple[str, ...]]
     """Pipeline classes in `model_index.json` that belong to the family; `save` writes the first for a new model."""
 
-    part: ClassVar[str] = "transformer"
+    part: str = "transformer"
     """Name of the denoiser in the family's pipeline."""
 
     module: Any

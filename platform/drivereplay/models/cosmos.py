@@ -145,6 +145,13 @@ class Cosmos(StockModel):
         return latents, Conditions([""] * batch, 8.0)
 
     # ---------------------------------------------------------------- objective
+    context_time: ClassVar[float] = SIGMA_CONTEXT / (SIGMA_CONTEXT + 1)
+    """Timestep of the context latents."""
+
+    def _time(self, levels: Tensor) -> Tensor:
+        """Share of noise t (B,) at levels (B,)."""
+        return levels / (levels + 1)
+
     def default_levels(self) -> Levels:
         return Levels("normal", P_MEAN, P_STD)
 
@@ -154,7 +161,7 @@ class Cosmos(StockModel):
 
     def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
         b, _, t, h, w = latents.shape
-        time = (levels / (levels + 1)).view(-1, 1, 1, 1, 1)
+        time = self._time(levels).view(-1, 1, 1, 1, 1)
         given = self.codec.latent_frames(self.context)
         mask = latents.new_zeros(b, 1, t, h, w)
         mask[:, :, :given] = 1
@@ -163,7 +170,7 @@ class Cosmos(StockModel):
         scale = self.codec.spatial
         output: Tensor = self.module(
             hidden_states=inputs,
-            timestep=told * (SIGMA_CONTEXT / (SIGMA_CONTEXT + 1)) + (1 - told) * time,
+            timestep=told * self.context_time + (1 - told) * time,
             encoder_hidden_states=self._text(conditions),
             condition_mask=mask,
             padding_mask=latents.new_zeros(1, 1, h * scale, w * scale),

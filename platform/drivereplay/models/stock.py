@@ -111,7 +111,7 @@ class StockModel(VideoModel):
         Raises:
             ModelError: The base has no text encoder.
         """
-        encoder, tokenizer = self.pipeline.text_encoder, self.pipeline.tokenizer
+        encoder, tokenizer = (getattr(self.pipeline, name, None) for name in ("text_encoder", "tokenizer"))
         if encoder is None:
             if not self.origin.has("text_encoder"):
                 raise ModelError(
@@ -124,8 +124,9 @@ class StockModel(VideoModel):
                 cls = getattr(transformers, str(self.origin.index[name][1]))
                 read[name] = foreign.load(cls, self.origin.folder(name))
             encoder, tokenizer = read["text_encoder"], read["tokenizer"]
+        # several pipelines ask their autoencoder for its sizes when they are made
         others = {
-            name: None if hasattr(component, "save_pretrained") else component
+            name: component if name == "vae" or not hasattr(component, "save_pretrained") else None
             for name, component in self.pipeline.components.items()
             if name not in ("text_encoder", "tokenizer")
         }
