@@ -127,8 +127,8 @@ class FineTuning:
         return {**self.__dict__, "_kept": {}}  # each process keeps its own
 
     def directions(self, objectives: Sequence[str]) -> tuple[str, ...]:
-        """As the metrics declare; SpecError for an unknown metric or one whose weights are missing."""
-        from drivereplay.evaluation.metric import metric
+        """As the metrics declare; SpecError for one that is unknown, no objective, or whose weights are missing."""
+        from drivereplay.evaluation.metric import check_objectives, metric
 
         found = []
         for name in objectives:
@@ -139,6 +139,7 @@ class FineTuning:
                     f"search.objectives: {name} cannot be computed here: {why}.", "Install it or choose another."
                 )
             found.append(one.direction)
+        check_objectives(objectives)
         return tuple(found)
 
     def prepare(self, spec: Spec) -> None:

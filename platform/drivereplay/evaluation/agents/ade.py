@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.evaluation import follow
 from drivereplay.evaluation.boxes import RULE, centres, real_tracks
+from drivereplay.evaluation.estimators import anchored
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
@@ -19,7 +19,7 @@ PENALTY = 0.5
 def displacement(real: Footage, generated: Footage) -> NDArray[np.float64]:
     """Distance (F, N) of followed centres from the real ones, in image diagonals; NaN where the real one is unseen."""
     true = real_tracks(real)
-    found = follow.tracks(generated)[real.context :]
+    found = anchored.tracks(real, generated)
     distance = np.linalg.norm(centres(true) - centres(found), axis=-1) / real.diagonal_px
     lost = np.isnan(found).any(-1)
     return np.where(np.isnan(true).any(-1), np.nan, np.where(lost, PENALTY, np.minimum(distance, PENALTY)))
@@ -32,7 +32,7 @@ class AgentsAde(ClipMetric):
     unit = "diagonal"
     direction = "min"
     needs = frozenset({"boxes"})
-    settings: ClassVar = {**follow.SETTINGS, **RULE, "penalty": PENALTY}
+    settings: ClassVar = {**anchored.SETTINGS, **RULE, "penalty": PENALTY}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return _known_mean(displacement(real, generated))

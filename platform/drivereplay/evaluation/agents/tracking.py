@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.evaluation import follow
 from drivereplay.evaluation.boxes import IGNORED, RULE, assigned, half_hidden, overlaps, real_tracks
+from drivereplay.evaluation.estimators import anchored
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
@@ -87,7 +87,7 @@ def _frames(
 
 
 def _tracks(real: Footage, generated: Footage) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return real_tracks(real), follow.tracks(generated)[real.context :]
+    return real_tracks(real), anchored.tracks(real, generated)
 
 
 def _judged_tracks(real: Footage, generated: Footage) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -109,7 +109,7 @@ class AgentsIou(ClipMetric):
     unit = "1"
     direction = "max"
     needs = frozenset({"boxes"})
-    settings: ClassVar = {**follow.SETTINGS, **RULE}
+    settings: ClassVar = {**anchored.SETTINGS, **RULE}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return mean_iou(*_tracks(real, generated))
@@ -123,7 +123,7 @@ class AgentsIdf1(ClipMetric):
     direction = "max"
     needs = frozenset({"boxes"})
     horizon = False
-    settings: ClassVar = {**follow.SETTINGS, **RULE, **IGNORED, "iou": 0.5}
+    settings: ClassVar = {**anchored.SETTINGS, **RULE, **IGNORED, "iou": 0.5}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return _last(idf1(*_judged_tracks(real, generated)), len(real.future))
@@ -137,7 +137,7 @@ class AgentsHota(ClipMetric):
     direction = "max"
     needs = frozenset({"boxes"})
     horizon = False
-    settings: ClassVar = {**follow.SETTINGS, **RULE, **IGNORED, "alphas": ".05:.05:.95"}
+    settings: ClassVar = {**anchored.SETTINGS, **RULE, **IGNORED, "alphas": ".05:.05:.95"}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return _last(hota(*_judged_tracks(real, generated)), len(real.future))
