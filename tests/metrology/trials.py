@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -140,7 +141,9 @@ def changed_boxes(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     seen = []
     for frame in frames:
         changed = (np.abs(frame - background).max(-1) > 24).astype(np.uint8)
-        closed = cv2.morphologyEx(cv2.morphologyEx(changed, cv2.MORPH_CLOSE, np.ones((5, 5))), cv2.MORPH_OPEN, np.ones((3, 3)))
+        closed = cv2.morphologyEx(
+            cv2.morphologyEx(changed, cv2.MORPH_CLOSE, np.ones((5, 5))), cv2.MORPH_OPEN, np.ones((3, 3))
+        )
         _, _, stats, _ = cv2.connectedComponentsWithStats(closed)
         kept = stats[1:][(stats[1:, 2:4].min(1, initial=99) >= 5) & (stats[1:, 4] >= 40)]
         seen.append(np.concatenate([kept[:, :2], kept[:, :2] + kept[:, 2:4]], axis=1).astype(np.float64))
@@ -174,7 +177,7 @@ def _smooth(track: NDArray[np.float64]) -> NDArray[np.float64]:
     if len(known) < 2:
         return track
     filled = track.copy()
-    for a, b in zip(known[:-1], known[1:], strict=True):
+    for a, b in itertools.pairwise(known):
         if 1 < b - a <= MOST_GAP + 1:
             share = (np.arange(a + 1, b) - a)[:, None] / (b - a)
             filled[a + 1 : b] = (1 - share) * track[a] + share * track[b]

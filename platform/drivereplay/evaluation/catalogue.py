@@ -16,7 +16,9 @@ def catalogue() -> str:
         better = "near 0" if one.signed else "lower" if one.direction == "min" else "higher"
         summary = one.summary().replace("|", "\\|")
         unit = one.unit.replace("|", "\\|")
-        lines.append(f"| `{name}` | {standing(name)} | {unit} | {better} | {', '.join(needs) or 'frames'} | {summary} |")
+        lines.append(
+            f"| `{name}` | {standing(name)} | {unit} | {better} | {', '.join(needs) or 'frames'} | {summary} |"
+        )
     return "\n".join(lines)
 
 

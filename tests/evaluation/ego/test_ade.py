@@ -65,7 +65,7 @@ def test_a_turn_that_is_not_taken() -> None:
 
 def test_steps_without_a_pose_are_worse_than_standing_still() -> None:
     """A grey video used to be given "straight ahead", which on a straight drive is right."""
-    real, _ = footage(motion(), motion())
+    _real, _ = footage(motion(), motion())
     lost, still = motion(), motion()
     lost = CameraMotion(lost.rotations, lost.directions * 0, lost.lengths * 0, np.zeros(7, bool))
     still = CameraMotion(still.rotations, still.directions * 0, still.lengths * 0, still.found)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.evaluation.boxes import IGNORED, RULE, centres, half_hidden, real_tracks
+from drivereplay.evaluation.boxes import RULE, centres, half_hidden, real_tracks
 from drivereplay.evaluation.estimators import anchored, background, band
 from drivereplay.evaluation.flow import dominant_motion
 from drivereplay.evaluation.footage import Footage
@@ -47,12 +47,12 @@ class MissingRate(ClipMetric):
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         true = real_tracks(real)
-        seen = np.isfinite(true).all(-1)
+        seen: NDArray[np.bool_] = np.asarray(np.isfinite(true).all(-1))
         return _share(seen & ~agree(true, anchored.tracks(real, generated)), seen)
 
 
 class HallucinatedRate(ClipMetric):
-    """Share of what is seen moving in the generated frames, objects and regions, that the real video does not show there.
+    """Share of the objects and moving regions in the generated frames that the real video does not show there.
 
     Counted in each frame: found objects that do not agree with the real one, and regions that move against the
     dominant motion where the real video has neither an annotated object nor a moving region. No detector is needed.

@@ -20,12 +20,12 @@ FLOOR = 0.002
 class EgoMotionError(ClipMetric):
     """Error of the background's image motion over the real one: 0 is right, 1 as wrong as a frozen video, at most 2.
 
-    The background's motion is an affine field for each step, of the real video and of the difference between the videos
-    (`estimators.background`). For each future frame t the figure is the mean of two: the length of the difference in the
-    step into t over the mean length of the real steps, and the length of the differences summed up to t over the mean
-    length of the real sums. Lengths are root mean squares over the frame. The first sees a shaken camera, the second
-    one that is in the wrong place. Frames in which the generated background shows nothing cost 2, and so do all after
-    them in the sum. Where the real camera stands still its steps count as .2 % of the diagonal.
+    Each step of the real video, and the difference between the two videos, is an affine field over the background
+    (`estimators.background`). The figure of future frame t is the mean of two: the length of the difference in the step
+    into t over the mean length of the real steps, and the length of the differences summed up to t over the mean length
+    of the real sums. Lengths are root mean squares over the frame. The first part sees a shaken camera, the second one
+    that is in the wrong place. A step in which the generated background shows nothing costs 2, and so does every later
+    sum. A real camera that stands still counts as moving by .2 % of the diagonal per step.
     """
 
     name = "ego.motion_error"
@@ -35,7 +35,7 @@ class EgoMotionError(ClipMetric):
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         motion = background(real, generated)
-        known = np.isfinite(motion.real).all((1, 2))
+        known: NDArray[np.bool_] = np.asarray(np.isfinite(motion.real).all((1, 2)))
         if not known.any():
             return np.full(len(known), np.nan)
         floor = FLOOR * motion.diagonal_px

@@ -22,7 +22,8 @@ Frame = NDArray[np.float32]
 LEAST_ALIKE = 0.6
 """Least correlation with the anchored look of a box that shows the object."""
 NEAR, FAR = 0.08, 0.3
-"""Share of the diagonal that is searched around the real place where the object was there a frame before, and at most."""
+"""Share of the diagonal that is searched around the real place: as far as it was off a frame before plus `NEAR`, at most
+`FAR`."""
 AWAY = 1.0
 """Correlation that a place loses for a diagonal of distance from where the object was looked for."""
 SCALES, SCALE_COST = (0.82, 1.0, 1.22), 0.03
@@ -86,7 +87,7 @@ def _match(frame: Frame, other: Frame, box: Array, off: Array, diagonal: float) 
         ys = top + np.arange(alike.shape[0]) + patch.shape[0] / 2 - (y1 + y2) / 2
         away = np.hypot(xs[None] - off[0], ys[:, None] - off[1]) / diagonal
         score = np.where(alike >= LEAST_ALIKE, alike - AWAY * away - (SCALE_COST if size != 1 else 0), -np.inf)
-        row, column = np.unravel_index(int(score.argmax()), score.shape)
+        row, column = divmod(int(score.argmax()), score.shape[1])
         if score[row, column] > best:
             best = float(score[row, column])
             x, y = xs[column] + _peak(alike[row], column), ys[row] + _peak(alike[:, column], row)

@@ -24,11 +24,11 @@ LEVELS = 45.0
 LEAST_TEXTURE = 1.0
 """Mean gradient, in grey levels of the real video, under which a cell shows no motion."""
 LEAST_CELLS, LEAST_SHARE = 8, 0.1
-"""Cells that a fit takes at least; share of the real video's usable cells that has to be usable in the generated one."""
+"""Cells that a fit needs; share of the real video's usable cells that the generated one has to show too."""
 SCALE_PX, ROUNDS, MOST_TRUST = 0.4, 8, 2.0
 SETTINGS = {
     **band.SETTINGS,
-    "background": f"DIS ultrafast to half resolution, cells of {CELL_PX} px outside the objects, affine, Cauchy {SCALE_PX} px",
+    "background": f"DIS ultrafast at half resolution, cells of {CELL_PX} px without objects, affine, Cauchy {SCALE_PX} px",
     "texture": LEAST_TEXTURE,
 }
 

@@ -1,9 +1,9 @@
 """A real and a generated video brought to one resolution, contrast and band before their motion is compared.
 
-A blurred, noisy or dark video whose motion is right must not look wrong to an estimator. Where the power spectra of the
-two videos differ in a band of frequencies, one of them has lost detail there or holds noise, and what an estimator finds
-in that band says more of looks than of motion. Spectra do not depend on where things are, so that this leaves motion
-as it is.
+A blurred, noisy or dark video whose motion is right must not look wrong to an estimator. Where the power spectra of
+the two videos differ in a band of frequencies, one of them has lost detail there or holds noise: what an estimator
+finds in that band says more about looks than about motion, and both videos are damped there. Power spectra do not
+depend on where things are, so this leaves the motion as it is.
 """
 
 from __future__ import annotations

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.evaluation.agents.flow_epe import object_regions
 from drivereplay.evaluation.estimators.background import SETTINGS, common_flow
+from drivereplay.evaluation.estimators.band import working_scale
 from drivereplay.evaluation.flow import dominant_motion
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
@@ -19,7 +21,8 @@ FLOOR = 0.0005
 
 def amount(real: Footage, generated: Footage) -> NDArray[np.float64]:
     """ln(generated / real) of the mean length of flow over the future, from frames that were made alike; last of (F,)."""
-    return _ratio(*(np.linalg.norm(flow, axis=-1).mean((1, 2)) for flow in common_flow(real, generated)), real)
+    true, made = (np.linalg.norm(flow, axis=-1).mean((1, 2)) for flow in common_flow(real, generated))
+    return _ratio(true, made, real)
 
 
 def object_amount(real: Footage, generated: Footage) -> NDArray[np.float64]:
@@ -27,8 +30,6 @@ def object_amount(real: Footage, generated: Footage) -> NDArray[np.float64]:
 
     The object region is that of `agents.flow_epe`.
     """
-    import cv2
-
     lengths = []
     for flows in common_flow(real, generated):
         rest = np.stack([np.linalg.norm(flow - dominant_motion(flow), axis=-1) for flow in flows])
@@ -37,12 +38,10 @@ def object_amount(real: Footage, generated: Footage) -> NDArray[np.float64]:
         total = np.array([region.sum() for region in regions])
         with np.errstate(invalid="ignore", divide="ignore"):
             lengths.append(np.array([(a * b).sum() for a, b in zip(rest, regions, strict=True)]) / total)
-    return _ratio(*lengths, real)
+    return _ratio(lengths[0], lengths[1], real)
 
 
 def _ratio(true: NDArray[np.float64], made: NDArray[np.float64], real: Footage) -> NDArray[np.float64]:
-    from drivereplay.evaluation.estimators.band import working_scale
-
     floor = FLOOR * real.diagonal_px * working_scale(real.frames.shape)
     curve = np.full(len(true), np.nan)
     known = np.isfinite(true) & np.isfinite(made)

@@ -74,7 +74,9 @@ def _histogram(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     if not len(known):
         return np.eye(1, HISTOGRAM)[0]
     length = np.linalg.norm(known, axis=1)
-    turn = np.floor((np.arctan2(known[:, 1], known[:, 0]) / (2 * np.pi) % 1) * DIRECTIONS + 0.5).astype(int) % DIRECTIONS
+    turn = (
+        np.floor((np.arctan2(known[:, 1], known[:, 0]) / (2 * np.pi) % 1) * DIRECTIONS + 0.5).astype(int) % DIRECTIONS
+    )
     size = np.searchsorted(LENGTHS, length, side="right") - 1
     number = np.where(size < 0, 0, 1 + turn * len(LENGTHS) + np.maximum(size, 0))
     return np.bincount(number, minlength=HISTOGRAM) / len(known)
