@@ -7,13 +7,15 @@ RUN_DEV := $(VENV)/.installed-dev
 RUN_DEMO := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-slow lint audit format bench bench-search metrology chaos soak base clean help
+.PHONY: demo test test-slow lint audit format bench bench-search metrology chaos soak base base-cooldown base-gates \
+	clean help
 
 help:
 	@echo "make demo       install into $(VENV), run the whole thing on simulated worlds, print where the front is"
 	@echo "make test       install, then the tests (under 15 minutes on two cores)"
 	@echo "make lint       ruff, mypy, and what is known against the pinned packages; audit: fails if anything is"
 	@echo "make bench      speed and memory, as ratios in one run; bench-search: samplers on known problems"
+	@echo "make base       train the shipped base by its recipe (core-hours); base-cooldown: a model of it; base-gates: its gates"
 	@echo "make test-slow | chaos | soak | metrology    the tests that take longer"
 
 $(BIN)/python:
@@ -67,6 +69,20 @@ bench: $(RUN_DEV)
 
 bench-search: $(RUN_DEV)
 	$(BIN)/python tests/bench/bench_search.py
+
+# The shipped base, by its recipe: stops and goes on at any time. HOURS are core-hours in all; BASE is kept between calls.
+BASE ?= experiments/runs/base
+SIZE ?= base
+RECIPE := OMP_NUM_THREADS=1 $(BIN)/python experiments/recipes/base
+
+base: $(RUN_DEMO)
+	$(RECIPE)/train.py --out $(BASE)/$(SIZE) --size $(SIZE) $(if $(HOURS),--hours $(HOURS))
+
+base-cooldown: $(RUN_DEMO)
+	$(RECIPE)/train.py --out $(BASE)/$(SIZE) --size $(SIZE) --cooldown $(MINUTES)
+
+base-gates: $(RUN_DEMO)
+	$(RECIPE)/gates.py $(or $(MODEL),$(BASE)/$(SIZE)/cooldown/model) --work $(BASE)/gates
 
 clean:
 	rm -rf $(VENV) build dist platform/*.egg-info dashboards/*.egg-info

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 
 
 def moving_square(seed: int, frames: int, height: int = 72, width: int = 96) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from drivereplay.cli import app
+from drivereplay.cli import app, main
 
 VERBS = [
     "demo", "worlds", "ingest", "plan", "prepare", "train", "generate", "evaluate", "sweep", "front", "submit",
@@ -50,3 +51,44 @@ def test_an_error_is_one_message_on_stderr_and_a_document_on_stdout(tmp_path: Pa
 
 def test_an_unknown_option_is_a_wrong_call() -> None:
     assert CliRunner().invoke(app, ["front", "--nonsense"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "advice"),
+    [
+        (
+            ["ingest", "x"],
+            OSError(errno.ENOSPC, "No space left on device"),
+            "Free room on that disk, then call it again.",
+        ),
+        (
+            ["sweep", "x"],
+            OSError(errno.ENOSPC, "No space left on device"),
+            "Free room on that disk, then call it again with",
+        ),
+        (["evaluate", "x"], PermissionError(errno.EACCES, "Permission denied"), "TMPDIR for temporary files, HOME for"),
+        (
+            ["train", "x"],
+            OSError(errno.EROFS, "Read-only file system"),
+            "again with --resume: what is finished is kept",
+        ),
+        (["demo"], OSError("AF_UNIX path length cannot exceed 107 bytes"), "a shorter path (TMPDIR"),
+    ],
+)
+def test_the_advice_fits_the_error_and_the_verb(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    error: OSError,
+    advice: str,
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("drivereplay.cli.app", fail)
+    monkeypatch.setattr(sys, "argv", ["drivereplay", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr().err
+    assert end.value.code == 1 and advice in said
+    assert ("--resume" in said) == (arguments[0] in ("sweep", "train"))

@@ -102,3 +102,22 @@ def test_the_exit_code_says_whether_something_needed_is_missing(
     assert done.exit_code == 1, done.output
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     assert not rows["storage"]["ok"] and rows["storage"]["required"]
+
+
+@pytest.mark.parametrize(("mode", "ok"), [(0o600, True), (0o400, True), (0o644, False), (0o640, False), (0o606, False)])
+def test_a_token_that_others_can_read_is_named_with_the_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, ok: bool
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret", encoding="utf-8")
+    token.chmod(mode)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    check = doctor_module._token()
+    assert check.ok is ok and "secret" not in check.detail
+    assert ok or check.fix == f"chmod 600 {token}"
+
+
+def test_a_ray_without_tokens_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    assert not doctor_module._token().ok

@@ -13,7 +13,9 @@ ORDER = [
     ("_sections", "addresses"),
     ("spec",),
     ("storage", "session"),
+    ("integrity",),
     ("nodes",),
+    ("videos",),
     ("domains",),
     ("data",),
     ("models",),
@@ -68,6 +70,47 @@ def test_data_flows_one_way(project_root: Path) -> None:
             if other in RANK and (RANK[other] > RANK[room] or (RANK[other] == RANK[room] and other != room)):
                 wrong.append(f"{path.relative_to(project_root)} ({room}) imports from {other}")
     assert not wrong, "\n".join(wrong)
+
+
+OPENS_VIDEOS = {"videos", "domains/mp4.py", "doctor.py"}
+"""The room that reads video files; the writer of mp4; the self-check of both decoders."""
+VIDEO_LIBRARIES = {"av", "decord", "imageio", "moviepy", "torchcodec", "torchvision"}
+
+
+def opens_videos(path: Path) -> set[str]:
+    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    found: set[str] = set()
+    for node in tree:
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module or ""]
+        elif isinstance(node, ast.Attribute) and node.attr == "VideoCapture":
+            found.add("cv2.VideoCapture")
+        elif isinstance(node, ast.Attribute) and node.attr == "read_videos":
+            found.add("read_videos")
+        elif isinstance(node, ast.Call) and any(
+            isinstance(argument, ast.Constant) and argument.value in VIDEO_LIBRARIES for argument in node.args
+        ):
+            called = ast.unparse(node.func)
+            found |= {called} if called.endswith(("import_module", "__import__")) else set()
+        found |= {name for name in names if name.split(".")[0] in VIDEO_LIBRARIES}
+    return found
+
+
+def test_only_one_room_opens_video_files(project_root: Path) -> None:
+    package = project_root / "platform" / "drivereplay"
+    users = {path.relative_to(package).as_posix(): opens_videos(path) for path in modules(project_root)}
+    allowed = {name for name in users if name in OPENS_VIDEOS or name.split("/")[0] in OPENS_VIDEOS}
+    assert users["videos/file.py"] and users["videos/readers.py"], "the test sees what it looks for"
+    wrong = {name: uses for name, uses in users.items() if uses and name not in allowed}
+    assert not wrong, f"read videos by drivereplay.videos.open_video: {wrong}"
+    # the writer opens nothing that is there
+    writer = (package / "domains" / "mp4.py").read_text(encoding="utf-8")
+    calls = [node for node in ast.walk(ast.parse(writer)) if isinstance(node, ast.Call)]
+    opened = [ast.unparse(call) for call in calls if ast.unparse(call.func) == "av.open"]
+    assert opened and all("'w'" in call for call in opened)
 
 
 def test_the_dashboard_package_knows_nothing_of_drivereplay(project_root: Path) -> None:

@@ -23,7 +23,7 @@ def test_markup_in_names_is_text(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_jobs_have_times_that_people_read(capsys: pytest.CaptureFixture[str]) -> None:
     job = {"id": "sweep-a-1", "status": "FAILED", "verb": "sweep", "run": "/runs/a", "user": "ann@box"}
-    job |= {"started_s": 1_795_000_000.0, "ended_s": 1_795_000_300.0, "exit_code": 1, "message": "It fell over."}
+    job |= {"started_s": 1_795_000_000.0, "ended_s": 1_795_000_300.0, "exit_code": 1, "reason": "It fell over."}
     present.jobs([job, job | {"id": "sweep-b-1", "status": "PENDING", "started_s": None, "ended_s": None}])
     lines = capsys.readouterr().out.splitlines()
     failed = next(line for line in lines if line.startswith("sweep-a-1 "))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import ipaddress
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 
+import psutil
 import pytest
 from cluster.local.cluster import LocalCluster
 
@@ -21,6 +24,34 @@ def test_a_running_session_is_used_as_it_is(ray_session: None) -> None:
     ensure_ray(num_cpus=1)
     assert ray.get_runtime_context().get_node_id() == before
     assert ray.cluster_resources()["CPU"] == 4
+
+
+def listening_addresses(pids: Iterable[int]) -> dict[str, str]:
+    """Address and port to the process, of all TCP sockets that accept connections."""
+    connections = [c for pid in pids for c in psutil.Process(pid).net_connections("tcp")]
+    return {f"{c.laddr.ip}:{c.laddr.port}": c.status for c in connections if c.status == psutil.CONN_LISTEN}
+
+
+def on_loopback(address: str) -> bool:
+    host = ipaddress.ip_address(address.rpartition(":")[0])
+    mapped = getattr(host, "ipv4_mapped", None)
+    return (mapped or host).is_loopback
+
+
+def test_a_local_rays_ports_are_all_on_loopback(ray_session: None) -> None:
+    import ray
+
+    assert ray.get(ray.remote(lambda: 1).remote()) == 1  # a worker listens too
+    # a local Ray's processes are children of the one that started it
+    found = listening_addresses([os.getpid(), *(p.pid for p in psutil.Process().children(recursive=True))])
+    assert len(found) >= 5
+    assert [address for address in found if not on_loopback(address)] == []
+
+
+def test_a_local_clusters_ports_are_all_on_loopback(local_cluster: LocalCluster) -> None:
+    found = listening_addresses(local_cluster.processes())
+    assert len(found) >= 5
+    assert [address for address in found if not on_loopback(address)] == []
 
 
 @pytest.mark.parametrize(("failures", "starts"), [(0, 1), (2, 3), (9, 3)])
@@ -99,7 +130,7 @@ def test_nothing_at_the_address_is_said_at_once(address: str) -> None:
 def test_a_cluster_is_joined_and_a_wrong_token_or_version_is_said(local_cluster: LocalCluster) -> None:
     right = {k: v for k, v in local_cluster.environment.items() if k != "RAY_API_SERVER_ADDRESS"}
     assert "1 node" in _joined(local_cluster.gcs, right)
-    wrong = _joined(local_cluster.gcs, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64})
+    wrong = _joined(local_cluster.gcs, {**right, "RAY_AUTH_TOKEN": "0" * 64})
     assert "SpecError: RAY_ADDRESS: the cluster at" in wrong and "RAY_AUTH_TOKEN" in wrong
     other = _joined(local_cluster.gcs, right, before="import ray; ray.__version__ = '2.51.0'")
     assert "Version mismatch" in other and "2.51.0" in other and "2.60.0" in other

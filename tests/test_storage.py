@@ -6,6 +6,8 @@ import errno
 import io
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -17,7 +19,7 @@ from tests.s3 import S3Server
 
 from drivereplay import storage as storage_module
 from drivereplay.errors import DriveReplayError, SpecError
-from drivereplay.storage import Storage, is_away, patiently
+from drivereplay.storage import Storage, is_away, patiently, private_directory
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -267,3 +269,52 @@ def test_what_waiting_does_not_heal_comes_at_once() -> None:
 )
 def test_away_is_told_from_wrong(error: OSError, away: bool) -> None:
     assert is_away(error) is away
+
+
+def test_a_users_directory_is_private_and_made_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    path = private_directory()
+    assert path.parent == tmp_path and path.stat().st_mode & 0o777 == 0o700
+    path.chmod(0o777)
+    assert private_directory().stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "another user's"])
+def test_a_name_that_somebody_else_has_made_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    path = tmp_path / f"drivereplay-{os.getuid()}"
+    if kind == "link":
+        (tmp_path / "elsewhere").mkdir()
+        path.symlink_to(tmp_path / "elsewhere")
+    elif kind == "file":
+        path.touch()
+    else:
+        path.mkdir()
+        if os.getuid() != 0:
+            pytest.skip("only root can give a directory away")
+        os.chown(path, 12345, 12345)
+    with pytest.raises(SpecError, match="TMPDIR"):
+        private_directory()
+
+
+def test_two_users_of_one_machine_have_a_directory_each(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    setpriv = ["setpriv", "--reuid=12345", "--clear-groups", "--inh-caps=-all"]
+    if os.getuid() != 0 or subprocess.run([*setpriv, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("becoming another user needs root and setpriv")
+    tmp_path.chmod(0o1777)
+    for own in (tmp_path_factory.getbasetemp(), tmp_path_factory.getbasetemp().parent):
+        own.chmod(0o711)  # pytest makes them private
+    if subprocess.run([*setpriv, "test", "-x", str(tmp_path)], capture_output=True, check=False).returncode != 0:
+        pytest.skip("other users cannot reach the tests' temporary directory")
+    code = "from drivereplay.storage import private_directory; print(private_directory())"
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    for command in ([], setpriv):
+        done = subprocess.run(
+            [*command, sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drivereplay-0", "drivereplay-12345"]

@@ -39,6 +39,8 @@ MARK = "DRIVEREPLAY_LOCAL_CLUSTER"
 _START_S = 300.0
 _STARTS = 3
 _OBJECT_STORE_BYTES = 150_000_000
+_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Ray listens on loopback alone, also with its metrics, which ask for no token, only where no second node can join."""
 _PORTS = range(20_000, 32_768)
 
 
@@ -56,6 +58,7 @@ class LocalCluster:
         address: URL of the dashboard, for `drivereplay submit --address`.
         gcs: `host:port` of the control store, for `RAY_ADDRESS`.
         isolated: Whether each node has a network namespace.
+        alone: Whether the head is all there will be; then every port is bound to loopback.
         nodes: Number to process id of each node's `ray start`; 0 is the head.
     """
 
@@ -64,6 +67,7 @@ class LocalCluster:
     address: str = ""
     gcs: str = ""
     isolated: bool = False
+    alone: bool = False
     nodes: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -78,6 +82,7 @@ class LocalCluster:
             "RAY_API_SERVER_ADDRESS": self.address,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(Path(self.directory) / "token"),
+            **(_LOOPBACK if self.alone else {}),
         }
 
     def save(self) -> None:
@@ -231,6 +236,7 @@ class LocalCluster:
         kept["RAY_worker_niceness"] = "0"  # on a shared machine the lowest priority, Ray's choice, starves workers
         kept["RAY_AUTH_MODE"] = "token"
         kept["RAY_AUTH_TOKEN_PATH"] = str(Path(self.directory) / "token")
+        kept |= _LOOPBACK if self.alone else {}
         kept[MARK] = f"{self.id}/{number}"
         return kept
 
@@ -291,6 +297,7 @@ def start(
     cpus: float = 2,
     gpus: float = 0,
     isolated: bool | None = None,
+    alone: bool | None = None,
 ) -> LocalCluster:
     """Start a cluster.
 
@@ -301,6 +308,7 @@ def start(
         gpus: Logical GPUs of each node.
         isolated: A network namespace for each node, which needs root and iproute2; None takes it where it is possible
             and more than one node is asked for.
+        alone: Whether no node will be added, so that every port can be bound to loopback; None says so of one node.
 
     Raises:
         ClusterError: A node does not come up, or a cluster runs there already.
@@ -308,14 +316,17 @@ def start(
     where = Path(directory or tempfile.mkdtemp(prefix="drivereplay-cluster-")).absolute()
     if (where / "cluster.json").exists():
         raise ClusterError(f"A cluster runs in {where} already; `stop` ends it.")
-    where.mkdir(parents=True, exist_ok=True)
+    where.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if where.lstat().st_uid != os.getuid():
+        raise ClusterError(f"{where} belongs to somebody else: give another --directory.")
     token = where / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32), encoding="utf-8")
     separate = can_isolate() and nodes > 1 if isolated is None else isolated
     if separate and not can_isolate():
         raise ClusterError("Network namespaces need root and iproute2: run as root, or without --isolated.")
-    cluster = LocalCluster(id=secrets.token_hex(3), directory=str(where), isolated=separate)
+    alone = nodes == 1 and not separate if alone is None else alone
+    cluster = LocalCluster(id=secrets.token_hex(3), directory=str(where), isolated=separate, alone=alone)
     try:
         for _ in range(nodes):
             cluster.add_node(cpus, gpus)
@@ -396,7 +407,7 @@ def _tail(log: Path, lines: int = 5) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--directory", default=str(Path(tempfile.gettempdir()) / "drivereplay-cluster"))
+    parser.add_argument("--directory", default=str(Path(tempfile.gettempdir()) / f"drivereplay-cluster-{os.getuid()}"))
     verbs = parser.add_subparsers(dest="verb", required=True)
     starting = verbs.add_parser("start", help="start a cluster")
     starting.add_argument("--nodes", type=int, default=2, help="the head included")

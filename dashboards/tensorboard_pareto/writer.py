@@ -106,6 +106,7 @@ def add_setup(
     mix: Sequence[str] = (),
     pool_seeds: bool = False,
     title: str = "",
+    statistics: Mapping[str, Any] | None = None,
     step: int = 0,
 ) -> None:
     """Say once for a run what its candidates are judged by; everything is optional. The last one written counts.
@@ -120,6 +121,9 @@ def add_setup(
         mix: Parameters that are shares of one whole; three of them can be shown as a triangle.
         pool_seeds: A setting with several seeds is one candidate with their mean, unless the reader chooses otherwise.
         title: Name of the search.
+        statistics: What the search itself says of its candidates' certainty. `hypervolume`: `low` and `high` of the
+            front's; `candidates`: name → `probability_non_dominated` and `differences`, anchor → metric →
+            `[difference, low, high]`. A candidate that is not named has no chance of a place on the front.
         step: Step of the summary.
 
     Raises:
@@ -139,6 +143,7 @@ def add_setup(
         "mix": list(mix),
         "pool_seeds": bool(pool_seeds),
         "title": title,
+        "statistics": dict(statistics or {}),
     }
     _add(writer, records.SETUP, [records.encode(record)], step)
 

@@ -82,12 +82,14 @@ def jobs(rows: Sequence[Mapping[str, Any]]) -> None:
     table("jobs", shown)
     for row in rows:
         if row["status"] == "FAILED":
-            typer.echo(f"{row['id']}: {row['message']}")
+            typer.echo(f"{row['id']}: {row['reason']}")
 
 
 def filled(result: Filled) -> None:
     """What was decoded, and what could not be."""
     table("clips in the cache", result.rows())
+    for name in result.rendered:
+        typer.echo(f"{name}: nothing to prepare, its clips are rendered when they are needed (clips: fresh)")
     for name, reason in result.bad.items():
         typer.echo(f"set aside: {name}: {reason}")
 
@@ -117,8 +119,7 @@ def _text(value: Any) -> str:
 
 
 def _interval(estimate: Any) -> str:
-    mean, low, high = estimate.mean, estimate.low, estimate.high
-    return f"{_text(float(mean))} [{_text(float(low))}, {_text(float(high))}]"
+    return "-" if math.isnan(estimate.mean) else str(estimate)
 
 
 def ingest(index: ClipIndex, out: Path, everything: bool) -> None:
@@ -149,7 +150,8 @@ def plan(printed: Mapping[str, Any]) -> None:
     total = sum(printed["samples_by_domain"].values()) or 1
     for name, count in printed["samples_by_domain"].items():
         clips = printed["clips_by_domain"][name]
-        typer.echo(f"{name}: {count} of {total} samples ({count / total:.1%}), {clips} training clips")
+        clips = "clips rendered without end" if clips is None else f"{clips} training clips"
+        typer.echo(f"{name}: {count} of {total} samples ({count / total:.1%}), {clips}")
 
 
 def report(judged: Report, comparison: Comparison | None = None) -> None:
@@ -157,6 +159,11 @@ def report(judged: Report, comparison: Comparison | None = None) -> None:
     rows = []
     for name, estimate in sorted(judged.metrics.items()):
         row: dict[str, Any] = {"metric": name, "value [95 %]": _interval(estimate)}
+        if judged.tables.get("unbiased"):
+            endless = judged.tables["unbiased"].get(name, {})
+            low, high = (endless.get(end) for end in ("low", "high"))
+            interval = "" if low is None or math.isnan(low) else f" [{_text(low)}, {_text(high)}]"
+            row["with endless clips"] = f"{_text(endless['mean'])}{interval}" if endless else None
         for reference, values in judged.references.items():
             row[reference] = values[name].mean if name in values else None
         rows.append(row)
@@ -208,7 +215,8 @@ def front(
         for name, way in zip(found.objectives, found.directions, strict=True)
     )
     typer.echo(f"objectives: {directions}")
-    typer.echo(f"hypervolume {_text(found.hypervolume)} against the reference point ({_text(list(found.reference))})")
+    volume = found.certainty.hypervolume or found.hypervolume
+    typer.echo(f"hypervolume {_text(volume)} against the reference point ({_text(list(found.reference))})")
     _lost_and_important(found)
     if found.recommendation:
         typer.echo(found.recommendation)
@@ -224,10 +232,11 @@ def _lost_and_important(found: Front) -> None:
     """What each place on the front gives up against the best found, and which searched value matters for what."""
     from drivereplay.search.importance import given_up, importance
 
-    probabilities = found.probabilities()
     lost = given_up(found)
-    for row, probability in zip(lost, probabilities, strict=True):
-        row["P(non-dominated)"] = probability
+    for row in lost:
+        row["P(non-dominated)"] = found.certainty.probabilities[row["name"]]
+        for objective, estimate in found.certainty.differences[row["name"]].get("naive", {}).items():
+            row[f"{objective} less naive's [95 %]"] = _interval(estimate)
     if lost:
         table("on the front: what is given up against the best found in each objective", lost)
     for objective, shares in importance(found).items():

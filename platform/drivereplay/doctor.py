@@ -57,7 +57,7 @@ def doctor(*, storage: str = "runs", cluster: bool = False) -> list[Check]:
     checks = [_python(), *_packages(), _devices(), _encoding()]
     checks += [_decoding("decord", required=False), _decoding("av", required=True)]
     checks += [_writable(storage), _free_space(storage), _shared_memory(), _memory(), _open_files()]
-    checks += [_ray(), _tensorboard(), _weights(), _ffmpeg(), _browser()]
+    checks += [_token(), _ray(), _tensorboard(), _weights(), _ffmpeg(), _browser()]
     return [*checks, *(_cluster(storage) if cluster else ())]
 
 
@@ -99,6 +99,25 @@ def _package(name: str, required: bool) -> Check:
     except (ImportError, OSError, RuntimeError, AttributeError, importlib.metadata.PackageNotFoundError) as error:
         return Check(distribution, False, f"{type(error).__name__}: {error}", fix, required)
     return Check(distribution, True, version, "", required)
+
+
+def _token() -> Check:
+    """Ray writes its token with the user's default permissions, which on many machines let everybody read it."""
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    path = Path(named).expanduser() if named else Path.home() / ".ray" / "auth_token"
+    if os.environ.get("RAY_AUTH_MODE", "").lower() == "disabled":
+        detail = "RAY_AUTH_MODE=disabled: whoever reaches a port of Ray's can run programs"
+        return Check("Ray's token", False, detail, "Unset RAY_AUTH_MODE, or set it to `token`.", required=False)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return Check("Ray's token", True, f"none in {path} yet; Ray makes one when it starts", required=False)
+    except OSError as error:
+        return Check("Ray's token", False, f"{path}: {error.strerror}", f"chmod 600 {path}", required=False)
+    if mode & 0o077:
+        detail = f"other users of this machine can read {path} (mode {mode & 0o777:o}), and so use your clusters"
+        return Check("Ray's token", False, detail, f"chmod 600 {path}", required=False)
+    return Check("Ray's token", True, f"{path}, readable by its owner alone", required=False)
 
 
 def _devices() -> Check:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import socket
+from collections.abc import Iterator
 
 from drivereplay.errors import DriveReplayError, SpecError
 
@@ -53,7 +54,33 @@ def ensure_ray(num_cpus: int | None = None) -> None:
 _STARTS = 3
 
 
+@contextlib.contextmanager
+def on_loopback() -> Iterator[None]:
+    """Let a Ray that is started inside listen on 127.0.0.1 alone, and find one that does.
+
+    Ray on Linux replaces a loopback address by the machine's own, and then its metrics, which ask for no token, can be
+    read from the network. It keeps to loopback where it cannot have a second node (ray-project/ray#18730), as on macOS.
+    """
+    from ray._private import ray_constants
+
+    name = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    before, enabled = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = enabled
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
 def _start(num_cpus: int | None) -> None:
+    with on_loopback():
+        _init(num_cpus)
+
+
+def _init(num_cpus: int | None) -> None:
     import ray
 
     ray.init(

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-import yaml
 
 from drivereplay._sections.base import Section
 from drivereplay._sections.judge import EvaluationSpec, RacingSpec, ResourcesSpec, SchedulerSpec, SearchSpec
+from drivereplay._sections.strict import StrictYamlError, dump_yaml, load_yaml, validated
 from drivereplay._sections.train import AdapterSpec, AugmentSpec, ModelSpec, RetentionSpec, TrainingSpec
 from drivereplay._sections.video import (
     AdaptiveSpec,
@@ -33,7 +33,7 @@ __all__ = [
     "AdapterSpec", "AdaptiveSpec", "AugmentSpec", "BufferSpec", "ClipSpec", "DatasetSource", "DomainSpec",
     "EvaluationSpec", "ModelSpec", "RacingSpec", "ReplaySpec", "ResourcesSpec", "RetentionSpec", "SchedulerSpec",
     "SearchSpec", "SourceSpec", "Spec", "TrainingSpec", "VideosSource", "WorldSource",
-    "load_spec", "parse_spec", "with_values",
+    "load_spec", "parse_spec", "read_spec", "with_values",
 ]  # fmt: skip
 
 
@@ -78,7 +78,7 @@ class Spec(Section):
 
     def to_yaml(self) -> str:
         """The resolved file: every field, defaults included."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return dump_yaml(self.model_dump(mode="json"))
 
 
 def load_spec(path: str | Path, sets: Iterable[str] = ()) -> Spec:
@@ -94,19 +94,24 @@ def load_spec(path: str | Path, sets: Iterable[str] = ()) -> Spec:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_bytes()
+    except OSError as error:
         raise SpecError(f"Cannot read the experiment file {path}: {error}.", "Give the path of a YAML file.") from error
+    return read_spec(text, sets, base=path.parent, where=str(path))
+
+
+def read_spec(text: str | bytes, sets: Iterable[str] = (), *, base: Path | None = None, where: str) -> Spec:
+    """An experiment from the text of its file; arguments and errors are those of `load_spec` and `parse_spec`."""
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SpecError(f"{path} is not valid YAML: {error}.", "Correct the place that is named.") from error
+        data = load_yaml(text)
+    except StrictYamlError as error:
+        raise SpecError(f"{where} is not valid YAML: {error}.", "Correct the place that is named.") from error
     if not isinstance(data, dict):
         raise SpecError(
-            f"{path} is not a mapping but {type(data).__name__}.",
+            f"{where} is not a mapping but {type(data).__name__}.",
             "An experiment file begins with `name:` and `target:`.",
         )
-    return parse_spec(_overridden(data, sets), base=path.parent, where=str(path))
+    return parse_spec(_overridden(data, sets), base=base, where=where)
 
 
 def parse_spec(data: Mapping[str, Any], *, base: Path | None = None, where: str = "the experiment") -> Spec:
@@ -118,7 +123,7 @@ def parse_spec(data: Mapping[str, Any], *, base: Path | None = None, where: str 
         where: Named in error messages.
     """
     try:
-        spec = Spec.model_validate(data)
+        spec = validated(Spec, data)
     except pydantic.ValidationError as error:
         raise SpecError(f"{where}: " + "; ".join(_explained(e, data) for e in error.errors()), _FIX) from error
     _refuse_secrets(spec)
@@ -142,8 +147,8 @@ def _overridden(data: dict[str, Any], sets: Iterable[str]) -> dict[str, Any]:
         if not separator or not key:
             raise SpecError(f"--set {item}: expected key=value.", "For example --set training.steps=50.")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            value = load_yaml(text)
+        except StrictYamlError as error:
             raise SpecError(f"--set {item}: the value is not valid YAML: {error}.") from error
         _put(data, key, value)
     return data
@@ -192,8 +197,13 @@ def _explained(error: Any, data: Any) -> str:
         return f"{path}: is missing"
     message = error["msg"].removeprefix("Value error, ")
     got = error.get("input")
-    shown = "" if isinstance(got, dict | list) or message.startswith("`") else f" (got {got!r})"
+    shown = "" if isinstance(got, dict | list) or message.startswith("`") else f" (got {_as_yaml(got)})"
     return f"{path}: {message}{shown}"
+
+
+def _as_yaml(value: Any) -> str:
+    """A scalar as the file has it: `true`, where Python says `True`."""
+    return repr(value) if isinstance(value, str) else dump_yaml(value).split("\n", 1)[0]
 
 
 _TAGS = {"world", "videos", "kitti", "nuscenes", "bdd100k", "argoverse2", "comma2k19", "lerobot", "images"}

@@ -17,7 +17,7 @@ from drivereplay.search.candidates import Candidate, CandidateTable, trial_candi
 from drivereplay.search.front import FILE as FRONT
 from drivereplay.search.front import read_front_file
 from drivereplay.search.space import Space
-from drivereplay.spec import Spec, parse_spec
+from drivereplay.spec import Spec, read_spec
 from drivereplay.storage import Storage
 from drivereplay.training.checkpoint import CHECKPOINTS, checkpoints
 
@@ -36,12 +36,10 @@ def status(directory: str | Path) -> dict[str, Any]:
     Raises:
         SpecError: There is no run.
     """
-    import yaml
-
     storage = Storage.of(directory)
     if not storage.exists("spec.yaml"):
         raise SpecError(f"There is no run in {storage.uri}.", "Give <storage>/<name> of an experiment.")
-    spec = parse_spec(yaml.safe_load(storage.read("spec.yaml")), where=f"{storage.uri}/spec.yaml")
+    spec = read_spec(storage.read("spec.yaml"), where=f"{storage.uri}/spec.yaml")
     names = storage.names("trials")
     rows = _by_trial(storage, names)
     single = names == [_SINGLE]

@@ -7,6 +7,8 @@ import os
 import random
 import re
 import shutil
+import stat
+import tempfile
 import threading
 import time
 import uuid
@@ -209,6 +211,32 @@ class Storage:
         if any(part == ".." for part in parts):
             raise DriveReplayError(f"The path '{relative}' would leave the storage {self.uri}.")
         return "/".join(parts)
+
+
+def private_directory() -> Path:
+    """This user's directory below the system's temporary one, for files that processes on this machine share.
+
+    Its name holds the user's number, and nobody else may read or write it: with one name for all, the first user's
+    would keep the others out, or could hand them files of his own.
+
+    Raises:
+        SpecError: The temporary directory cannot be written, or somebody else has made the name his.
+    """
+    try:
+        path = Path(tempfile.gettempdir()) / f"drivereplay-{os.getuid()}"
+        path.mkdir(mode=0o700, exist_ok=True)
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            raise SpecError(
+                f"{path} is not a directory of yours.", "Set TMPDIR to a directory that only you can write."
+            )
+        if status.st_mode & 0o077:
+            path.chmod(0o700)
+    except OSError as error:
+        raise SpecError(
+            f"The temporary directory cannot be used: {error}.", "Set TMPDIR to a directory that you may write."
+        ) from error
+    return path
 
 
 def patiently(action: Callable[[], _T], patience_s: float | None = None) -> _T:

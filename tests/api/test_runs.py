@@ -9,7 +9,7 @@ from tests.footage import moving_square
 from tests.training.helpers import small_spec
 
 from drivereplay.api.runs import train
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 
 
 def test_a_run_says_what_was_forgotten(tmp_path: Path, ray_session: None) -> None:

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.footage import moving_square  # noqa: E402
 
-from drivereplay.data.video import write_video  # noqa: E402
+from drivereplay.domains.mp4 import write_video  # noqa: E402
 from drivereplay.search.sweep import sweep  # noqa: E402
 from drivereplay.search.trial import FineTuning, TrialRequest  # noqa: E402
 from drivereplay.session import ensure_ray  # noqa: E402

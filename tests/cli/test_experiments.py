@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from drivereplay.api import QUICKSTART
 from drivereplay.cli import app, experiments
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.evaluation.report import Estimate
 from drivereplay.search.candidates import Candidate
 from drivereplay.search.front import Front, front_of, reference_of

@@ -66,6 +66,13 @@ def test_every_candidate_is_on_the_pareto_tab(run: Path) -> None:
     assert setup["protocol"]["fields"] == {"clips": 8}
     assert setup["mix"] == ["replay.weights.a", "replay.weights.b"] and setup["title"] == "small"
     assert setup["reference"] == dict(zip(OBJECTIVES, front(candidates()).reference, strict=True))
+    sure = setup["statistics"]
+    assert {c.name for c in front(candidates()).front} <= set(sure["candidates"])
+    assert sure["hypervolume"]["low"] < sure["hypervolume"]["high"]
+    best = sure["candidates"][front(candidates()).front[0].name]
+    assert 0 < best["probability_non_dominated"] <= 1 and all(
+        set(f) == set(OBJECTIVES) for f in best["differences"].values()
+    )
 
 
 def test_details_of_a_candidate(run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import socket
@@ -52,6 +53,30 @@ def test_a_taken_port_is_one_clear_message(tmp_path: Path) -> None:
         with pytest.raises(DriveReplayError, match="TensorBoard did not start") as caught:
             start(tmp_path, port=taken.getsockname()[1])
     assert "--port" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200), ("127.0.0.1:{port}", 200), ("[::1]:{port}", 200), ("127.8.8.8", 200),
+        ("evil.example", 403), ("evil.example:{port}", 403), ("127.0.0.1.evil.example", 403), ("localhost.evil", 403),
+        ("", 403), ("0.0.0.0", 403), ("127.0.0.1@evil.example", 403),
+    ],
+)  # fmt: skip
+def test_requests_under_a_foreign_name_are_refused(dashboard: str, host: str, status: int) -> None:
+    """A page from elsewhere whose name points to 127.0.0.1 would read the dashboard otherwise."""
+    port = urllib.parse.urlsplit(dashboard).port
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.putrequest("GET", "/data/plugins_listing", skip_host=True)
+    connection.putheader("Host", host.format(port=port))
+    connection.endheaders()
+    assert connection.getresponse().status == status
+
+
+@pytest.fixture(scope="module")
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Address of a TensorBoard on an empty directory."""
+    return start(tmp_path_factory.mktemp("logs"), port=0)
 
 
 class Line(io.TextIOBase):

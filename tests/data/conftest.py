@@ -15,7 +15,7 @@ from tests.footage import moving_square
 
 from drivereplay.data.decode import Decoder
 from drivereplay.data.index import ClipIndex, ingest
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.domains.recording import Recording
 from drivereplay.spec import ClipSpec, Spec, parse_spec
 

@@ -14,7 +14,7 @@ from drivereplay.data.clips import evaluation_clips
 from drivereplay.data.decode import Decoder
 from drivereplay.data.index import ClipIndex, ingest
 from drivereplay.data.prepare import prepare
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.domains.worlds import write_world
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec, Spec

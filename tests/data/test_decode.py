@@ -15,12 +15,13 @@ import pytest
 from tests.data.conftest import frames_differ, number_of, numbered, write_timed
 from tests.footage import moving_square
 
-from drivereplay.data.decode import Decoder, scaled_size
+from drivereplay.data.decode import Decoder
 from drivereplay.data.index import ClipIndex, Window, ingest
-from drivereplay.data.video import read_video, write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.domains.recording import Recording
 from drivereplay.domains.videos import read_videos
 from drivereplay.spec import ClipSpec
+from drivereplay.videos import read_video
 
 CLIP = ClipSpec(frames=6, context=2, fps=10, height=36, width=48, stride=2)
 
@@ -42,7 +43,7 @@ def test_every_window_holds_its_frames(index: ClipIndex, reader: str) -> None:
     windows = [replace(window, reader=reader) for window in all_windows(index)]
     order = np.random.default_rng(0).permutation(len(windows))
     decoder = Decoder(CLIP)
-    whole = {w.path: read_video(w.path, ClipSpec(frames=2, context=1, fps=10, height=36, width=48)) for w in windows}
+    whole = {w.path: read_video(w.path, CLIP) for w in windows}
     for part in np.array_split(order, 3):
         frames, failed = decoder.decode([windows[n] for n in part])
         assert not failed
@@ -189,13 +190,6 @@ def test_every_size_can_be_decoded(index: ClipIndex, width: int, resize: str) ->
         assert not failed
         assert pictures.shape == (1, 6, 24, width, 3)
     assert frames_differ(frames["decord"][0], frames["av"][0]) < 4
-
-
-def test_crop_keeps_the_centre_and_the_proportions() -> None:
-    clip = ClipSpec(height=32, width=48)
-    assert scaled_size((960, 540), clip) == (57, 32)
-    assert scaled_size((480, 640), clip) == (48, 64)
-    assert scaled_size((960, 540), clip.model_copy(update={"resize": "stretch"})) == (48, 32)
 
 
 def test_one_bad_window_does_not_spoil_the_others(index: ClipIndex) -> None:

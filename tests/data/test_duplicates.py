@@ -14,7 +14,7 @@ from drivereplay.data.duplicates import duplicates, shared_footage
 from drivereplay.data.index import ingest
 from drivereplay.data.ingest import divide, mark_duplicates
 from drivereplay.data.prepare import prepare
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.domains.videos import read_videos
 from drivereplay.spec import ClipSpec, Spec
 

@@ -128,7 +128,7 @@ def test_damaged_copies_of_every_clip(shared_data: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", range(COPIES))
 def test_damage_never_shows_as_another_frame(tmp_path: Path, kind: int) -> None:
     """Frames carry their number as a brightness, so a wrong one is seen at once."""
-    from drivereplay.data.video import write_video
+    from drivereplay.domains.mp4 import write_video
 
     ramp = np.stack([np.full((64, 64, 3), 20 + 4 * n, np.uint8) for n in range(50)])
     texture = np.random.default_rng(0).integers(-15, 15, (64, 64, 1))

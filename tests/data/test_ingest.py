@@ -23,7 +23,7 @@ from tests.footage import moving_square
 from drivereplay.data import ingest as ingest_module
 from drivereplay.data.index import ClipIndex, ingest
 from drivereplay.data.ingest import divide, probed
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.domains.recording import Recording
 from drivereplay.domains.videos import read_videos
 from drivereplay.errors import DataError

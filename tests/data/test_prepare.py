@@ -9,7 +9,7 @@ import pytest
 from tests.footage import moving_square
 
 from drivereplay.data.prepare import prepare
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.errors import DataError, SpecError
 from drivereplay.spec import Spec
 

@@ -12,16 +12,16 @@ import pytest
 from tests.data.conftest import assert_shows, number_of, numbered, spoil_group, write_timed
 from tests.footage import moving_square
 
-from drivereplay.data import probe as probe_module
 from drivereplay.data.decode import Decoder
-from drivereplay.data.frames import FramesByTime
 from drivereplay.data.index import ingest
 from drivereplay.data.probe import Probe, cuts, difference_hash, digest, probe
-from drivereplay.data.timeline import Timeline
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
+from drivereplay.videos import choice, open_video
+from drivereplay.videos.samples import THUMBNAIL, Samples
+from drivereplay.videos.seeking import FramesByTime
 
 
 def look(path: Path) -> Probe:
@@ -178,12 +178,15 @@ def test_large_files_are_read_by_pyav_unless_their_times_cannot_be_trusted(
     video = moving_square(0, 40)
     write_video(tmp_path / "a.mp4", video, 10.0)
     assert look(tmp_path / "a.mp4").reader == "decord"
-    monkeypatch.setattr(probe_module, "_LARGE_BYTES", 1000)
+    monkeypatch.setattr(choice, "_LARGE_BYTES", 1000)
     assert look(tmp_path / "a.mp4").reader == "av"
     assert_shows(tmp_path / "a.mp4", video, tmp_path / "index", "av")
-    seen = probe_module._decoded(tmp_path / "a.mp4", None)
-    seen.timed = False
-    assert probe_module._reader(tmp_path / "a.mp4", seen, Timeline.of(np.asarray(seen.times)))[0] == "decord"
+    with open_video(tmp_path / "a.mp4") as video:
+        samples = Samples()
+        for frame in video.frames():
+            samples.add(frame.rgb((THUMBNAIL.width, THUMBNAIL.height)), key_frame=frame.key_frame)
+        assert choice.right_reader(video, samples, np.arange(40) / 10, 0.1)[0] == "av"
+        assert choice.right_reader(video, samples, None, 0.1)[0] == "decord"
 
 
 @pytest.mark.parametrize("reader", ["decord", "av", "count"])
@@ -380,7 +383,7 @@ def test_decord_shifts_frames_of_megamind(shared_data: Path) -> None:
     found = look(shared_data / "replay" / "classic" / "Megamind.avi")
     assert found.timeline.frames == 270
     assert found.reader != "decord"
-    assert "another picture" in " ".join(found.notes)
+    assert "another frame" in " ".join(found.notes)
 
 
 def test_memory_buffers_are_no_files() -> None:

@@ -16,7 +16,7 @@ from drivereplay.data.index import ClipIndex
 from drivereplay.data.plan import SamplingPlan
 from drivereplay.data.prepare import prepare
 from drivereplay.data.stream import Work, batches
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.errors import DataError, SpecError
 from drivereplay.spec import Spec
 

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
-from drivereplay.data.video import read_video
 from drivereplay.domains.annotations import read_clip
 from drivereplay.domains.recording import ClipAnnotations, Recording
 from drivereplay.domains.worlds import write_world
 from drivereplay.spec import ClipSpec
+from drivereplay.videos import read_video
 
 HEIGHT, WIDTH, FRAMES, FPS = 96, 160, 12, 10.0
 CLIP = ClipSpec(frames=FRAMES, context=2, fps=FPS, height=HEIGHT, width=WIDTH)

@@ -13,10 +13,11 @@ from tests.footage import moving_square
 
 from drivereplay.data.decode import Decoder
 from drivereplay.data.index import ingest
-from drivereplay.data.video import read_video, write_video
 from drivereplay.domains.lerobot import read_lerobot
+from drivereplay.domains.mp4 import write_video
 from drivereplay.errors import SpecError
 from drivereplay.spec import ClipSpec
+from drivereplay.videos import read_video
 
 CAMERA = "observation.images.front"
 

@@ -26,7 +26,7 @@ def bad_directory(tmp_path: Path) -> Path:
     """Every kind of file that is no good, and two that are."""
     import av
 
-    from drivereplay.data.video import write_video
+    from drivereplay.domains.mp4 import write_video
 
     root = tmp_path / "mixed"
     root.mkdir()

@@ -10,8 +10,8 @@ from tests.evaluation.clips import StandInModel, make_clip
 from drivereplay.domains.mp4 import write_video
 from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.evaluation.generate import clip_seed, generate_file, generate_futures
-from drivereplay.evaluation.videos import _decoded
 from drivereplay.spec import parse_spec
+from drivereplay.videos import read_frames
 
 
 def _futures(model: StandInModel, clips: list, samples: int = 2, seed: int = 0) -> np.ndarray:  # type: ignore[type-arg]
@@ -58,7 +58,8 @@ def test_a_file_is_continued_by_a_checkpoint(tmp_path: Path) -> None:
         generate_file(checkpoint, tmp_path / "in.mp4", tmp_path / "out.mp4")
     (tmp_path / "run" / "spec.yaml").write_text(spec.to_yaml())
     generate_file(checkpoint, tmp_path / "in.mp4", tmp_path / "out.mp4")
-    frames, fps = _decoded(tmp_path / "out.mp4")
+    shown = read_frames(tmp_path / "out.mp4")
+    frames, fps = shown.frames, shown.fps
     assert frames.shape == (5, 16, 16, 3) and fps == 8
     with pytest.raises(SpecError, match="more than the context"):
         generate_file(checkpoint, tmp_path / "in.mp4", tmp_path / "out.mp4", frames=1)

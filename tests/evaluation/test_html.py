@@ -9,8 +9,8 @@ import numpy as np
 from tests.evaluation.clips import make_clip
 
 from drivereplay.evaluation.judge import evaluate_pairs
-from drivereplay.evaluation.videos import _decoded
 from drivereplay.storage import Storage
+from drivereplay.videos import read_frames
 
 
 class _Checker(HTMLParser):
@@ -49,7 +49,8 @@ def test_the_page_is_whole_and_needs_no_network(tmp_path: Path) -> None:
     data = re.search(r"data:video/mp4;base64,([^\"]+)", text)
     assert data is not None
     (tmp_path / "shown.mp4").write_bytes(base64.b64decode(data.group(1)))
-    frames, fps = _decoded(tmp_path / "shown.mp4")
+    shown = read_frames(tmp_path / "shown.mp4")
+    frames, fps = shown.frames, shown.fps
     assert len(frames) == 8 and fps == 8
 
 

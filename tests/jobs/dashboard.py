@@ -24,6 +24,8 @@ class Dashboard:
         address: Its URL.
         jobs: Bodies of the jobs that were submitted.
         uploaded: Bytes of each package.
+        listed: Jobs that it says it has.
+        stopped: Ids of jobs that it was asked to stop.
     """
 
     python: str = platform.python_version()
@@ -31,6 +33,18 @@ class Dashboard:
     address: str = ""
     jobs: list[dict[str, Any]] = field(default_factory=list)
     uploaded: list[bytes] = field(default_factory=list)
+    listed: list[dict[str, Any]] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+
+    def add_job(self, job_id: str, *, user: str = "ann@laptop", status: str = "RUNNING", message: str = "") -> None:
+        """Have a job of ours."""
+        metadata = {"drivereplay_verb": "sweep", "drivereplay_run": "runs/a", "drivereplay_user": user}
+        self.listed.append(
+            {
+                "type": "SUBMISSION", "submission_id": job_id, "status": status, "entrypoint": "x", "message": message,
+                "metadata": metadata, "start_time": 1000 * (1 + len(self.listed)),
+            }
+        )  # fmt: skip
 
     def answer(self, path: str) -> Any:
         """The document at a path; None for what is not there."""
@@ -42,7 +56,7 @@ class Dashboard:
             gone = {"state": "DEAD", "resources_total": {"CPU": 999.0, "GPU": 999.0}}
             rows = [{"state": "ALIVE", "resources_total": node} for node in self.nodes]
             return {"result": True, "msg": "", "data": {"result": {"result": [*rows, gone]}}}
-        return [] if path == "/api/jobs/" else None
+        return self.listed if path == "/api/jobs/" else None
 
 
 @contextmanager
@@ -59,6 +73,10 @@ def serving(dashboard: Dashboard) -> Iterator[Dashboard]:
             self._send(200, {})
 
         def do_POST(self) -> None:
+            if self.path.endswith("/stop"):
+                dashboard.stopped.append(self.path.split("/")[-2])
+                self._send(200, {"stopped": True})
+                return
             job = json.loads(self._body())
             dashboard.jobs.append(job)
             self._send(200, {"job_id": job["submission_id"], "submission_id": job["submission_id"]})

@@ -83,7 +83,19 @@ def test_the_same_sweep_is_followed_not_started_twice_and_later_resumed(reach: L
     assert f"was begun by job {first}: resuming it" in said[0]
     newest = list_jobs()[0]["id"]
     assert newest.startswith("sweep-small-") and newest.endswith("-2")
-    assert "experiments/small.yaml --dry-run --resume" in job_logs(newest)
+    assert "experiments/small.yaml --dry-run --resume" in job_logs(newest)[1]
+
+
+@pytest.mark.parametrize(("verb", "resumed"), [("sweep", True), ("train", True), ("plan", False)])
+def test_whatever_cluster_began_a_run_the_same_call_goes_on_with_it(
+    experiment: Path, tmp_path: Path, verb: str, resumed: bool
+) -> None:
+    """A new cluster knows no earlier job; only the storage can tell."""
+    (tmp_path / "into").mkdir()
+    words = preview([verb, str(experiment)], tmp_path / "into").words
+    assert (words[-1] == "--resume") is resumed
+    (tmp_path / "again").mkdir()
+    assert preview([verb, str(experiment), "--resume"], tmp_path / "again").words.count("--resume") == 1
 
 
 def test_a_dry_run_submits_nothing_and_lists_what_would_travel(
@@ -113,6 +125,37 @@ def test_requirements_and_variables_reach_the_runtime_environment(
     found = preview(["doctor"], tmp_path / "into", requirements=file, env=["TOKEN_OF_MINE"])
     assert found.runtime_env["pip"] == ["ray==2.60.0", "torch==2.13.0"]
     assert found.runtime_env["env_vars"]["TOKEN_OF_MINE"] == "abc"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--index-url https://ann:pa55@pip.example/simple",
+        "--extra-index-url=https://pa55@pip.example/simple",
+        "mine @ git+https://ann:pa55@git.example/mine.git",
+        "mine @ git+https://pa55@git.example/mine.git#egg=mine",
+        "https://ann:pa55@files.example/mine.whl  # comment",
+    ],
+)
+def test_a_login_in_a_requirement_is_refused_without_being_shown(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text(f"numpy\n{line}\n", encoding="utf-8")
+    (tmp_path / "into").mkdir()
+    with pytest.raises(SpecError, match="line 2") as caught:
+        preview(["doctor"], tmp_path / "into", requirements=file)
+    assert "pa55" not in str(caught.value)
+
+
+def test_addresses_without_a_login_pass(tmp_path: Path) -> None:
+    lines = [
+        "mine @ git+https://git.example/mine.git@v1#egg=mine",
+        "mine @ git+ssh://git@git.example/mine.git",
+        "--index-url https://${USER}:${TOKEN}@pip.example/simple",
+    ]
+    file = tmp_path / "requirements.txt"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "into").mkdir()
+    assert preview(["doctor"], tmp_path / "into", requirements=file).runtime_env["pip"] == lines
 
 
 @pytest.mark.slow

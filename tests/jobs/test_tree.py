@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drivereplay.jobs.tree import Files
+from drivereplay.jobs.tree import Files, credentials
 
 
 @pytest.fixture
@@ -78,3 +78,45 @@ def test_a_directory_that_is_itself_a_link_is_the_one_it_leads_to(mine: Path, tm
     found = Files()
     found.add(tmp_path / "alias", "alias")
     assert list(found.taken) == ["alias/data/a.txt"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".env",
+        ".env.production",
+        "server.pem",
+        "TLS.KEY",
+        "id_ed25519",
+        ".netrc",
+        "credentials.json",
+        "gcp-service-account.json",
+    ],
+)
+def test_credentials_stay_here_and_are_named(mine: Path, name: str) -> None:
+    (mine / "data" / name).write_text("x", encoding="utf-8")
+    found = Files()
+    found.add(mine, "mine")
+    assert list(found.taken) == ["mine/data/a.txt"]
+    assert found.left_out == {f"mine/data/{name}": "may hold credentials, by its name"}
+
+
+def test_folders_of_credentials_and_keys_under_other_names_stay_here(mine: Path) -> None:
+    (mine / ".aws").mkdir()
+    (mine / ".aws" / "config").write_text("x", encoding="utf-8")
+    (mine / "data" / "deploy").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nx\n", encoding="utf-8")
+    (mine / "data" / "harmless").symlink_to(mine / "data" / "deploy")
+    found = Files()
+    found.add(mine, "mine")
+    assert list(found.taken) == ["mine/data/a.txt"]
+    assert found.left_out == {
+        "mine/.aws": "may hold credentials, by its name",
+        "mine/data/deploy": "holds a private key",
+        "mine/data/harmless": "holds a private key",
+    }
+
+
+@pytest.mark.parametrize("name", ["keys.csv", "environment.yaml", "tokens.txt", "monkey.mp4", "public.crt"])
+def test_other_files_are_no_credentials(mine: Path, name: str) -> None:
+    (mine / name).write_text("x", encoding="utf-8")
+    assert credentials(mine / name, name) == ""

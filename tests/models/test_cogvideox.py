@@ -81,3 +81,16 @@ def test_sizes_that_the_autoencoder_cannot_take_are_refused(saved: Path) -> None
         load_model(spec_of(saved, "cogvideox", frames=8))
     with pytest.raises(ModelError, match="nearest size is 32 × 48"):
         load_model(spec_of(saved, "cogvideox", width=50))
+
+
+def test_learned_positions_have_one_size(tmp_path: Path) -> None:
+    spec = spec_of("random", "cogvideox")
+    learned = spec.model.model_copy(update={"config": {"use_learned_positional_embeddings": True}})
+    load_model(spec.model_copy(update={"model": learned})).save(tmp_path)
+    model = load_model(spec_of(tmp_path, "cogvideox"))
+    frames = frames_like(spec, 1)
+    latents = model.encode(frames)
+    assert model.loss(latents, latents, torch.tensor([500]), model.conditions(frames, ["a road"], 8.0)).isfinite().all()
+    with pytest.raises(ModelError, match="learned the positions of 32 × 48") as caught:
+        load_model(spec_of(tmp_path, "cogvideox", height=48))
+    assert "clip.height to 32" in caught.value.fix

@@ -29,8 +29,9 @@ def stock_of(directory: Path) -> Cosmos2VideoToWorldPipeline:
     return stock
 
 
-def reference_loss(pipeline, frames, noise, sigma, given: int, prompt: str, fps: float) -> torch.Tensor:
-    """Weighted error of x̂_0 with the pipeline's own preconditioning, as Cosmos-Predict2 was trained."""
+def reference_loss(pipeline, frames, noise, sigma, given: int, prompt: str) -> torch.Tensor:
+    """Weighted error of x̂_0 with the pipeline's own preconditioning, as Cosmos-Predict2 was trained: at any rate
+    without modulation of the temporal positions (`rope_enable_fps_modulation=False` of the released networks)."""
     vae, (b, _, t, h, w) = pipeline.vae, noise.shape
     pixels = frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
     mean, std = (torch.tensor(v).view(1, -1, 1, 1, 1) for v in (vae.config.latents_mean, vae.config.latents_std))
@@ -46,7 +47,6 @@ def reference_loss(pipeline, frames, noise, sigma, given: int, prompt: str, fps:
         hidden_states=indicator * clean + (1 - indicator) * noisy * (1 - time),
         timestep=indicator * (0.0001 / 1.0001) + (1 - indicator) * time,
         encoder_hidden_states=text.expand(b, -1, -1),
-        fps=fps,
         condition_mask=indicator.expand(b, 1, t, h, w),
         padding_mask=torch.zeros(1, 1, 8 * h, 8 * w),
     ).sample
@@ -64,7 +64,7 @@ def test_the_loss_is_that_of_the_training_convention(saved: Path, context: int) 
     levels = model.noise_levels(torch.tensor([0.3, 0.8]))
     ours = model.loss(latents, noise, levels, model.conditions(frames, ["a road", "a road"], 8.0))
     sigma = torch.exp(torch.special.ndtri(torch.tensor([0.3, 0.8])) * 1.2) * 4.0 * 3**0.5  # three latent frames
-    theirs = reference_loss(stock_of(saved), frames, noise, sigma, (context - 1) // 4 + 1, "a road", 8.0)
+    theirs = reference_loss(stock_of(saved), frames, noise, sigma, (context - 1) // 4 + 1, "a road")
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
@@ -77,7 +77,7 @@ def test_videos_are_those_of_the_stock_pipeline(saved: Path, tmp_path: Path, con
     model.save(tmp_path / "again")
     video = stock_of(tmp_path / "again")(
         video=[Image.fromarray(f.numpy()) for f in frames[1, :context]], prompt="a road", height=32, width=48,
-        num_frames=9, fps=8.0, num_inference_steps=3, guidance_scale=1.0,
+        num_frames=9, fps=24, num_inference_steps=3, guidance_scale=1.0,
         generator=torch.Generator().manual_seed(5), output_type="pt",
     ).frames[0]  # fmt: skip
     assert torch.equal(ours[1, context:], (video * 255).round().to(torch.uint8).movedim(1, -1)[context:])

@@ -75,7 +75,7 @@ def test_parts_are_linked_and_absent_ones_refused(tmp_path: Path) -> None:
     (source / "vae" / "deep").mkdir(parents=True)
     (source / "vae" / "deep" / "weights").write_bytes(b"1234")
     (source / "model_index.json").write_text(
-        json.dumps({"_class_name": "P", "vae": ["diffusers", "V"], "text": [None, None]})
+        json.dumps({"_class_name": "P", "vae": ["diffusers", "AutoencoderKLWan"], "text": [None, None]})
     )
     origin = layout.Origin.of(source)
     assert origin.has("vae") and not origin.has("text") and not origin.has("unheard")

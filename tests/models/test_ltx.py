@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import LTXConditionPipeline
+from diffusers import (
+    DiffusionPipeline,
+    FlowMatchEulerDiscreteScheduler,
+    LTXConditionPipeline,
+    LTXImageToVideoPipeline,
+    LTXPipeline,
+)
 from PIL import Image
 from tests.models.helpers import frames_like, spec_of
 
@@ -75,10 +81,11 @@ def test_videos_are_those_of_the_stock_pipeline(saved: Path, tmp_path: Path, con
     model = load_model(spec)
     ours = model.generate(frames[:, :context], 9, [4, 5], 3, Conditions(["a road", "a road"], 8.0))
     model.save(tmp_path / "again")
-    stock = LTXConditionPipeline.from_pretrained(tmp_path / "again")
+    stock = DiffusionPipeline.from_pretrained(tmp_path / "again")
+    assert type(stock) is LTXConditionPipeline
     stock.set_progress_bar_config(disable=True)
     video = stock(
-        video=[Image.fromarray(f.numpy()) for f in frames[1, :context]], prompt="a road", image_cond_noise_scale=0.0,
+        video=[[Image.fromarray(f.numpy()) for f in frames[1, :context]]], prompt="a road", image_cond_noise_scale=0.0,
         height=32, width=64, num_frames=9, frame_rate=8.0, num_inference_steps=3, guidance_scale=1.0,
         generator=torch.Generator().manual_seed(5), output_type="pt",
     ).frames[0]  # fmt: skip
@@ -95,3 +102,51 @@ def test_context_frames_fill_whole_latent_frames(saved: Path) -> None:
         load_model(spec_of(saved, "ltx", width=64, frames=8))
     with pytest.raises(ModelError, match="multiples of 32"):
         load_model(spec_of(saved, "ltx", width=48))
+
+
+def test_the_future_depends_on_every_context_frame(saved: Path) -> None:
+    model = load_model(spec_of(saved, "ltx", width=64, context=9, frames=17))
+    context = frames_like(spec_of(saved, "ltx", width=64, frames=17), 1)[:, :9]
+    future = model.generate(context, 17, [5], 2, Conditions(["a road"], 8.0))[:, 9:]
+    for frame in range(9):
+        other = context.clone()
+        other[:, frame] = 255 - other[:, frame]
+        assert not torch.equal(model.generate(other, 17, [5], 2, Conditions(["a road"], 8.0))[:, 9:], future), frame
+
+
+@pytest.fixture(scope="module")
+def first_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As diffusers' conversion writes 0.9.0 and 0.9.1, which is what the id Lightricks/LTX-Video holds."""
+    directory = tmp_path_factory.mktemp("ltx-0.9.0")
+    parts = load_model(spec_of("random", "ltx", width=64)).pipeline.components
+    scheduler = FlowMatchEulerDiscreteScheduler(
+        use_dynamic_shifting=True, base_shift=0.95, max_shift=2.05, base_image_seq_len=1024, max_image_seq_len=4096,
+        shift_terminal=0.1,
+    )  # fmt: skip
+    LTXPipeline(**{**parts, "scheduler": scheduler}).save_pretrained(directory)
+    return directory
+
+
+def test_the_first_versions_have_their_own_schedule_and_positions(first_version: Path, tmp_path: Path) -> None:
+    spec = spec_of(first_version, "ltx", width=64)
+    model = load_model(spec)
+    frames = frames_like(spec, 1)
+    model.save(tmp_path)
+    stock = DiffusionPipeline.from_pretrained(tmp_path)
+    assert type(stock) is LTXImageToVideoPipeline
+    stock.set_progress_bar_config(disable=True)
+    tables = []
+    stock.transformer.rope.register_forward_hook(lambda module, inputs, output: tables.append(output))
+    video = stock(
+        image=Image.fromarray(frames[0, 0].numpy()), prompt="a road", height=32, width=64, num_frames=9,
+        frame_rate=8.0, num_inference_steps=3, guidance_scale=1.0, generator=torch.Generator().manual_seed(5),
+        output_type="pt",
+    ).frames[0]  # fmt: skip
+    ours = model.generate(frames[:, :1], 9, [5], 3, Conditions(["a road"], 8.0))
+    assert torch.equal(ours[0, 1:], (video * 255).round().to(torch.uint8).movedim(1, -1)[1:])
+    model.module.rope.register_forward_hook(lambda module, inputs, output: tables.append(output))
+    latents = model.encode(frames)
+    model.loss(latents, latents, torch.tensor([0.5]), model.conditions(frames, ["a road"], 8.0))
+    torch.testing.assert_close(tables[-1], tables[0])
+    with pytest.raises(ModelError, match=r"0\.9\.5"):
+        load_model(spec_of(first_version, "ltx", width=64, frames=17, context=9))

@@ -101,7 +101,7 @@ class Mine(VideoModel):
     def save(self, directory):
         directory.mkdir(parents=True, exist_ok=True)
         self.module.save_pretrained(directory / "transformer")
-        layout.write_index(directory, self.origin, {"transformer": self.module}, {})
+        layout.write_index(directory, "MyPipeline", self.origin, {"transformer": self.module}, {})
         layout.write_card(directory, family=self.family, context=self.context)
 
     def fingerprint(self):

@@ -114,3 +114,17 @@ def test_layer_groups_part_the_network(saved: Path) -> None:
 def test_sizes_that_the_network_cannot_take_are_refused(saved: Path) -> None:
     with pytest.raises(ModelError, match="nearest size is 32 × 48"):
         load_model(spec_of(saved, "svd", frames=3, height=33))
+
+
+def test_half_precision_bases_are_trained_in_full(saved: Path, tmp_path: Path) -> None:
+    StableVideoDiffusionPipeline.from_pretrained(saved).to(torch.float16).save_pretrained(tmp_path)
+    spec = spec_of(tmp_path, "svd", frames=3)
+    model = load_model(spec)
+    assert {p.dtype for c in (model.module, model.vae, model.pipeline.image_encoder) for p in c.parameters()} == {
+        torch.float32
+    }
+    frames = frames_like(spec, 1)
+    latents = model.encode(frames)
+    loss = model.loss(latents, latents, torch.tensor([1.0]), model.conditions(frames, [""], 8.0))
+    assert loss.isfinite().all()
+    assert model.generate(frames[:, :1], 3, [4], 2, Conditions([""], 8.0)).shape == (1, 3, 32, 48, 3)

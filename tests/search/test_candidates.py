@@ -6,10 +6,12 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from drivereplay.errors import DriveReplayError
+from drivereplay.evaluation.draws import ClipFigures
 from drivereplay.evaluation.report import Estimate
 from drivereplay.search.candidates import (
     OF_TRIAL,
@@ -50,6 +52,22 @@ def test_candidates_survive_the_file_and_json(tmp_path: Path) -> None:
     assert same(Candidate.from_json(ROW.to_json()), ROW)
     assert ROW.name == "t0000@20"
     assert replace(ROW, variant="wise-ft 0.5").name == "t0000@20+wise-ft 0.5"
+
+
+def test_figures_clip_by_clip_survive_too(tmp_path: Path) -> None:
+    units = (("drive/a", "drive/a@0"), ("drive/a", "drive/a@1"), ("drive/b", "drive/b@0"))
+    figures = {"fidelity.psnr": ClipFigures(20.5, np.array([20.0, math.nan, 21.0]), units)}
+    row = replace(ROW, figures=figures)
+    table = CandidateTable(Storage.of(tmp_path))
+    table.append([ROW])
+    table.append([row])  # they come with the trial's end
+    table.append([replace(row, trial="t0001"), replace(ROW, trial="t0002")])
+    write_trial_candidates(Storage.of(tmp_path), [row])
+    first, second, without = CandidateTable.read(Storage.of(tmp_path))
+    assert first.figures == figures == trial_candidates(Storage.of(tmp_path))[0].figures
+    assert second.figures["fidelity.psnr"].units is first.figures["fidelity.psnr"].units
+    assert without.figures == {}
+    assert "figures" not in row.to_json()
 
 
 def test_any_parquet_reader_finds_one_column_per_figure(tmp_path: Path) -> None:

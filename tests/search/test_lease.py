@@ -7,19 +7,23 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.s3 import S3Server
 
 from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.search import lease
 from drivereplay.search.journal import Journal
-from drivereplay.search.lease import FILE, only_driver
+from drivereplay.search.lease import FOLDER, only_driver
 from drivereplay.storage import Storage
 
 HOLD = """
 import sys, threading
+from drivereplay.search import lease
 from drivereplay.search.lease import only_driver
 from drivereplay.storage import Storage
+lease.RENEWED_S = 1.0
 with only_driver(Storage.of(sys.argv[1]), "sweep"):
     print("held", flush=True)
     threading.Event().wait()
@@ -31,8 +35,21 @@ def storage(tmp_path: Path) -> Storage:
     return Storage.of(tmp_path / "run")
 
 
-def other_driver(storage: Storage) -> subprocess.Popen[str]:
-    process = subprocess.Popen([sys.executable, "-c", HOLD, storage.uri], stdout=subprocess.PIPE, text=True)
+def claims(storage: Storage) -> dict[str, dict[str, Any]]:
+    return {name: json.loads(storage.read(f"{FOLDER}/{name}")) for name in storage.names(FOLDER)}
+
+
+def only_claim(storage: Storage) -> dict[str, Any]:
+    (claim,) = claims(storage).values()
+    return claim
+
+
+def write_claim(storage: Storage, claim: dict[str, Any], name: str = "theirs") -> None:
+    storage.write(f"{FOLDER}/{name}.json", json.dumps(claim).encode())
+
+
+def other_driver(storage: Storage, *prefix: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen([*prefix, sys.executable, "-c", HOLD, storage.uri], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     return process
 
@@ -40,8 +57,8 @@ def other_driver(storage: Storage) -> subprocess.Popen[str]:
 def test_it_is_given_back(storage: Storage) -> None:
     for _ in range(2):
         with only_driver(storage, "sweep"):
-            assert storage.exists(FILE)
-        assert not storage.exists(FILE)
+            assert only_claim(storage)["held"]
+        assert not claims(storage)
 
 
 def test_a_second_driver_is_refused_while_the_first_lives_and_takes_over_when_it_was_killed(storage: Storage) -> None:
@@ -49,31 +66,80 @@ def test_a_second_driver_is_refused_while_the_first_lives_and_takes_over_when_it
     try:
         with pytest.raises(SpecError, match=f"process {process.pid} on"), only_driver(storage, "sweep"):
             pass
-        assert json.loads(storage.read(FILE))["pid"] == process.pid
+        assert only_claim(storage)["pid"] == process.pid
     finally:
         process.kill()
         process.wait()
-    assert storage.exists(FILE)
     with only_driver(storage, "sweep"):
-        assert json.loads(storage.read(FILE))["pid"] != process.pid
+        assert only_claim(storage)["pid"] != process.pid
 
 
 def test_a_number_that_another_process_has_now_is_not_the_driver(storage: Storage) -> None:
     with only_driver(storage, "sweep"):
-        left = json.loads(storage.read(FILE))
-    # this very process, but born at another time
-    storage.write(FILE, json.dumps({**left, "born": f"{left['born']}1"}).encode())
+        left = only_claim(storage)
+    # this very process, but started at another time
+    write_claim(storage, {**left, "born": f"{left['born']}1"})
     with only_driver(storage, "sweep"):
         pass
+
+
+RACE = """
+import sys
+from drivereplay.errors import SpecError
+from drivereplay.search.lease import only_driver
+from drivereplay.storage import Storage
+storage = Storage.of(sys.argv[1])
+print("ready", flush=True)
+for line in sys.stdin:
+    try:
+        with only_driver(storage.below(line.strip()), "sweep"):
+            print("held", flush=True)
+            sys.stdin.readline()  # whoever holds it keeps it until all have had their answer
+    except SpecError as error:
+        print(error.what, flush=True)
+        sys.stdin.readline()
+    print("over", flush=True)
+"""
+
+
+@pytest.mark.parametrize("place", ["directory", "object store"])
+def test_fifty_simultaneous_starts_have_one_driver_each(
+    place: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue("s3_server") if place == "object store" else None
+    uri = server.uri("races") if isinstance(server, S3Server) else str(tmp_path)
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    drivers = [subprocess.Popen([sys.executable, "-c", RACE, uri], **pipes) for _ in range(2)]
+
+    def tell(line: str) -> None:
+        for driver in drivers:
+            driver.stdin.write(f"{line}\n")
+
+    def answers() -> list[str]:
+        return sorted(driver.stdout.readline().strip() for driver in drivers)
+
+    try:
+        assert answers() == ["ready"] * 2
+        for number in range(50):
+            tell(f"run-{number}")
+            winner, *refused = sorted(answers(), key=lambda answer: answer != "held")
+            assert winner == "held" and all("is being driven already" in answer for answer in refused), f"run {number}"
+            tell("end of the round")
+            assert answers() == ["over"] * 2
+    finally:
+        for driver in drivers:
+            driver.kill()
+            driver.wait()
 
 
 def test_another_machine_is_believed_as_long_as_it_gives_signs_of_life(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beats = iter(range(1000))
+    elsewhere = {"host": "elsewhere", "pid": 1, "boot": "b", "namespace": "n", "born": "1", "held": True}
 
     def beat() -> None:
-        storage.write(FILE, json.dumps({"host": "elsewhere", "pid": 1, "born": "b", "beat": next(beats)}).encode())
+        write_claim(storage, {**elsewhere, "beat": next(beats)})
 
     beat()
     monkeypatch.setattr(lease.time, "sleep", lambda _: beat())
@@ -84,7 +150,34 @@ def test_another_machine_is_believed_as_long_as_it_gives_signs_of_life(
     monkeypatch.setattr(lease.time, "sleep", lambda _: None)
     monkeypatch.setattr(lease.time, "monotonic", lambda: next(moments))
     with only_driver(storage, "sweep"):
-        assert json.loads(storage.read(FILE))["host"] != "elsewhere"
+        assert only_claim(storage)["host"] != "elsewhere"
+
+
+def test_a_driver_in_another_pid_namespace_is_not_taken_for_dead(storage: Storage) -> None:
+    """Two containers of one machine: the other one's process number says nothing here."""
+    unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine does not let a process make a PID namespace")
+    process = other_driver(storage, *unshare)
+    answer: list[BaseException] = []
+
+    def second() -> None:
+        try:
+            with only_driver(storage, "sweep"):
+                pass
+        except SpecError as error:
+            answer.append(error)
+
+    try:
+        assert only_claim(storage)["pid"] < 100  # a number of its own world
+        thread = threading.Thread(target=second)
+        thread.start()
+        # its next sign of life settles it
+        thread.join(30)
+        assert answer and "is being driven already" in str(answer[0])
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
@@ -95,37 +188,62 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+def taken_over(storage: Storage) -> None:
+    """What a second driver leaves that has found the first one silent."""
+    (name, claim) = next(iter(claims(storage).items()))
+    storage.delete(f"{FOLDER}/{name}")
+    write_claim(storage, {**claim, "generation": claim["generation"] + 1})
+
+
 def test_a_driver_that_was_stopped_for_long_writes_nothing_more(storage: Storage, clock: list[float]) -> None:
     with only_driver(storage, "sweep") as held:
         journal = Journal(storage, held.require)
         journal.append_logs([{"op_code": 0}])
         clock[0] += 3600.0
-        storage.write(FILE, json.dumps({"token": "theirs"}).encode())
+        taken_over(storage)
         for write in (lambda: journal.append_logs([{"op_code": 1}]), journal.sync, journal.close, held.require):
             with pytest.raises(DriveReplayError, match="taken over"):
                 write()
         # nor does it take the lease back, whatever comes later
         held.renew()
-        assert json.loads(storage.read(FILE)) == {"token": "theirs"}
-        storage.delete(FILE)
+        assert list(claims(storage)) == ["theirs.json"]
+        storage.delete(f"{FOLDER}/theirs.json")
         held.renew()
-        assert not storage.exists(FILE)
+        assert not claims(storage)
     assert len(storage.read("study.journal").splitlines()) == 1
+
+
+def test_a_driver_stopped_in_the_middle_of_a_renewal_withdraws(
+    storage: Storage, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with only_driver(storage, "sweep") as held:
+        write = held._write
+
+        def stopped(*, held: bool) -> None:
+            clock[0] += 3600.0
+            taken_over(storage)
+            write(held=held)
+
+        monkeypatch.setattr(held, "_write", stopped)
+        held.renew()
+        assert list(claims(storage)) == ["theirs.json"]
+        with pytest.raises(DriveReplayError, match="taken over"):
+            held.require()
 
 
 def test_a_driver_that_was_stopped_and_nobody_came_goes_on(storage: Storage, clock: list[float]) -> None:
     with only_driver(storage, "sweep") as held:
-        before = storage.read(FILE)
+        before = only_claim(storage)
         clock[0] += 3600.0
         held.require()
         held.renew()
-        assert storage.read(FILE) != before
+        assert only_claim(storage) != before
 
 
-def test_what_has_just_been_confirmed_is_not_asked_again(storage: Storage, clock: list[float]) -> None:
+def test_what_has_just_been_confirmed_is_not_read_again(storage: Storage, clock: list[float]) -> None:
     """There are ten records to a suggestion, and storage may be far away."""
     with only_driver(storage, "sweep") as held:
-        storage.write(FILE, json.dumps({"token": "theirs"}).encode())
+        taken_over(storage)
         clock[0] += 15.0
         held.require()
         clock[0] += 60.0
@@ -133,7 +251,7 @@ def test_what_has_just_been_confirmed_is_not_asked_again(storage: Storage, clock
             held.require()
 
 
-def test_signs_of_life_go_on_when_the_storage_was_away(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signs_of_life_go_on_when_the_storage_was_away() -> None:
     beats = 0
 
     class Thrice(threading.Event):
@@ -155,7 +273,9 @@ def test_signs_of_life_go_on_when_the_storage_was_away(storage: Storage, monkeyp
     assert held.renewed == 3
 
 
-def test_a_damaged_file_is_nobodys(storage: Storage) -> None:
-    storage.write(FILE, b"{")
+@pytest.mark.parametrize("damage", [b"{", b"[1]", b"\x00\xff", b'{"held": true}'])
+def test_a_damaged_claim_is_nobodys(storage: Storage, damage: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "STALE_S", 0.0)
+    storage.write(f"{FOLDER}/damaged.json", damage)
     with only_driver(storage, "sweep"):
-        pass
+        assert "pid" in only_claim(storage)

@@ -11,7 +11,9 @@ import pytest
 from scipy.stats import ttest_1samp
 from tests.search.problems import Analytic, experiment
 
+from drivereplay.evaluation.draws import ClipFigures
 from drivereplay.evaluation.report import Estimate
+from drivereplay.evaluation.statistics import mean_interval
 from drivereplay.search.candidates import Candidate
 from drivereplay.search.constraints import Limit
 from drivereplay.search.front import front_of
@@ -34,12 +36,58 @@ def test_figures_are_pooled_over_the_seeds_of_a_setting() -> None:
     both, alone = pooled(rows)
     assert (both.candidate.name, both.seeds, alone.seeds) == ("t0@10", 2, 1)
     looks = both.candidate.metrics["loss.looks"]
-    assert looks.mean == pytest.approx(1.1) and looks.n == 16
+    assert looks.mean == pytest.approx(1.1) and looks.n == 8
     assert alone.candidate is rows[2]
     # without noise inside a seed the interval is Student's
     exact = pooled([row(f"t-s{i}", v, 1.0, 0.0, "t") for i, v in enumerate((1.0, 1.5, 1.3, 1.1))])[0].candidate
     low, high = ttest_1samp([1.0, 1.5, 1.3, 1.1], 0).confidence_interval()
     assert (exact.metrics["loss.looks"].low, exact.metrics["loss.looks"].high) == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize("spread", [(1, 1, 1), (0.05, 1, 0.1), (0.5, 0.1, 0.1)])
+@pytest.mark.parametrize("seeds", [2, 8])
+def test_a_pooled_interval_covers_although_all_seeds_are_evaluated_on_the_same_clips(
+    spread: tuple[float, float, float], seeds: int
+) -> None:
+    """Standard deviations over seeds, over clips, and over both; 24 clips, 200 simulated settings."""
+    generator = np.random.default_rng(seeds)
+    hits = []
+    for _ in range(200):
+        clips, shifts = generator.normal(0, spread[1], 24), generator.normal(0, spread[0], seeds)
+        found = []
+        for k, shift in enumerate(shifts):
+            values = shift + clips + generator.normal(0, spread[2], 24)
+            figures = {"x": mean_interval(values, resamples=200)}
+            found.append(replace(row(f"t-s{k}", 0.0, 0.0, setting="t"), metrics=figures))
+        pooled_figure = pooled(found)[0].candidate.metrics["x"]
+        hits.append(pooled_figure.low <= 0 <= pooled_figure.high)
+    assert np.mean(hits) >= 0.9
+
+
+def by_clip(trial: str, looks: np.ndarray, motion: np.ndarray, **changes: str) -> Candidate:
+    """A candidate whose figures are known clip by clip."""
+    units = tuple((f"clip{i}", f"clip{i}") for i in range(len(looks)))
+    figures = {n: ClipFigures(v.mean(), v, units) for n, v in zip(NAMES, (looks, motion), strict=True)}
+    metrics = {n: mean_interval(f.values) for n, f in figures.items()}
+    made = Candidate(trial, 10, 0, "trial", {}, metrics, protocol="p", status="finished", setting=trial)
+    return replace(made, figures=figures, **changes)  # type: ignore[arg-type]
+
+
+def test_a_clear_winner_on_the_same_clips_is_one() -> None:
+    generator = np.random.default_rng(0)
+    difficulty = generator.gamma(2.0, 5.0, (2, 64))
+
+    def made(trial: str, by: float) -> Candidate:
+        looks, motion = difficulty + by + generator.normal(0, 0.2, (2, 64))
+        return by_clip(trial, looks, motion)
+
+    rows = [made("best", 0.0), made("worse", 0.3), made("worst", 2.0)]
+    assert probability_non_dominated(pooled(rows), NAMES, MINIMISED).tolist() == [1.0, 0.0, 0.0]
+    # from the intervals alone it is anyone's guess
+    blind = [replace(candidate, figures={}) for candidate in rows]
+    assert probability_non_dominated(pooled(blind), NAMES, MINIMISED)[0] < 0.9
+    # a racing round has nothing to settle any more
+    assert next_round(rows, NAMES, MINIMISED, RacingSpec(seeds=3, budget=4), seed=0, used=0) == []
 
 
 def test_a_lucky_seed_alone_does_not_make_the_front() -> None:
@@ -51,13 +99,13 @@ def test_a_lucky_seed_alone_does_not_make_the_front() -> None:
 
 def test_probabilities_say_how_sure_a_place_is() -> None:
     rows = [row("clear", 0.0, 0.0, 0.01), row("twin", 0.0, 0.0, 0.01), row("bad", 5.0, 5.0, 0.01)]
-    chance = probability_non_dominated(rows, NAMES, MINIMISED)
+    chance = probability_non_dominated(pooled(rows), NAMES, MINIMISED)
     assert chance[2] == 0.0
     # of two equal candidates each is dominated by the other one time in four
     assert chance[:2] == pytest.approx([0.75, 0.75], abs=0.07)
     assert probability_non_dominated([], NAMES, MINIMISED).size == 0
     nan_interval = replace(rows[0], metrics={n: Estimate(0.0, math.nan, math.nan, 1) for n in NAMES})
-    assert probability_non_dominated([nan_interval, rows[2]], NAMES, MINIMISED).tolist() == [1.0, 0.0]
+    assert probability_non_dominated(pooled([nan_interval, rows[2]]), NAMES, MINIMISED).tolist() == [1.0, 0.0]
 
 
 def test_the_least_settled_get_the_next_seed() -> None:

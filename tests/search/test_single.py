@@ -11,7 +11,7 @@ from tests.footage import moving_square
 from tests.training.helpers import small_spec
 
 from drivereplay.dashboard.curves import RunBoard
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.errors import SpecError
 from drivereplay.search.single import run_single
 from drivereplay.search.trial import Outcome

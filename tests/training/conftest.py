@@ -10,7 +10,7 @@ import pytest
 from tests.footage import moving_square
 from tests.training.helpers import small_spec
 
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.spec import Spec
 
 

@@ -86,6 +86,7 @@ class MemoryIndex:
     name: str
     clips: int = 5
     asked: list[int] = field(default_factory=list)
+    endless = False
 
     def count(self, split: str, subset: str = "all") -> int:
         """Clips in a split."""

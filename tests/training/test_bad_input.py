@@ -14,7 +14,7 @@ from tests.footage import moving_square
 from tests.training.helpers import small_spec
 
 from drivereplay import cli, session
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.models import load_model
 
 Damage = Callable[[Path], Any]

@@ -9,11 +9,19 @@ import pytest
 import torch
 from tests.training.helpers import memory_batches, small_spec
 
-from drivereplay.errors import TrainingError
+from drivereplay.errors import ModelError, TrainingError
 from drivereplay.models import load_checkpoint, load_model
 from drivereplay.storage import Storage
-from drivereplay.training.checkpoint import checkpoints, read_extra, restore, save_checkpoint
+from drivereplay.training.checkpoint import (
+    DamagedCheckpoint,
+    checkpoints,
+    clear,
+    read_extra,
+    restore,
+    save_checkpoint,
+)
 from drivereplay.training.loop import fine_tune, new_state
+from drivereplay.training.run import begin
 
 
 @pytest.mark.parametrize("ema", [None, 0.9])
@@ -85,6 +93,61 @@ def test_a_half_written_checkpoint_is_never_taken_for_a_good_one(tmp_path: Path,
     assert [c.step for c in checkpoints(storage)] == [2]
     save_checkpoint(storage, state, {})
     assert [c.step for c in checkpoints(storage)] == [2, 4]
+
+
+def flip_a_bit(path: Path, position: float) -> None:
+    """Change one bit; the file's length stays."""
+    data = bytearray(path.read_bytes())
+    data[int(position * (len(data) - 1))] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("position", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("file", ["training/state.safetensors", "transformer/*.safetensors", "training/state.json"])
+def test_one_bit_that_changed_is_found_and_the_checkpoint_before_is_taken(
+    tmp_path: Path, file: str, position: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = small_spec(training={"steps": 2, "batch_size": 4})
+    storage, state = saved_run(tmp_path)
+    weights = {name: parameter.clone() for name, parameter in state.parameters.items()}
+    state.step = 4
+    with torch.no_grad():
+        next(iter(state.parameters.values())).add_(1.0)
+    directory = Path(save_checkpoint(storage, state, {}).storage.root)
+    damaged = next(directory.glob(file))
+    flip_a_bit(damaged, position)
+    with pytest.raises(ModelError, match=f"{damaged.name} is damaged"):
+        load_checkpoint(directory)
+    with pytest.raises(DamagedCheckpoint, match=damaged.name):
+        restore(new_state(load_model(spec), spec), checkpoints(storage)[-1])
+
+    again, _ = begin(load_model(spec), spec, storage)
+    assert again.step == 2
+    assert all(torch.equal(parameter, weights[name]) for name, parameter in again.parameters.items())
+    assert damaged.name in caplog.text
+    # it is out of the way, and can be looked at
+    assert [c.step for c in checkpoints(storage)] == [2]
+    clear(storage, everything=False)
+    assert (directory.with_name(f"{directory.name}.damaged") / damaged.relative_to(directory)).is_file()
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_begins_anew(tmp_path: Path) -> None:
+    spec = small_spec(training={"steps": 2, "batch_size": 4})
+    storage, _ = saved_run(tmp_path)
+    flip_a_bit(Path(checkpoints(storage)[0].storage.root) / "training" / "state.safetensors", 0.9)
+    again, extra = begin(load_model(spec), spec, storage)
+    assert again.step == 0 and not extra
+
+
+def test_checkpoints_without_hashes_are_read_still(tmp_path: Path) -> None:
+    """As versions before 0.2 wrote their manifests: names and sizes."""
+    spec = small_spec(training={"steps": 2, "batch_size": 4})
+    storage, _ = saved_run(tmp_path)
+    manifest = Path(checkpoints(storage)[0].storage.root) / "manifest.json"
+    files = json.loads(manifest.read_text())["files"]
+    manifest.write_text(json.dumps({"files": {name: entry["bytes"] for name, entry in files.items()}}))
+    again, _ = begin(load_model(spec), spec, storage)
+    assert again.step == 2
 
 
 def test_what_a_killed_writer_left_is_not_seen(tmp_path: Path) -> None:

@@ -11,12 +11,15 @@ from tests.training.test_encoded import spec_of
 
 from drivereplay.data.cache import pixel_caches
 from drivereplay.data.prepare import prepare
-from drivereplay.data.video import write_video
+from drivereplay.data.rendered import FIRST_TRAINING
+from drivereplay.domains.mp4 import write_video
 from drivereplay.errors import SpecError
 from drivereplay.spec import Spec, with_values
 from drivereplay.storage import Storage
+from drivereplay.training.curve import read_curve
 from drivereplay.training.fill import _Filler, fill
-from drivereplay.training.trainer import train
+from drivereplay.training.ledger import read_ledger
+from drivereplay.training.trainer import CheckpointEvent, StopTraining, train
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -70,6 +73,37 @@ def test_everything_is_decoded_and_encoded_once_and_what_cannot_be_read_is_named
     assert len(kept) == sum(first.clips.values())
     train(spec, Storage.of(tmp_path / "run"), indexes=by_name, show_progress=False)
     assert latents(spec) == kept
+
+
+def test_rendered_clips_are_neither_filled_nor_kept_and_a_resume_takes_the_same_ones(
+    spec: Spec, tmp_path: Path
+) -> None:
+    world = {"kind": "world", "world": "shapes", "clips": "fresh"}
+    fresh = with_values(spec, {"target.source": world, "training.checkpoint_every": 1, "replay.frequency": 0.5})
+    by_name = prepare(fresh)
+    filled = fill(fresh, list(by_name.values()))
+    assert filled.rendered == ["driving"]
+    assert [row["domain"] for row in filled.rows()] == ["street"]
+    kept = latents(fresh)
+    assert len(kept) == by_name["street"].count("train")
+
+    whole, broken = Storage.of(tmp_path / "whole"), Storage.of(tmp_path / "broken")
+    train(fresh, whole, indexes=by_name, show_progress=False)
+    assert latents(fresh) == kept
+    assert not list(Path(fresh.storage).rglob("driving*.clips"))
+
+    def stop(event: CheckpointEvent) -> None:
+        if event.step == 2:
+            raise StopTraining
+
+    train(fresh, broken, indexes=prepare(fresh), on_checkpoint=stop, show_progress=False)
+    train(fresh, broken, indexes=prepare(fresh), resume=True, show_progress=False)
+    ledger = read_ledger(whole)
+    assert read_ledger(broken).equals(ledger)
+    assert [p.loss for p in read_curve(broken)] == [p.loss for p in read_curve(whole)]
+    rows = [row for row in ledger.to_pylist() if row["domain"] == "driving"]
+    assert len(rows) == 6
+    assert [row["key"] for row in rows] == [f"shapes-{FIRST_TRAINING + row['clip']}" for row in rows]
 
 
 def test_without_a_cache_there_is_nothing_to_fill(spec: Spec) -> None:

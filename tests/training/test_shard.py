@@ -61,6 +61,10 @@ for values, path, stop in runs:
 dist.destroy_process_group()
 """
 
+SIZES = {
+    "svd": {"frames": 2, "context": 1, "height": 16, "width": 16},
+    "ltx": {"frames": 5, "context": 1, "height": 32, "width": 32},
+}
 FULL = {"steps": 4, "batch_size": 8, "accumulate": 2, "learning_rate": 1e-3, "warmup": 2, "checkpoint_every": 2}
 KEPT = {"l2sp": 0.1, "reptile_every": 3, "wise_ft": [0.5]}
 
@@ -173,6 +177,12 @@ def test_a_skeleton_has_the_structure_and_no_weights() -> None:
     assert {n: p.shape for n, p in skeleton.named_parameters()} == {n: p.shape for n, p in module.named_parameters()}
     assert all(p.device.type == "cpu" for p in module.parameters())
     assert [type(block).__name__ for block in blocks(module)] == ["WanTransformerBlock"] * 2
+    for family, kind in (("svd", "BasicTransformerBlock"), ("ltx", "LTXVideoTransformerBlock")):
+        whole = load_model(small_spec(model={"family": family, "config": {}}, clip=SIZES[family])).module
+        parts = blocks(whole)
+        inside = [id(p) for part in parts for p in part.parameters()]
+        assert len(inside) == len(set(inside)) > len(list(whole.parameters())) / 2
+        assert any(type(m).__name__ == kind for part in parts for m in part.modules())
     lists = torch.nn.Sequential(torch.nn.ModuleList([torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)]))
     assert len(blocks(lists)) == 2
     tensor = torch.ones(2)

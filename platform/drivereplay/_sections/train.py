@@ -18,6 +18,8 @@ class ModelSpec(Section):
     """A diffusers family: wan, svd, ltx, cogvideox or cosmos."""
     base: str = "random"
     """A shipped name (`tiny`), a diffusers directory, a hub id, or `random`."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub id; null is its default branch. Name a commit to have the same base for ever."""
     config: dict[str, Any] = {}
     """With `base: random`: keyword arguments of the diffusers class that override the family's tiny configuration."""
     prompt: str = ""

@@ -45,19 +45,27 @@ class ClipSpec(Section):
 
 
 class WorldSource(Section):
-    """A simulated world, written once as real mp4 files with exact annotations."""
+    """A simulated world, written once as real mp4 files with exact annotations, or rendered clip by clip."""
 
     kind: Literal["world"]
     world: str
     """A name that `drivereplay worlds --list` prints."""
-    clips: Annotated[int, Field(ge=1)] = 128
-    """Videos to write, training and evaluation together."""
+    clips: Annotated[int, Field(ge=1)] | Literal["fresh"] = 128
+    """Videos to write, training and evaluation together; `fresh` writes none and renders each clip when needed."""
     split: Literal["regular", "rare-motion", "both"] = "regular"
     """Dominant motion, rare motion (cut-ins, crossings, hard braking, turns), or half of each."""
     seconds: Annotated[float, Field(gt=0)] | None = None
-    """Length of each video; null means just long enough for two clips."""
+    """Length of each video; null means just long enough for two clips. Not for fresh clips, which are one clip long."""
     seed: int = 0
     """Seed of the world; the same seed writes the same bytes."""
+
+    @model_validator(mode="after")
+    def _fresh_clips_have_no_length(self) -> WorldSource:
+        if self.clips == "fresh" and self.seconds is not None:
+            raise ValueError(
+                "`seconds` is the length of written videos; with `clips: fresh` a clip is `clip.frames` long"
+            )
+        return self
 
 
 class VideosSource(Section):

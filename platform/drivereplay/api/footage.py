@@ -122,7 +122,8 @@ def plan(spec: Spec, *, steps: int = 5, first: int = 0, rank: int = 0, world_siz
     return {
         "rows": rows,
         "samples_by_domain": total,
-        "clips_by_domain": {index.name: index.count("train") for index in indexes},
+        # None: clips are rendered as they are needed, without end
+        "clips_by_domain": {index.name: None if index.endless else index.count("train") for index in indexes},
     }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from drivereplay.doctor import Check
+    from drivereplay.jobs.manage import Job
 
 
 def submit(
@@ -47,15 +48,15 @@ def list_jobs(address: str | None = None) -> list[dict[str, Any]]:
     return listed(address)
 
 
-def job_logs(job: str, address: str | None = None) -> str:
-    """The log of a job."""
+def job_logs(job: str, address: str | None = None) -> tuple[Job, str]:
+    """A job, and its log."""
     from drivereplay.jobs import job_logs as text
 
     return text(job, address)
 
 
-def stop_job(job: str, address: str | None = None) -> str:
-    """Stop a job; returns its state."""
+def stop_job(job: str, address: str | None = None) -> Job:
+    """Stop a job; returns it as it ended."""
     from drivereplay.jobs import stop_job as stopped
 
     return stopped(job, address)

@@ -64,6 +64,8 @@ def generate(
 def prepare(spec: Spec, *, quiet: bool = True) -> Filled:
     """Write worlds, index videos and fill the caches: what the first trials of a sweep would else wait for.
 
+    Domains whose clips are rendered when they are needed (`clips: fresh`) have nothing to prepare.
+
     `quiet` shows no progress.
     """
     from drivereplay.data.prepare import prepare as indexed
@@ -73,5 +75,7 @@ def prepare(spec: Spec, *, quiet: bool = True) -> Filled:
 
     ensure_ray()
     indexes = list(indexed(spec).values())
-    with Counter("prepare", None if quiet else sum(index.count("train") for index in indexes)) as counter:
+    with Counter(
+        "prepare", None if quiet else sum(index.count("train") for index in indexes if not index.rendered)
+    ) as counter:
         return fill(spec, indexes, progress=counter)

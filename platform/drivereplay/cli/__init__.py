@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json as jsonlib
 import os
 import sys
@@ -14,6 +15,8 @@ from drivereplay.cli.root import app
 from drivereplay.errors import DriveReplayError
 
 __all__ = ["app", "experiments", "main", "places"]
+
+_RESUMABLE = ("train", "sweep")
 
 
 def main() -> None:
@@ -28,9 +31,25 @@ def main() -> None:
         sys.exit(0)
     except OSError as error:
         # a full disk, a directory that may not be written: the system says which
-        _fail(f"{error}.", "What is finished is kept; free room or correct the path, then go on with --resume.", 1)
+        _fail(f"{error}.", f"{_remedy(error)}, then {_next_call()}.", 1)
     except KeyboardInterrupt:
-        _fail("Interrupted.", "What is finished is kept; `--resume` goes on.", 130)
+        _fail("Interrupted.", f"To go on, {_next_call()}.", 130)
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Free room on that disk"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "Choose a place that you may write (TMPDIR for temporary files, HOME for caches)"
+    if error.errno == errno.ENAMETOOLONG or "AF_UNIX path" in str(error):
+        return "Choose a shorter path (TMPDIR for temporary files)"
+    return "Correct the path"
+
+
+def _next_call() -> str:
+    if any(verb in sys.argv[1:2] for verb in _RESUMABLE):
+        return "call it again with --resume: what is finished is kept"
+    return "call it again"
 
 
 def _fail(what: str, fix: str, code: int) -> None:

@@ -148,7 +148,7 @@ def prepare(experiment: Experiment, sets: Sets = None, dry_run: DryRun = False, 
         present.show(foreseen, json, lambda: present.table("what a run decodes and keeps", foreseen))
         return
     filled = api.prepare(loaded, quiet=json)
-    document = {"domains": filled.rows(), "bad": filled.bad}
+    document = {"domains": filled.rows(), "bad": filled.bad, "rendered": filled.rendered}
     present.show(document, json, lambda: present.filled(filled))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,7 @@ def submit(
 
     if wait and detach:
         raise SpecError("submit: --wait and --detach contradict each other.", "Give one of them.")
+    _require_verb(context)
     code = api.submit(
         context.args,
         address=address,
@@ -52,6 +54,22 @@ def submit(
         as_json=json,
     )
     raise typer.Exit(code)
+
+
+def _require_verb(context: typer.Context) -> None:
+    """Refuse here what the cluster would refuse minutes later.
+
+    Raises:
+        SpecError: The first of the words after `--` is no verb.
+    """
+    word = context.args[0] if context.args else ""
+    assert context.parent is not None
+    group = context.parent.command
+    verbs = sorted(getattr(group, "commands", {}))
+    if word and not word.startswith("-") and word not in verbs:
+        near = difflib.get_close_matches(word, verbs, n=1)
+        fix = f"Did you mean `{near[0]}`?" if near else f"There are {', '.join(verbs)}."
+        raise SpecError(f"submit: there is no verb '{word}'.", fix)
 
 
 @app.command()
@@ -68,7 +86,9 @@ def logs(job: str, address: Address = None) -> None:
     """The log of a job."""
     from drivereplay import api
 
-    typer.echo(api.job_logs(job, address), nl=False)
+    found, text = api.job_logs(job, address)
+    typer.echo(f"The log of {found.described()}:", err=True)
+    typer.echo(text, nl=False)
 
 
 @app.command()
@@ -76,7 +96,8 @@ def stop(job: str, address: Address = None) -> None:
     """Stop a job; what it has finished stays."""
     from drivereplay import api
 
-    typer.echo(f"{job}: {api.stop_job(job, address)}")
+    stopped = api.stop_job(job, address)
+    typer.echo(f"{stopped.described()}: {stopped.status}")
 
 
 @app.command()

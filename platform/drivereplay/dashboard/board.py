@@ -47,6 +47,7 @@ class SweepBoard:
         self._on_front: tuple[str, ...] = ()
         self._infeasible: set[str] = set()
         self._setup: dict[str, Any] = {}
+        self._statistics: dict[str, Any] = {}
         self._columns = False
         with self._files.run(SWEEP, keep=True) as writer:
             writer.add_custom_scalars(LAYOUT)
@@ -92,6 +93,7 @@ class SweepBoard:
             "pool_seeds": True,
             "mix": [f"{WEIGHTS}.{domain.name}" for domain in self._spec.replay.domains],
             "title": self._spec.name,
+            "statistics": self._statistics,
         }
         if report is not None:
             setup["directions"] = {**report.directions, **directions}
@@ -152,6 +154,8 @@ class SweepBoard:
         if names == self._on_front and (step > ALWAYS_DRAWN or not draw):
             return
         self._on_front = names
+        self._statistics = front.certainty.to_json(names)
+        self._write_setup(writer, front, None, step)
         pixels = front_pixels(front, title=f"{self._spec.name}, {step} candidates")
         writer.add_image("front", pixels, step, dataformats="HWC")
         writer.add_text("front", front_table(front, self._spec), step)
@@ -256,11 +260,12 @@ def front_table(front: Front, spec: Spec) -> str:
         name = f"**{candidate.name}** (knee)" if candidate == front.knee else candidate.name
         figures = [str(candidate.metrics[objective]) for objective in front.objectives]
         lines.append(_row([name, candidate.kind, *figures, *(_short(parameters.get(key)) for key in keys)]))
-    if front.hypervolume is not None:
+    volume = front.certainty.hypervolume
+    if volume is not None:
         point = ", ".join(f"{n} {value:.4g}" for n, value in zip(front.objectives, front.reference, strict=True))
         lines += [
             "",
-            f"Hypervolume {front.hypervolume:.5g} against the reference point {point} ({front.reference_rule}).",
+            f"Hypervolume {volume} against the reference point {point} ({front.reference_rule}).",
         ]
     return "\n".join([*lines, "", front.recommendation])
 

@@ -44,7 +44,7 @@ def add_films(
     clips = [m["clip"] for m in map(_REAL.fullmatch, sorted(names)) if m and f"{m['clip']}-generated.mp4" in names]
     if not clips:
         return set()
-    from drivereplay.data.video import read_video
+    from drivereplay.videos import read_video
 
     shared: dict[str, Any] = {"fps": spec.clip.fps, "context": spec.clip.context, "step": max(candidate.step, 0)}
     for clip in clips:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
 import threading
@@ -77,7 +78,8 @@ def start(directory: str | Path, *, port: int = 6006, host: str = "127.0.0.1") -
     # a checkout that was not installed has no entry points; loading twice does no harm
     plugins = [*default.get_plugins(), ParetoLoader]
     tb_logging.get_logger().setLevel("ERROR")
-    board = program.TensorBoard(plugins=plugins)
+    server = _loopback_server if _is_loopback(host) else program.WerkzeugServer
+    board = program.TensorBoard(plugins=plugins, server_class=server)
     board.configure(
         logdir=log_directory(directory),
         host=host,
@@ -118,6 +120,38 @@ def open_dashboard(
         (stop or threading.Event()).wait()
     except KeyboardInterrupt:
         return
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def refuse_foreign_hosts(application: Any) -> Any:
+    """A WSGI application that answers only requests addressed to this machine by a loopback name.
+
+    A page from elsewhere can let its own name point to 127.0.0.1 (DNS rebinding) and would then read the dashboard in
+    the visitor's browser; its requests still carry that name in their `Host` header.
+    """
+
+    def guarded(environ: dict[str, Any], start_response: Any) -> Any:
+        host = urllib.parse.urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or ""
+        if _is_loopback(host):
+            return application(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"This dashboard answers on localhost only; start it with --host to open it to other names.\n"]
+
+    return guarded
+
+
+def _loopback_server(application: Any, flags: Any) -> Any:
+    from tensorboard import program
+
+    return program.WerkzeugServer(refuse_foreign_hosts(application), flags)
 
 
 def _has_browser() -> bool:

@@ -103,13 +103,15 @@ class ClipCache:
 _BYPASS = "Make room, or set training.cache to false."
 
 
-def pixel_caches(spec: Spec, indexes: Sequence[ClipIndex]) -> list[ClipCache] | None:
-    """The caches of decoded training clips of all domains; None where the experiment does without."""
+def pixel_caches(spec: Spec, indexes: Sequence[ClipIndex]) -> list[ClipCache | None] | None:
+    """The caches of decoded training clips of all domains; None where the experiment, or a domain, does without."""
     if not spec.training.cache:
         return None
     directory = local_directory(Storage.of(spec.storage).below(".shared")) / "cache" / "pixels"
     shape = (spec.clip.frames, spec.clip.height, spec.clip.width, 3)
-    return list(_opened(directory, tuple((fingerprint(index), index.total) for index in indexes), shape))
+    kept = [index for index in indexes if not index.rendered]
+    caches = iter(_opened(directory, tuple((fingerprint(index), index.total) for index in kept), shape))
+    return [None if index.rendered else next(caches) for index in indexes]
 
 
 @functools.lru_cache(maxsize=16)
@@ -127,10 +129,8 @@ def fingerprint(index: ClipIndex) -> str:
     the version of decoding."""
     definition = f"{DECODING_VERSION} {index.clip.model_dump_json()}"
     digest = hashlib.blake2b(definition.encode(), digest_size=16)
-    columns = ("split", "digest", "reader", "interval_s", "offset_s", "starts", "times_s", "windows")
-    for name in columns:
-        for value in index.table[name].to_pylist():
-            digest.update(repr(value).encode())
+    for value in index.identity():
+        digest.update(value.encode())
     return f"{index.name}-{digest.hexdigest()}"
 
 

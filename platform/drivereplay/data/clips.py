@@ -7,14 +7,28 @@ from collections.abc import Iterator
 import numpy as np
 
 from drivereplay.data.decode import Decoder
-from drivereplay.data.index import ClipIndex
+from drivereplay.data.index import ClipIndex, Window
 from drivereplay.data.permutation import permuted
+from drivereplay.data.rendered import rendered_annotations
 from drivereplay.domains.annotations import read_clip
-from drivereplay.domains.recording import Clip
+from drivereplay.domains.recording import Clip, ClipAnnotations
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 
 _TOGETHER = 16
+
+
+def annotations_of(window: Window, clip: ClipSpec) -> ClipAnnotations | None:
+    """What is known about a clip, in pixels of its own size; None where nothing is.
+
+    Raises:
+        DataError: Its annotations cannot be read.
+    """
+    if window.rendered is not None:
+        return rendered_annotations(window, clip)
+    if window.annotations is None:
+        return None
+    return read_clip(window.annotations, window.frames, window.source_size, clip)
 
 
 def evaluation_clips(index: ClipIndex, clip: ClipSpec, *, count: int, seed: int, subset: str = "all") -> Iterator[Clip]:
@@ -55,9 +69,8 @@ def evaluation_clips(index: ClipIndex, clip: ClipSpec, *, count: int, seed: int,
                 if n in errors:
                     failed[window.name] = errors[n]
                 elif given < count:
-                    known = window.annotations
-                    notes = None if known is None else read_clip(known, window.frames, window.source_size, clip)
-                    yield Clip(window.name, index.name, frames[n], clip.context, clip.fps, window.subset, notes)
+                    how = (clip.context, clip.fps, window.subset, annotations_of(window, clip), window.group)
+                    yield Clip(window.name, index.name, frames[n], *how)
                     given += 1
     finally:
         decoder.close()

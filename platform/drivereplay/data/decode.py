@@ -8,19 +8,22 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.data.frames import FramesByNumber, FramesByTime
 from drivereplay.data.index import Window
+from drivereplay.data.rendered import rendered
 from drivereplay.data.shared import SharedPictures
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
+from drivereplay.videos.geometry import centre_cut, scaled_size
+from drivereplay.videos.readers import READERS, Place
 
-DECODING_VERSION = 2
-"""Raised when the same index gives other pictures. Version 1 could show those of another scene or episode."""
+DECODING_VERSION = 3
+"""Raised when the same index gives other frames. Version 1 could show those of another scene or episode, version 2
+displaced ones of files with open groups of pictures."""
 
 _OPEN_FILES = 16
 _OPEN_BYTES = 256 << 20
@@ -31,14 +34,6 @@ _REMEMBERED_BYTES = 256 << 20
 """Decoded frames that a decoder remembers, for windows that share them but come in another call."""
 _SHARED_BYTES = 512 << 20
 """The same, of all decoders of a machine that share theirs."""
-
-
-def scaled_size(source: tuple[int, int], clip: ClipSpec) -> tuple[int, int]:
-    """(width, height) to which a picture is scaled before its centre is cut out (`crop`) or as it is (`stretch`)."""
-    if clip.resize == "stretch":
-        return clip.width, clip.height
-    scale = max(clip.width / source[0], clip.height / source[1])
-    return max(clip.width, round(source[0] * scale)), max(clip.height, round(source[1] * scale))
 
 
 class Decoder:
@@ -74,7 +69,10 @@ class Decoder:
         clip = self._clip
         frames = np.zeros((len(windows), clip.frames, clip.height, clip.width, 3), dtype=np.uint8)
         failed: dict[int, str] = {}
-        order = sorted(range(len(windows)), key=lambda n: (*_recording(windows[n]), windows[n].frames))
+        read = [n for n, window in enumerate(windows) if window.rendered is None]
+        for n in set(range(len(windows))) - set(read):
+            frames[n] = rendered(windows[n], clip)
+        order = sorted(read, key=lambda n: (*_recording(windows[n]), windows[n].frames))
         chunks = self._chunks(windows, order)
         if self._share and chunks:
             # decoders that begin at different places find more of each other's frames
@@ -145,7 +143,7 @@ class Decoder:
         file = _file(window)
         reader = self._readers.get(file)
         if reader is None:
-            reader = _READERS[window.reader](window, self._clip)
+            reader = _ImageReader(window, self._clip) if window.images else _VideoReader(window, self._clip)
             self._readers[file] = reader
             while len(self._readers) > 1 and self._too_many():
                 self._readers.popitem(last=False)[1].close()
@@ -260,16 +258,9 @@ class _Shared:
 
 
 class _Reader(ABC):
-    """One open video, scaled and cut to the clip's size."""
+    """One open recording, scaled and cut to the clip's size."""
 
-    def __init__(self, window: Window, clip: ClipSpec) -> None:
-        self._path = window.path
-        self._clip = clip
-        self._size = scaled_size(window.source_size, clip)
-        width, height = window.source_size
-        self.held_bytes = 0 if window.images else _PICTURES_HELD * width * height * 3 // 2
-        if not window.images:
-            _unchanged(window)
+    held_bytes = 0
 
     @abstractmethod
     def read(self, pictures: Sequence[_Picture], interval_s: float) -> NDArray[np.uint8]:
@@ -283,112 +274,34 @@ class _Reader(ABC):
             DataError: They cannot be read.
         """
 
-    def close(self) -> None:  # noqa: B027 (most readers hold nothing that has to be given back)
+    @abstractmethod
+    def close(self) -> None:
         """Release the file."""
 
-    def _cut(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The centre (…, H, W, 3) of scaled pictures."""
-        left = (self._size[0] - self._clip.width) // 2
-        top = (self._size[1] - self._clip.height) // 2
-        return frames[..., top : top + self._clip.height, left : left + self._clip.width, :]
 
-
-_F = TypeVar("_F", FramesByTime, FramesByNumber)
-
-_PADDED_WIDTHS = frozenset({8, 12, 16, 24, 48, 72})
-"""Widths whose rows FFmpeg pads so that decord 0.6 takes the padding for further channels; `get_batch` then fails."""
-
-
-class _DecordReader(_Reader):
+class _VideoReader(_Reader):
     def __init__(self, window: Window, clip: ClipSpec) -> None:
-        super().__init__(window, clip)
-        # after a seek it reads packets ahead without a bound, in the end all of them
-        self.held_bytes += window.bytes
-        import decord
-
-        width, height = self._size
-        try:
-            self._video = decord.VideoReader(self._path, width=width, height=height, num_threads=1)
-        except (decord.DECORDError, OSError, RuntimeError) as error:
-            raise DataError(f"cannot be opened: {_last_line(error)}") from error
+        _unchanged(window)
+        width, height = window.source_size
+        self.held_bytes = _PICTURES_HELD * width * height * 3 // 2
+        if window.reader == "decord":
+            # after a seek it reads packets ahead without a bound, in the end all of them
+            self.held_bytes += window.bytes
+        self._reader = READERS[window.reader](window.path, window.source_size, clip)
 
     def read(self, pictures: Sequence[_Picture], interval_s: float) -> NDArray[np.uint8]:
-        import decord
-
-        frames = [picture.frame for picture in pictures]
-        if frames[-1] >= len(self._video):
-            raise DataError(f"has {len(self._video)} frames, but frame {frames[-1]} was indexed")
-        try:
-            if self._size[0] in _PADDED_WIDTHS:
-                return self._cut(np.stack([self._unpadded(self._video[n].asnumpy()) for n in frames]))
-            return self._cut(self._video.get_batch(frames).asnumpy())
-        except (decord.DECORDError, OSError, RuntimeError) as error:
-            raise DataError(f"{_span(pictures)} cannot be decoded: {_last_line(error)}") from error
-
-    def _unpadded(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        width, height = self._size
-        return frame.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
-
-
-class _AvReader(_Reader, Generic[_F]):
-    """Frames by PyAV; says in `_frame` how it finds them."""
-
-    def __init__(self, window: Window, clip: ClipSpec) -> None:
-        super().__init__(window, clip)
-        import av
-        from av.video.reformatter import VideoReformatter
-
-        # kept from frame to frame: to set it up takes longer than to scale a frame
-        self._scaler: Any = VideoReformatter()
-        try:
-            self._file: _F = self._opened()
-        except (av.error.FFmpegError, OSError, AttributeError) as error:
-            raise DataError(f"cannot be opened: {_last_line(error)}") from error
-
-    def read(self, pictures: Sequence[_Picture], interval_s: float) -> NDArray[np.uint8]:
-        import av
-
-        try:
-            return np.stack([self._image(self._frame(picture, interval_s)) for picture in pictures])
-        except (av.error.FFmpegError, OSError, EOFError, AttributeError, ValueError) as error:
-            raise DataError(f"{_span(pictures)} cannot be decoded: {_last_line(error)}") from error
+        return self._reader.read([Place(picture.frame, picture.time_s) for picture in pictures], interval_s)
 
     def close(self) -> None:
-        self._file.close()
-
-    @abstractmethod
-    def _opened(self) -> _F: ...
-
-    @abstractmethod
-    def _frame(self, picture: _Picture, interval_s: float) -> Any: ...
-
-    def _image(self, frame: Any) -> NDArray[np.uint8]:
-        width, height = self._size
-        turns = int(frame.rotation) // 90 % 4
-        if turns % 2:
-            width, height = height, width
-        scaled = self._scaler.reformat(frame, width=width, height=height, format="rgb24", interpolation="BILINEAR")
-        small = scaled.to_ndarray()
-        return np.ascontiguousarray(self._cut(np.rot90(small, turns) if turns else small))
-
-
-class _TimedReader(_AvReader[FramesByTime]):
-    def _opened(self) -> FramesByTime:
-        return FramesByTime(self._path)
-
-    def _frame(self, picture: _Picture, interval_s: float) -> Any:
-        return self._file.at(picture.time_s, interval_s / 2)
-
-
-class _CountingReader(_AvReader[FramesByNumber]):
-    def _opened(self) -> FramesByNumber:
-        return FramesByNumber(self._path)
-
-    def _frame(self, picture: _Picture, interval_s: float) -> Any:
-        return self._file.at(picture.frame)
+        self._reader.close()
 
 
 class _ImageReader(_Reader):
+    def __init__(self, window: Window, clip: ClipSpec) -> None:
+        self._path = window.path
+        self._clip = clip
+        self._size = scaled_size(window.source_size, clip)
+
     def read(self, pictures: Sequence[_Picture], interval_s: float) -> NDArray[np.uint8]:
         import cv2
 
@@ -398,16 +311,11 @@ class _ImageReader(_Reader):
             if image is None:
                 raise DataError(f"image {picture.image} cannot be read")
             scaled = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
-            shown.append(self._cut(scaled[..., ::-1]))
+            shown.append(centre_cut(scaled[..., ::-1], self._clip))
         return np.stack(shown)
 
-
-_READERS: dict[str, type[_Reader]] = {
-    "decord": _DecordReader,
-    "av": _TimedReader,
-    "count": _CountingReader,
-    "images": _ImageReader,
-}
+    def close(self) -> None:
+        """An image is open only while it is read."""
 
 
 def _unchanged(window: Window) -> None:
@@ -417,12 +325,3 @@ def _unchanged(window: Window) -> None:
         raise DataError(f"has vanished since it was ingested: {error.strerror}") from error
     if (stat.st_size, stat.st_mtime_ns) != (window.bytes, window.modified_ns):
         raise DataError("has changed since it was ingested")
-
-
-def _span(pictures: Sequence[_Picture]) -> str:
-    return f"frames {pictures[0].frame} to {pictures[-1].frame}"
-
-
-def _last_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[-1] if lines else type(error).__name__)[:160]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.data.timeline import Timeline
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
+from drivereplay.videos.timeline import Timeline
 
 if TYPE_CHECKING:
     from drivereplay.data.probe import Probe
@@ -55,6 +55,7 @@ def probe_images(recording: Recording) -> Probe:
         width=size[0],
         height=size[1],
         rotation_deg=0,
+        mirrored=False,
         offset_s=0.0,
         reader="images",
         codec=Path(recording.images[0]).suffix.lstrip(".").lower(),

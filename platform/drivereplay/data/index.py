@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +17,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from drivereplay.data.timeline import Timeline
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
+from drivereplay.videos.timeline import Timeline
 
-INDEX_VERSION = 3
-"""Raised when rows change their meaning; an index of another version is made anew."""
+if TYPE_CHECKING:
+    from drivereplay.domains.worlds import WorldClips
+
+INDEX_VERSION = 4
+"""Raised when rows change their meaning; an index of another version is made anew. Up to version 3 `reader` could name
+decord for files with open groups of pictures, whose frames it displaces."""
 
 SCHEMA = pa.schema(
     [
@@ -40,6 +45,7 @@ SCHEMA = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("rotation_deg", pa.int32()),
+        ("mirrored", pa.bool_()),
         ("fps", pa.float64()),
         ("interval_s", pa.float64()),
         ("offset_s", pa.float64()),
@@ -75,6 +81,8 @@ class Window:
         interval_s: Least time between the video's frames; their mean time where the rate is constant.
         bytes: Size of the file when it was ingested.
         modified_ns: Time of its last change then.
+        group: Of the recording (`Recording.group`).
+        rendered: The world's clips and the number of this one, where it is rendered and not read; else None.
     """
 
     domain: str
@@ -91,6 +99,8 @@ class Window:
     interval_s: float
     bytes: int
     modified_ns: int
+    group: str = ""
+    rendered: tuple[WorldClips, int] | None = None
 
     @property
     def name(self) -> str:
@@ -184,7 +194,7 @@ class ClipIndex:
 
     def kept(self, clips: NDArray[np.int64]) -> ClipIndex:
         """The same index with only these of its training clips, renumbered from 0 (a replay buffer)."""
-        index = ClipIndex(self.name, self.clip, self.table, self.report, self.path)
+        index = copy.copy(self)
         index._chosen = self.numbers(np.asarray(clips, dtype=np.int64))
         return index
 
@@ -225,6 +235,19 @@ class ClipIndex:
         set_aside = {**self.report.set_aside, **dropped}
         report = replace(self.report, videos=table.num_rows, clips=clips, seconds=seconds, set_aside=set_aside)
         return ClipIndex(self.name, self.clip, table, report, self.path)
+
+    rendered = False
+    """Whether clips are rendered when they are needed; their frames are never kept on disk."""
+
+    @property
+    def endless(self) -> bool:
+        """Whether a run never comes to the end of its training clips."""
+        return False
+
+    def identity(self) -> Iterator[str]:
+        """Everything that the decoded training clips depend on, besides the clip's definition."""
+        for name in ("split", "digest", "reader", "interval_s", "offset_s", "starts", "times_s", "windows"):
+            yield from map(repr, self.table[name].to_pylist())
 
     @property
     def total(self) -> int:
@@ -312,6 +335,7 @@ class ClipIndex:
             interval_s=least_s,
             bytes=values["bytes"],
             modified_ns=values["modified_ns"],
+            group=values["group"],
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -329,8 +353,8 @@ class _Video(NamedTuple):
 
 
 _WINDOW_COLUMNS = (
-    "key", "path", "images", "annotations", "subset", "frames", "damaged", "width", "height", "interval_s", "offset_s",
-    "times_s", "starts", "reader", "bytes", "modified_ns",
+    "key", "path", "images", "group", "annotations", "subset", "frames", "damaged", "width", "height", "interval_s",
+    "offset_s", "times_s", "starts", "reader", "bytes", "modified_ns",
 )  # fmt: skip
 
 

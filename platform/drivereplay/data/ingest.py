@@ -22,12 +22,12 @@ from drivereplay.data.index import INDEX_VERSION, SCHEMA, ClipIndex, IngestRepor
 from drivereplay.data.isolated import Died, GaveUp, Isolated
 from drivereplay.data.permutation import unit_interval
 from drivereplay.data.probe import Probe, probe
-from drivereplay.data.timeline import Timeline
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
 from drivereplay.session import quiet_ray_data
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
+from drivereplay.videos.timeline import Timeline
 
 PATIENCE_S = 300.0
 """How long one file may take before it is set aside; the clock starts when its decoding does."""
@@ -228,6 +228,7 @@ def _row(found: Probe) -> Row:
         "width": found.width,
         "height": found.height,
         "rotation_deg": found.rotation_deg,
+        "mirrored": found.mirrored,
         "fps": 1.0 / line.interval_s if line.interval_s else 0.0,
         "interval_s": line.interval_s,
         "offset_s": found.offset_s,

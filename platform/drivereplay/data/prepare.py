@@ -8,9 +8,10 @@ from typing import Any
 from drivereplay.data.buffer import buffered
 from drivereplay.data.duplicates import shared_footage
 from drivereplay.data.index import ClipIndex, ingest
+from drivereplay.data.rendered import RenderedIndex
 from drivereplay.domains import recordings
 from drivereplay.errors import SpecError
-from drivereplay.spec import DomainSpec, Spec
+from drivereplay.spec import DomainSpec, Spec, WorldSource
 from drivereplay.storage import Storage
 
 
@@ -21,21 +22,14 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
     what has changed since.
 
     Raises:
-        SpecError: A source does not exist or holds no video, or the target has nothing to evaluate on.
+        SpecError: A source does not exist or holds no video, a world cannot be rendered as asked, or the target has
+            nothing to evaluate on.
         DataError: A domain has no clip.
     """
     shared = Storage.of(spec.storage).below(".shared")
     indexes: dict[str, ClipIndex] = {}
     for domain in spec.domains:
-        found = recordings(domain, spec.clip, shared)
-        index = ingest(
-            found,
-            domain=domain.name,
-            clip=spec.clip,
-            held_out=spec.evaluation.held_out,
-            seed=spec.evaluation.seed,
-            out=shared.below("indexes", _name(spec, domain)).uri,
-        )
+        index = _index(spec, domain, shared)
         if domain is not spec.target:
             index = _apart(index, indexes[spec.target.name]).trained_on(domain.subset)
             index = buffered(index, spec.replay.buffer, spec.seed, shared.below("indexes", "buffers"))
@@ -44,6 +38,19 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
             index = index.trained_on(domain.subset)
         indexes[domain.name] = index
     return indexes
+
+
+def _index(spec: Spec, domain: DomainSpec, shared: Storage) -> ClipIndex:
+    if isinstance(domain.source, WorldSource) and domain.source.clips == "fresh":
+        return RenderedIndex(domain.name, spec.clip, domain.source)
+    return ingest(
+        recordings(domain, spec.clip, shared),
+        domain=domain.name,
+        clip=spec.clip,
+        held_out=spec.evaluation.held_out,
+        seed=spec.evaluation.seed,
+        out=shared.below("indexes", _name(spec, domain)).uri,
+    )
 
 
 def _apart(index: ClipIndex, target: ClipIndex) -> ClipIndex:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
+
+from drivereplay.errors import SpecError
+from drivereplay.storage import private_directory
 
 _WAYS = 16
 """Slots in which a picture may lie. With few, some find no room long before all is full, and one that is missing costs
@@ -51,7 +53,10 @@ class SharedPictures:
         if not hasattr(os, "memfd_create"):
             raise OSError(errno.ENOSYS, "there is no memfd_create on this system")
         if rendezvous is None:
-            rendezvous = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
+            try:
+                rendezvous = private_directory() / name
+            except SpecError as error:
+                raise OSError(errno.EACCES, str(error)) from error
         with _locked(rendezvous) as where:
             found = _found(where, name, size)
             self._file = _made(where, name, size) if found is None else found

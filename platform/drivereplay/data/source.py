@@ -52,5 +52,9 @@ def _read(work: Any, block: int) -> Iterable[Block]:
 @functools.lru_cache(maxsize=2)
 def _opened(work: Any) -> Work:
     """Kept by a process from block to block: the plan then deals on from where it was."""
+    import cv2
+
+    # a task has its share of the cores; rendering a world calls OpenCV for every face
+    cv2.setNumThreads(1)
     task: Work = ray.get(work)
     return task

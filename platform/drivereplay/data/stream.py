@@ -107,7 +107,7 @@ def rebatched(
 def _cached(
     spec: Spec,
     indexes: Sequence[ClipIndex],
-    caches: Sequence[ClipCache],
+    caches: Sequence[ClipCache | None],
     plan: SamplingPlan,
     steps: range,
     rank: int,
@@ -132,15 +132,16 @@ def _cached(
 
 
 def _from_cache(
-    rows: StepPlan, indexes: Sequence[ClipIndex], caches: Sequence[ClipCache]
+    rows: StepPlan, indexes: Sequence[ClipIndex], caches: Sequence[ClipCache | None]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """(N, T, H, W, 3) and (N,) whether each was there."""
     clip = indexes[0].clip
     frames = np.empty((len(rows), clip.frames, clip.height, clip.width, 3), dtype=np.uint8)
     found = np.zeros(len(rows), dtype=bool)
     for d in np.unique(rows.domain).tolist():
-        mine = np.flatnonzero(rows.domain == d)
-        found[mine] = caches[d].read(indexes[d].numbers(rows.clip[mine]), frames, mine.tolist())
+        mine, cache = np.flatnonzero(rows.domain == d), caches[d]
+        if cache is not None:
+            found[mine] = cache.read(indexes[d].numbers(rows.clip[mine]), frames, mine.tolist())
     return frames, found
 
 
@@ -255,7 +256,7 @@ def _decoder(clip: ClipSpec) -> Decoder:
 
 
 def decoded_rows(
-    rows: StepPlan, indexes: Sequence[ClipIndex], decoder: Decoder, caches: Sequence[ClipCache] | None = None
+    rows: StepPlan, indexes: Sequence[ClipIndex], decoder: Decoder, caches: Sequence[ClipCache | None] | None = None
 ) -> dict[str, NDArray[Any]]:
     """Decode plan rows; a clip that cannot be read is replaced by the next one of its domain.
 
@@ -298,7 +299,7 @@ def _filled(
     windows: Sequence[Window],
     indexes: Sequence[ClipIndex],
     decoder: Decoder,
-    caches: Sequence[ClipCache] | None,
+    caches: Sequence[ClipCache | None] | None,
 ) -> tuple[NDArray[np.uint8], dict[int, str]]:
     """Frames of all rows, from the cache where it has them; what had to be decoded is put there."""
     if caches is None:
@@ -310,8 +311,9 @@ def _filled(
     frames[missing], errors = decoder.decode([windows[n] for n in missing.tolist()])
     good = np.delete(missing, list(errors))
     for d in np.unique(rows.domain[good]).tolist():
-        mine = good[rows.domain[good] == d]
-        caches[d].put(indexes[d].numbers(rows.clip[mine]), frames[mine])
+        mine, cache = good[rows.domain[good] == d], caches[d]
+        if cache is not None:
+            cache.put(indexes[d].numbers(rows.clip[mine]), frames[mine])
     return frames, {int(missing[k]): reason for k, reason in errors.items()}
 
 

@@ -22,22 +22,23 @@ class DomainSummary:
     """One domain over a whole run.
 
     Attributes:
-        clips: Training clips that it has.
+        clips: Training clips that it has; None where they have no end.
         samples: Samples that are drawn from it.
         share: Of all samples.
-        epochs: samples / clips.
-        never: Clips that the run does not reach.
+        epochs: samples / clips; None without an end.
+        never: Clips that the run does not reach; None without an end.
         ranks: Samples of each rank.
-        decode_s: Seconds to decode every clip that is reached once, on one core of this machine; None if not timed.
-        cache_bytes: What those clips take in the cache.
+        decode_s: Seconds to decode (or render) every clip that is reached once, on one core of this machine; None if
+            not timed.
+        cache_bytes: What those clips take in the cache; rendered ones are not kept.
     """
 
     name: str
-    clips: int
+    clips: int | None
     samples: int
     share: float
-    epochs: float
-    never: int
+    epochs: float | None
+    never: int | None
     ranks: tuple[int, ...]
     decode_s: float | None
     cache_bytes: int
@@ -49,7 +50,7 @@ class DomainSummary:
             "clips": self.clips,
             "samples": self.samples,
             "share": round(self.share, 6),
-            "epochs": round(self.epochs, 3),
+            "epochs": None if self.epochs is None else round(self.epochs, 3),
             "never reached": self.never,
             "per rank": " ".join(map(str, self.ranks)),
             "decode s": None if self.decode_s is None else round(self.decode_s, 1),
@@ -82,14 +83,14 @@ def summary(
         rows.append(
             DomainSummary(
                 name=index.name,
-                clips=clips,
+                clips=None if index.endless else clips,
                 samples=samples,
                 share=samples / total,
-                epochs=samples / clips if clips else 0.0,
-                never=clips - reached,
+                epochs=None if index.endless else samples / clips if clips else 0.0,
+                never=None if index.endless else clips - reached,
                 ranks=tuple(ranks[:, d].tolist()),
                 decode_s=None if seconds is None else seconds * reached,
-                cache_bytes=reached * clip_bytes,
+                cache_bytes=0 if index.rendered else reached * clip_bytes,
             )
         )
     return rows

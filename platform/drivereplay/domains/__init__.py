@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +14,15 @@ from drivereplay.domains.recording import Recording
 from drivereplay.errors import SpecError
 from drivereplay.nodes import cluster_nodes
 from drivereplay.spec import ClipSpec, DatasetSource, DomainSpec, VideosSource, WorldSource
-from drivereplay.storage import Storage
+from drivereplay.storage import Storage, private_directory
 
 __all__ = ["recordings"]
 
 
 def recordings(domain: DomainSpec, clip: ClipSpec, shared: Storage) -> list[Recording]:
     """The recordings of a domain; nothing is decoded. A simulated world is written first, once for all runs.
+
+    A world whose clips are rendered when they are needed (`clips: fresh`) has none.
 
     Args:
         domain: Its source says which reader.
@@ -33,7 +34,7 @@ def recordings(domain: DomainSpec, clip: ClipSpec, shared: Storage) -> list[Reco
     """
     source = domain.source
     if isinstance(source, WorldSource):
-        return _world(source, clip, shared)
+        return [] if source.clips == "fresh" else _world(source, source.clips, clip, shared)
     found = _some(_read(source, source.path, shared), domain, source.path)
     if source.evaluation is None:
         return found
@@ -52,11 +53,11 @@ def local_directory(shared: Storage) -> Path:
     """A directory on this machine for what must be real files: `shared` itself where it is local.
 
     Video decoders read files, not object stores. With remote storage, worlds and decoded clips are kept below the
-    machine's temporary directory, under a name that depends on the storage.
+    user's part of the machine's temporary directory, under a name that depends on the storage.
     """
     if shared.local is not None:
         return shared.local
-    return Path(tempfile.gettempdir()) / "drivereplay" / hashlib.sha256(shared.uri.encode()).hexdigest()[:16]
+    return private_directory() / hashlib.sha256(shared.uri.encode()).hexdigest()[:16]
 
 
 def _require_one_machine(shared: Storage, what: str) -> None:
@@ -75,7 +76,7 @@ def _require_one_machine(shared: Storage, what: str) -> None:
     )
 
 
-def _world(source: WorldSource, clip: ClipSpec, shared: Storage) -> list[Recording]:
+def _world(source: WorldSource, clips: int, clip: ClipSpec, shared: Storage) -> list[Recording]:
     from drivereplay.domains.worlds import write_world
     from drivereplay.domains.worlds.writer import WORLD_VERSION
 
@@ -86,7 +87,7 @@ def _world(source: WorldSource, clip: ClipSpec, shared: Storage) -> list[Recordi
     return write_world(
         local_directory(shared) / "worlds" / f"{source.world}-{name}",
         source.world,
-        clips=source.clips,
+        clips=clips,
         seed=source.seed,
         frames=frames,
         fps=clip.fps,

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from drivereplay.domains.recording import ANNOTATION_VERSION, ClipAnnotations
 from drivereplay.domains.whole import write_whole
 from drivereplay.errors import DataError
-from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
+from drivereplay.videos.geometry import FrameShape
 
 FRAME_SCHEMA = pa.schema(
     [
@@ -98,14 +98,14 @@ def write_annotations(
         write_whole(directory / name, memoryview(sink.getvalue()))
 
 
-def read_clip(path: str, frames: Sequence[int], source_size: tuple[int, int], clip: ClipSpec) -> ClipAnnotations:
+def read_clip(path: str, frames: Sequence[int], source_size: tuple[int, int], shape: FrameShape) -> ClipAnnotations:
     """What is known about the frames of one clip, in pixels of the clip's own size.
 
     Args:
         path: Directory that `write_annotations` wrote, or its URI.
         frames: T source frame numbers. A frame that the file does not know has NaN throughout.
         source_size: (width, height) of the video as it is decoded before resizing.
-        clip: Says the size, and whether the picture is cropped or stretched to it.
+        shape: Size of the clip, and whether frames are cropped or stretched to it.
 
     Returns:
         Objects in order of their id: all that are in the picture in at least one of the frames.
@@ -116,19 +116,47 @@ def read_clip(path: str, frames: Sequence[int], source_size: tuple[int, int], cl
     numbers = np.asarray(frames, np.int64)
     frame_table, size = _read(path, "frames.parquet", FRAME_SCHEMA, numbers)
     object_table, _ = _read(path, "objects.parquet", OBJECT_SCHEMA, numbers)
-    written = np.asarray(size or source_size, np.float64)
-    scale, offset = _resize(source_size, clip)
-    scale = scale * np.asarray(source_size) / written
+    return _clip(frame_table, object_table, numbers, size or source_size, source_size, shape)
 
+
+def clip_of_columns(frames: Mapping[str, Any], objects: Mapping[str, Any], shape: FrameShape) -> ClipAnnotations:
+    """What is known about a clip that was made at its own size and rate, from columns instead of files.
+
+    Args:
+        frames: Columns of `FRAME_SCHEMA` by name, a row for each of the clip's frames in order.
+        objects: Columns of `OBJECT_SCHEMA` by name.
+        shape: Size of the clip.
+
+    Raises:
+        DataError: As `write_annotations`.
+    """
+    where = Path()
+    frame_table = _table(frames, FRAME_SCHEMA, ("frame",), where)
+    object_table = _table(objects, OBJECT_SCHEMA, ("frame", "id"), where)
+    size = (shape.width, shape.height)
+    return _clip(frame_table, object_table, np.asarray(frames["frame"], np.int64), size, size, shape)
+
+
+def _clip(
+    frame_table: pa.Table,
+    object_table: pa.Table,
+    numbers: NDArray[np.int64],
+    written: tuple[int, int],
+    source_size: tuple[int, int],
+    shape: FrameShape,
+) -> ClipAnnotations:
+    """Args: `written`: (width, height) that the tables' pixels count in."""
+    scale, offset = _resize(source_size, shape)
+    scale = scale * np.asarray(source_size) / np.asarray(written, np.float64)
     poses, intrinsics = _cameras(frame_table, numbers, scale, offset)
-    return _objects(object_table, numbers, scale, offset, (clip.width, clip.height), poses, intrinsics)
+    return _objects(object_table, numbers, scale, offset, (shape.width, shape.height), poses, intrinsics)
 
 
-def _resize(source: tuple[int, int], clip: ClipSpec) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _resize(source: tuple[int, int], shape: FrameShape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scale and offset (2,) that take source pixels to clip pixels: new = old · scale − offset."""
-    target = np.array([clip.width, clip.height], np.float64)
+    target = np.array([shape.width, shape.height], np.float64)
     scale = target / np.asarray(source, np.float64)
-    if clip.resize == "crop":
+    if shape.resize == "crop":
         scale = np.repeat(scale.max(), 2)
     return scale, (np.asarray(source) * scale - target) / 2
 

@@ -13,11 +13,11 @@ from typing import Any, Literal
 from drivereplay.domains.conversion import Made, Rows, converted, identity_of
 from drivereplay.domains.recording import Recording
 from drivereplay.domains.search import files_below
-from drivereplay.domains.shown import Shown, shown
 from drivereplay.errors import DataError, SpecError
+from drivereplay.videos import open_video
 
 _FPS = 30.0
-_USUAL = Shown((1280, 720), _FPS)
+_SIZE = (1280, 720)
 _LABELS_PER_S = 5.0
 _SPLITS: dict[str, Literal["train", "evaluation"] | None] = {"train": "train", "val": "evaluation"}
 _UNLABELLED = "test"
@@ -51,8 +51,7 @@ def read_bdd100k(path: str, out: Path) -> list[Recording]:
 
 
 def _rows(label: Path, video: Path) -> Made:
-    film = _shown(video)
-    rate = film.fps or _FPS
+    size, rate = _size_and_rate(video)
     rows = Rows()
     try:
         frames = json.loads(label.read_text(encoding="utf-8"))
@@ -65,7 +64,7 @@ def _rows(label: Path, video: Path) -> Made:
                 _thing(number, thing, rows)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{label} is no BDD100K tracking label: {error!r}.", "Unpack the labels again.") from error
-    return rows, film.size
+    return rows, size
 
 
 def _thing(number: int, thing: dict[str, Any], rows: Rows) -> None:
@@ -79,9 +78,10 @@ def _thing(number: int, thing: dict[str, Any], rows: Rows) -> None:
     rows.object(number, identity, str(thing.get("category", "")), box=edges)
 
 
-def _shown(video: Path) -> Shown:
+def _size_and_rate(video: Path) -> tuple[tuple[int, int], float]:
     try:
-        return shown(video)
+        with open_video(video) as opened:
+            return opened.pixel_size, opened.fps
     except DataError:
         # the index will set the video aside; its labels are written for the data set's size
-        return _USUAL
+        return _SIZE, _FPS

@@ -80,6 +80,8 @@ class Clip:
         fps: Frames per second.
         subset: `regular`, `rare-motion`, or "" where unknown.
         annotations: None where nothing is known.
+        group: Recordings that belong together (`Recording.group`): clips of one group are no independent evidence.
+            Empty where unknown; the clip then counts as a recording of its own.
     """
 
     name: str
@@ -89,3 +91,9 @@ class Clip:
     fps: float
     subset: str = ""
     annotations: ClipAnnotations | None = field(default=None, repr=False)
+    group: str = ""
+
+    @property
+    def unit(self) -> tuple[str, str]:
+        """(recording, clip), unique within an experiment, as `evaluation.draws` takes them."""
+        return (f"{self.domain}/{self.group}" if self.group else self.name, self.name)

@@ -10,8 +10,8 @@ from typing import Any
 
 from drivereplay.domains.annotations import FRAME_SCHEMA, OBJECT_SCHEMA, annotation_directory
 from drivereplay.domains.conversion import Made, Rows, converted
-from drivereplay.domains.shown import shown
 from drivereplay.errors import DataError
+from drivereplay.videos import open_video
 
 _MOT_CLASSES = {1: "pedestrian", 2: "person on vehicle", 3: "car", 4: "bicycle", 5: "motorbike", 6: "vehicle",
                 7: "static person", 8: "distractor", 9: "occluder", 10: "occluder on the ground", 11: "occluder full",
@@ -98,7 +98,11 @@ def _mot(file: Path, video: Path) -> Made:
                 _box(line, seen, rows)
             except (ValueError, OverflowError, IndexError) as error:
                 raise DataError(f"{file}, line {number}: {error}.", "It holds MOT-challenge lines.") from error
-    return rows, shown(video).size
+    try:
+        with open_video(video) as opened:
+            return rows, opened.pixel_size
+    except DataError as error:
+        raise DataError(f"{video} {error.what}.", f"{file} needs its size.") from error
 
 
 def _box(line: list[str], seen: set[int], rows: Rows) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from drivereplay.evaluation.metric import ClipMetric, SetMetric, metric
 from drivereplay.evaluation.protocol import Protocol
 from drivereplay.evaluation.report import Report
 from drivereplay.evaluation.scoring import Scores
-from drivereplay.evaluation.statistics import Estimate, mean_interval, resample, set_interval
+from drivereplay.evaluation.statistics import Estimate, jackknife, mean_interval, set_interval
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Collected:
     """Scores of all clips so far, without their frames.
 
     Attributes:
-        names: Clip names.
+        units: (recording, clip name) of each clip.
         subsets: Subset of each clip, "" where unknown.
         fps: Frames per second of the clips.
         samples: For each of k samples, the batches' scores.
@@ -30,12 +30,22 @@ class Collected:
         pseudo: Clips whose objects nobody annotated and that were found in the real video.
     """
 
-    names: list[str] = field(default_factory=list)
+    units: list[tuple[str, str]] = field(default_factory=list)
     subsets: list[str] = field(default_factory=list)
     fps: float = 1.0
     samples: list[list[Scores]] = field(default_factory=list)
     rows: dict[str, list[Scores]] = field(default_factory=dict)
     pseudo: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        """Clip names."""
+        return [clip for _, clip in self.units]
+
+    @property
+    def groups(self) -> list[str]:
+        """Recording of each clip."""
+        return [recording for recording, _ in self.units]
 
     def curves(self, name: str, scores: Sequence[Scores]) -> NDArray[np.float64]:
         """(N, F) of a clip metric."""
@@ -46,26 +56,22 @@ class Collected:
         return np.concatenate([s.features[name] for s in scores]).astype(np.float64)
 
 
-def assemble(
-    collected: Collected, names: Sequence[str], protocol: Protocol, *, resamples: int, seed: int, draws: int = 0
-) -> Report:
+def assemble(collected: Collected, names: Sequence[str], protocol: Protocol, *, resamples: int, seed: int) -> Report:
     """The report of everything that was collected.
 
     Args:
-        resamples: Bootstrap resamples of the clip metrics' intervals.
-        seed: Seed of those; each clip's figure is in the report, so that another one compares as well.
-        draws: Seed of the set metrics' draws. Two reports are compared draw by draw, so it is the same for all reports
-            of a protocol: a fixed number, or a field of the protocol.
+        resamples: Bootstrap resamples of the intervals.
+        seed: Seed of those; what each clip says is in the report, so that two reports are compared whatever it was.
     """
-    report = Report(protocol=protocol, metrics={}, clips=list(collected.names))
-    report.tables = {"horizon": {}, "best": {}, "subset": {}}
+    report = Report(protocol=protocol, metrics={}, clips=collected.names, groups=collected.groups)
+    report.tables = {"horizon": {}, "best": {}, "subset": {}, "unbiased": {}}
     for name in names:
         judge = metric(name)
         report.directions[name], report.units[name] = judge.direction, judge.unit
         if isinstance(judge, ClipMetric):
-            _clip_metric(report, judge, collected, lambda v: mean_interval(v, resamples=resamples, seed=seed))
+            _clip_metric(report, judge, collected, _Intervals(collected.groups, resamples, seed, judge.bounds))
         elif isinstance(judge, SetMetric):
-            _set_metric(report, judge, collected, seed=draws)
+            _set_metric(report, judge, collected)
         if name in report.metrics:
             _warn_if_few(report, judge.name, judge.least_clips)
         elif isinstance(judge, ClipMetric):
@@ -79,6 +85,21 @@ def assemble(
         for name in table.keys() - report.metrics.keys():
             del table[name]
     return report
+
+
+@dataclass(frozen=True)
+class _Intervals:
+    """Means with their intervals over recordings."""
+
+    groups: Sequence[str]
+    resamples: int
+    seed: int
+    bounds: tuple[float, float] | None = None
+
+    def __call__(self, values: NDArray[np.float64], inside: NDArray[np.bool_] | None = None) -> Estimate:
+        """Of (N,) figures; `inside` says which of the clips they are, where not all."""
+        groups = self.groups if inside is None else [g for g, one in zip(self.groups, inside, strict=True) if one]
+        return mean_interval(values, groups, bounds=self.bounds, resamples=self.resamples, seed=self.seed)
 
 
 def _say_pseudo(report: Report, clips: int) -> None:
@@ -101,7 +122,7 @@ def _warn_if_few(report: Report, name: str, least: int) -> None:
         report.warnings.append(f"{name} rests on {n} clips; it takes {least} before it can be believed.")
 
 
-def _clip_metric(report: Report, judge: ClipMetric, collected: Collected, interval: Callable[..., Estimate]) -> None:
+def _clip_metric(report: Report, judge: ClipMetric, collected: Collected, interval: _Intervals) -> None:
     name = judge.name
     curves = np.stack([collected.curves(name, scores) for scores in collected.samples])
     figures = np.array([[judge.score(curve) for curve in sample] for sample in curves])
@@ -117,15 +138,17 @@ def _clip_metric(report: Report, judge: ClipMetric, collected: Collected, interv
         best = np.fmin.reduce(figures) if judge.direction == "min" else np.fmax.reduce(figures)
         report.tables["best"][name] = asdict(interval(best))
     if judge.horizon:
-        report.tables["horizon"][name] = _horizon(_mean_known(curves, 0), rows, collected.fps)
+        report.tables["horizon"][name] = _horizon(_mean_known(curves, 0), rows, collected.fps, interval)
     for subset in sorted(set(collected.subsets) - {""}):
         inside = np.array([s == subset for s in collected.subsets])
-        report.tables["subset"].setdefault(subset, {})[name] = asdict(interval(clips[inside]))
+        report.tables["subset"].setdefault(subset, {})[name] = asdict(interval(clips[inside], inside))
 
 
-def _horizon(curves: NDArray[np.float64], rows: Mapping[str, NDArray[np.float64]], fps: float) -> dict[str, Any]:
+def _horizon(
+    curves: NDArray[np.float64], rows: Mapping[str, NDArray[np.float64]], fps: float, interval: _Intervals
+) -> dict[str, Any]:
     """Mean over clips of each future frame, with its interval, against seconds ahead."""
-    bands = [mean_interval(column) for column in curves.T]
+    bands = [interval(column) for column in curves.T]
     return {
         "seconds": [(n + 1) / fps for n in range(curves.shape[1])],
         "mean": [b.mean for b in bands],
@@ -135,31 +158,48 @@ def _horizon(curves: NDArray[np.float64], rows: Mapping[str, NDArray[np.float64]
     }
 
 
-def _set_metric(report: Report, judge: SetMetric, collected: Collected, *, seed: int) -> None:
+def _set_metric(report: Report, judge: SetMetric, collected: Collected) -> None:
     name = judge.name
     real = collected.features(name, collected.rows[references.REAL])
     if len(real) < 2:
         report.warnings.append(f"{name} is left out: a distance of sets needs two clips at least.")
         return
+    groups = collected.groups
 
-    def draws(videos: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        def distance(chosen: NDArray[np.int64]) -> float:
-            return judge.distance(_flat(real[chosen]), _flat(videos[chosen]))
+    def figures(videos: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        def without(block: NDArray[np.bool_]) -> float:
+            return judge.distance(_flat(real[~block]), _flat(videos[~block]))
 
-        return distance(np.arange(len(real))), resample(distance, len(real), resamples=judge.resampled, seed=seed)
+        point = judge.distance(_flat(real), _flat(videos))
+        return point, jackknife(without, point, groups, judge.blocks)
 
-    points, drawn = zip(*(draws(collected.features(name, scores)) for scores in collected.samples), strict=True)
-    report.resampled[name] = np.mean(drawn, axis=0)
-    report.metrics[name] = set_interval(float(np.mean(points)), report.resampled[name], len(real))
+    def estimate(point: float, pseudo: NDArray[np.float64]) -> Estimate:
+        """Without an interval where few clips push the figure itself up."""
+        if judge.biased:
+            return Estimate(point, float("nan"), float("nan"), len(real))
+        return set_interval(point, pseudo, groups)
+
+    points, pseudo = zip(*(figures(collected.features(name, scores)) for scores in collected.samples), strict=True)
+    report.pseudo_values[name] = np.mean(pseudo, axis=0)
+    point, pseudo_values = float(np.mean(points)), report.pseudo_values[name]
+    report.metrics[name] = estimate(point, pseudo_values)
+    if judge.biased:
+        report.tables["unbiased"][name] = asdict(_unbiased(pseudo_values, groups, real.shape))
     for row, scores in collected.rows.items():
-        if row != references.REAL:
-            figures = set_interval(*draws(collected.features(name, scores)), len(real))
-            report.references.setdefault(row, {})[name] = figures
-    if len(real) >= 4:
-        # the real set against itself is zero by definition; its two halves show what chance alone makes of few clips
-        halves = judge.distance(_flat(real[0::2]), _flat(real[1::2]))
-        figures = Estimate(halves, float("nan"), float("nan"), len(real))
-        report.references.setdefault(references.REAL, {})[name] = figures
+        # the real set against itself, pair by pair, is at the distance of zero by definition
+        found = (0.0, np.zeros(len(real))) if row == references.REAL else figures(collected.features(name, scores))
+        report.references.setdefault(row, {})[name] = estimate(*found)
+
+
+def _unbiased(pseudo_values: NDArray[np.float64], groups: Sequence[str], shape: tuple[int, ...]) -> Estimate:
+    """A Fréchet distance as it would be with endless clips; an interval only where the covariance has full rank.
+
+    The mean of the pseudo-values is the jackknife's extrapolation: it takes the bias of order 1/n away. With D features
+    and n ≤ D the covariance lacks rank and the bias is of another order (simulated in tests/evaluation).
+    """
+    found = mean_interval(pseudo_values, groups)
+    clips, features = shape[0] * shape[1], shape[2]
+    return found if clips > features else Estimate(found.mean, float("nan"), float("nan"), found.n)
 
 
 def _flat(features: NDArray[np.float64]) -> NDArray[np.float64]:

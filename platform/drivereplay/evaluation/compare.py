@@ -85,11 +85,12 @@ def compare(a: Report, b: Report, *, resamples: int = 1000, seed: int = 0) -> Co
     differences: dict[str, Difference] = {}
     for name in a.metrics.keys() & b.metrics.keys():
         if name in a.per_clip:
-            differences[name] = compare_means(a.per_clip[name], b.per_clip[name], resamples=resamples, seed=seed)
+            found = compare_means(a.per_clip[name], b.per_clip[name], a.groups, resamples=resamples, seed=seed)
         else:
             means = a.metrics[name].mean, b.metrics[name].mean
-            n = a.metrics[name].n
-            differences[name] = compare_sets(*means, a.resampled[name], b.resampled[name], n)
+            pseudo = a.pseudo_values[name], b.pseudo_values[name]
+            found = compare_sets(*means, *pseudo, a.groups, resamples=resamples, seed=seed)
+        differences[name] = found
     ordered = {name: differences[name] for name in a.metrics if name in differences}
     return Comparison(
         ordered, a.directions, a.units, {name: (a.metrics[name].mean, b.metrics[name].mean) for name in ordered}

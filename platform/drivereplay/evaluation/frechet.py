@@ -33,18 +33,21 @@ def _root(features: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def polynomial_mmd(real: NDArray[np.float64], generated: NDArray[np.float64]) -> float:
-    """Unbiased MMD² with k(x, y) = (x·y/d + 1)³ (Bińkowski et al., ICLR 2018); can be a little below zero.
+    """Unbiased MMD² of pairs (N, D) with k(x, y) = (x·y/d + 1)³; can be a little below zero.
+
+    Generated clip i begins with the context of real clip i, so that the two are no independent draws. The mean is over
+    i ≠ j of k(x_i, x_j) + k(y_i, y_j) − k(x_i, y_j) − k(x_j, y_i) (Gretton et al., JMLR 13, 2012, lemma 6): with the
+    terms k(x_i, y_i) a model that draws from the true distribution would be below zero.
 
     Raises:
-        ValueError: A set has fewer than two features.
+        ValueError: There are fewer than two pairs, or not as many of the one as of the other.
     """
-    n, m, width = len(real), len(generated), real.shape[1]
-    if n < 2 or m < 2:
-        raise ValueError("the unbiased estimate needs at least two features in each set")
+    n, width = real.shape
+    if n < 2 or generated.shape != real.shape:
+        raise ValueError("the unbiased estimate needs at least two pairs of features")
 
-    def kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((x @ y.T / width + 1) ** 3)
+    def kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+        values = (x @ y.T / width + 1) ** 3
+        return float(values.sum() - np.trace(values))
 
-    inside, outside = kernel(real, real), kernel(generated, generated)
-    within = (inside.sum() - np.trace(inside)) / (n * (n - 1)) + (outside.sum() - np.trace(outside)) / (m * (m - 1))
-    return float(within - 2 * kernel(real, generated).mean())
+    return (kernel(real, real) + kernel(generated, generated) - 2 * kernel(real, generated)) / (n * (n - 1))

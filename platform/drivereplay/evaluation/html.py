@@ -100,8 +100,10 @@ def _table(report: Report) -> str:
 
 
 def _best(report: Report) -> str:
-    """Best of k, and by subset, where there is more than one."""
+    """Best of k, set figures without the bias of few clips, and figures by split, where there are any."""
     columns: dict[str, Mapping[str, Any]] = {}
+    if report.tables.get("unbiased"):
+        columns["with endless clips"] = report.tables["unbiased"]
     if report.tables.get("best"):
         columns["best of k"] = report.tables["best"]
     columns |= report.tables.get("subset", {})
@@ -110,10 +112,15 @@ def _best(report: Report) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
     lines = []
     for name in _ordered(report.metrics):
-        cells = [_estimate(Estimate(**table[name])) if name in table else "–" for table in columns.values()]
+        cells = [_estimate(Estimate(**_known(table[name]))) if name in table else "–" for table in columns.values()]
         lines.append(f"<tr><td>{name}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     table = f"<table><tr><th>metric</th>{head}</tr>{''.join(lines)}</table>"
     return f'<h2>By sample and subset</h2><div class="scroll">{table}</div>'
+
+
+def _known(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """A table's figures as numbers; JSON has null for NaN."""
+    return {key: math.nan if value is None else value for key, value in figures.items()}
 
 
 def _estimate(estimate: Estimate) -> str:

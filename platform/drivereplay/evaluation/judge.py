@@ -24,12 +24,14 @@ from drivereplay.evaluation.gallery import Gallery
 from drivereplay.evaluation.generate import generate_futures
 from drivereplay.evaluation.metric import metric, metric_names
 from drivereplay.evaluation.overlay import video_tracks
+from drivereplay.evaluation.protocol import VERSION as PROTOCOL_VERSION
 from drivereplay.evaluation.protocol import Protocol
 from drivereplay.evaluation.pseudo import Way
 from drivereplay.evaluation.report import Report
 from drivereplay.evaluation.scoring import RealScores, Scores
 from drivereplay.evaluation.videos import PairRules, check_generated, matched, read_pairs
 from drivereplay.evaluation.workers import Workers
+from drivereplay.integrity import read_sealed, write_sealed
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 
@@ -109,7 +111,6 @@ def evaluate_model(
         how,
         resamples=settings.resamples,
         seed=settings.seed,
-        draws=settings.seed,
         asked=() if lacking else settings.metrics,
     )
     session.write_page(report, page, f"{spec.name}: {spec.target.name}")
@@ -135,8 +136,7 @@ def evaluate_pairs(
     Args:
         pairs: Real clips, each with the generated frames (T, H, W, 3) uint8 of the same shape.
         how: Fields of the protocol besides those of the clips and metrics.
-        seed: Seed of the intervals of clip metrics. Set metrics are drawn alike whatever it is, because reports of one
-            protocol are compared draw by draw.
+        seed: Seed of the intervals.
         page: Where `evaluation.html` goes, with the `videos` worst and best clips; None writes none.
         pseudo: How objects are found in clips that nobody annotated (`evaluation.pseudo`); `none` does without.
 
@@ -262,7 +262,7 @@ class _Session:
     @property
     def count(self) -> int:
         """Clips so far."""
-        return len(self._collected.names)
+        return len(self._collected.units)
 
     def add(self, batch: Sequence[Clip], made: NDArray[np.uint8], model: VideoModel | None = None) -> None:
         """Score a batch: B real clips and k videos of each, (k, B, T, H, W, 3)."""
@@ -272,7 +272,7 @@ class _Session:
         digests = [scoring.clip_digest(clip) for clip in batch]
         for digest in digests:
             self._digest.update(digest.encode())
-        self._collected.names += [clip.name for clip in batch]
+        self._collected.units += [clip.unit for clip in batch]
         self._collected.subsets += [clip.subset for clip in batch]
         key = scoring.cache_key(digests, self._names, self._way)
         real = self._cached(key)
@@ -280,7 +280,7 @@ class _Session:
         self._under_way.append((list(batch), made[0]))
         self._workers.put(_score_batch, batch, made, self._names, real, key, rebuilt, rebuilt_key, self._way)
 
-    def report(self, how: dict[str, Any], *, resamples: int, seed: int, asked: Sequence[str], draws: int = 0) -> Report:
+    def report(self, how: dict[str, Any], *, resamples: int, seed: int, asked: Sequence[str]) -> Report:
         """Wait for all batches and put the report together."""
         if not self.count:
             raise DataError("There are no clips to judge.", "Give at least one held-out clip.")
@@ -288,6 +288,7 @@ class _Session:
         frames, height, width = self._shape[:3]
         protocol = Protocol(
             {
+                "version": PROTOCOL_VERSION,
                 "clips": {"count": self.count, "digest": self._digest.hexdigest()[:16]},
                 "frames": frames,
                 "context": self._context,
@@ -299,7 +300,7 @@ class _Session:
                 **({"pseudo": pseudo_truth.settings(self._way)} if self._collected.pseudo else {}),
             }
         )
-        report = assemble(self._collected, self._names, protocol, resamples=resamples, seed=seed, draws=draws)
+        report = assemble(self._collected, self._names, protocol, resamples=resamples, seed=seed)
         report.warnings[:0] = self._refused
         lost = [name for name in asked if name not in report.metrics]
         if lost:
@@ -336,12 +337,11 @@ class _Session:
 
     def _keep(self, key: str, scores: RealScores) -> None:
         if self._cache is not None:
-            self._cache.write(f"evaluation/{key}", scores.to_bytes())
+            write_sealed(self._cache, f"evaluation/{key}", scores.to_bytes())
 
     def _cached(self, key: str) -> RealScores | None:
-        if self._cache is None or not self._cache.exists(f"evaluation/{key}"):
-            return None
-        return RealScores.from_bytes(self._cache.read(f"evaluation/{key}"))
+        data = None if self._cache is None else read_sealed(self._cache, f"evaluation/{key}")
+        return None if data is None else RealScores.from_bytes(data)
 
     def _reconstruction(self, batch: Sequence[Clip], key: str, model: VideoModel | None) -> tuple[Any, str]:
         """The codec's round trip of the clips, or its cached scores; nothing where the codec loses nothing."""

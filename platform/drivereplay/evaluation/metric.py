@@ -101,6 +101,9 @@ class ClipMetric(Metric):
 
     horizon: ClassVar[bool] = True
     """Whether `curve` is a figure of each future frame, so that a table over seconds ahead makes sense."""
+    bounds: ClassVar[tuple[float, float] | None] = None
+    """Least and most that a clip's figure can be, where a penalty makes it jump: few clips may show none of the jumps,
+    and their interval has to hold them all the same (see `statistics.mean_interval`)."""
 
     @abstractmethod
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
@@ -121,10 +124,12 @@ class SetMetric(Metric):
 
     @abstractmethod
     def distance(self, real: NDArray[np.float64], generated: NDArray[np.float64]) -> float:
-        """The figure of two stacks of features, (N, D) and (M, D)."""
+        """The figure of two stacks of features (N, D), the real clips' and, in the same order, the generated ones'."""
 
-    resampled: ClassVar[int] = 200
-    """Bootstrap resamples, fewer than for means because each costs a whole distance."""
+    blocks: ClassVar[int] = 256
+    """Parts of the clips that are left out in turn to see what each does to the figure; each costs a whole distance."""
+    biased: ClassVar[bool] = False
+    """Whether few clips make it larger: then no interval of the figure itself would hold the truth."""
 
 
 @cache

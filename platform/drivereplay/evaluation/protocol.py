@@ -11,14 +11,18 @@ from typing import Any
 
 from drivereplay.errors import ProtocolError
 
+VERSION = 2
+"""Raised when figures change their meaning without a change of any setting."""
+
 
 @dataclass(frozen=True)
 class Protocol:
     """Nested plain values (numbers, texts, lists, mappings), compared by content.
 
     Attributes:
-        fields: `clips` (their number and the digest of their frames), `frames`, `context`, `fps`, `height`, `width`,
-            `resize`, `samples`, `seed`, `denoising_steps`, `split` and `metrics` (settings and weights of each).
+        fields: `version`, `clips` (their number and the digest of their frames), `frames`, `context`, `fps`, `height`,
+            `width`, `resize`, `samples`, `seed`, `denoising_steps`, `split` and `metrics` (settings and weights of
+            each).
     """
 
     fields: Mapping[str, Any]

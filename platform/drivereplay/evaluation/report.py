@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.errors import DataError
+from drivereplay.evaluation.draws import ClipFigures
 from drivereplay.evaluation.protocol import Protocol
 from drivereplay.evaluation.statistics import Estimate
 from drivereplay.storage import Storage
 
 __all__ = ["FILE", "VERSION", "Estimate", "Report"]
 
-VERSION = 1
+VERSION = 2
 FILE = "evaluation.json"
 
 
@@ -33,8 +34,8 @@ class Report:
         references: Row (`real`, `frozen`, `constant-motion`, `reconstruction`) → name → figure.
         clips: Names of the N clips.
         per_clip: Name → (N,) figures, mean over samples; NaN where a metric does not apply to a clip.
-        resampled: Set metric → its bootstrap figures; draw b rests on the same clips in every report of the protocol,
-            so that two reports can be compared in pairs.
+        groups: Recording of each clip; clips of one recording are no independent evidence.
+        pseudo_values: Set metric → (N,) jackknife pseudo-values, mean over samples: what each clip does to the figure.
         tables: `best` (best of k), `horizon` (by seconds ahead), `subset` (regular, rare-motion), by metric.
         directions: Name → `min` or `max`.
         units: Name → unit.
@@ -46,11 +47,23 @@ class Report:
     references: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     clips: list[str] = field(default_factory=list)
     per_clip: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    resampled: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    groups: list[str] = field(default_factory=list)
+    pseudo_values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
     directions: dict[str, str] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def clip_units(self) -> tuple[tuple[str, str], ...]:
+        """(recording, clip) of the N clips."""
+        return tuple(zip(self.groups or self.clips, self.clips, strict=True))
+
+    def figures(self, names: Iterable[str]) -> dict[str, ClipFigures]:
+        """What paired draws are made from, for those of the metrics that the report holds."""
+        units = self.clip_units
+        found = {name: self.per_clip.get(name, self.pseudo_values.get(name)) for name in names}
+        return {n: ClipFigures(self.metrics[n].mean, v, units) for n, v in found.items() if v is not None}
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON values; numbers that are not finite become None."""
@@ -63,7 +76,8 @@ class Report:
             "units": self.units,
             "clips": self.clips,
             "per_clip": {name: values.tolist() for name, values in self.per_clip.items()},
-            "resampled": {name: values.tolist() for name, values in self.resampled.items()},
+            "groups": self.groups,
+            "pseudo_values": {name: values.tolist() for name, values in self.pseudo_values.items()},
             "tables": self.tables,
             "warnings": self.warnings,
         }
@@ -91,7 +105,8 @@ class Report:
                 references={row: _estimates(figures) for row, figures in data["references"].items()},
                 clips=list(data["clips"]),
                 per_clip=_arrays(data["per_clip"]),
-                resampled=_arrays(data["resampled"]),
+                groups=list(data["groups"]),
+                pseudo_values=_arrays(data["pseudo_values"]),
                 tables=data["tables"],
                 directions=data["directions"],
                 units=data["units"],

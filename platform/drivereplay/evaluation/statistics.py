@@ -1,14 +1,17 @@
-"""Intervals and comparisons over clips; every random draw is seeded, so that a figure is the same each time."""
+"""Intervals and comparisons over recordings and clips; every draw is seeded, so that a figure is the same each time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-LEVEL = 0.95
+from drivereplay.evaluation.draws import deviations, standard_errors, weights
+
+Groups = Sequence[str] | NDArray[np.str_] | None
+"""Recording of each clip; None where each clip is a recording of its own."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Estimate:
 
     Attributes:
         mean: The figure; for set metrics the distance itself.
-        low, high: Ends of the bootstrap interval over clips; NaN where there are fewer than two clips.
+        low, high: Ends of the 95 % interval over recordings; NaN where there is none.
         n: Clips it rests on.
     """
 
@@ -27,6 +30,8 @@ class Estimate:
     n: int
 
     def __str__(self) -> str:
+        if np.isnan(self.low):
+            return f"{self.mean:.4g}"
         return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 
@@ -45,98 +50,179 @@ class Difference:
     effect: float
 
 
-def mean_interval(values: NDArray[np.float64], *, resamples: int = 1000, seed: int = 0) -> Estimate:
-    """Mean over clips with its bootstrap interval; NaN clips (the metric does not apply) are left out of n.
+def mean_interval(
+    values: NDArray[np.float64],
+    groups: Groups = None,
+    *,
+    bounds: tuple[float, float] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Mean over clips with its interval over recordings; NaN clips (the metric does not apply) are left out of n.
 
-    The percentile interval is expanded for small n as in Hesterberg, "What teachers should know about the bootstrap"
-    (The American Statistician 69(4), 2015): the tail is widened to Φ(−√(n/(n−1))·t), t the quantile of Student's t.
-    """
-    known = np.asarray(values, dtype=np.float64)
-    known = known[~np.isnan(known)]
-    n = len(known)
-    if n == 0:
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    mean = float(known.mean())
-    if n == 1:
-        return Estimate(mean, float("nan"), float("nan"), 1)
-    random = np.random.default_rng(seed)
-    means = np.concatenate([known[random.integers(0, n, (rows, n))].mean(1) for rows in _blocks(resamples, n)])
-    low, high = np.quantile(means, _tails(n))
-    return Estimate(mean, float(low), float(high), n)
-
-
-def resample(
-    distance: Callable[[NDArray[np.int64]], float], n: int, *, resamples: int = 200, seed: int = 0
-) -> NDArray[np.float64]:
-    """A set metric's figures over bootstrap draws of n clips; the draws depend on n, `resamples` and `seed` alone.
+    The interval is that of `draws.paired_draws` for one checkpoint. Where a figure jumps to a penalty now and then, the
+    clips at hand may hold none of the jumps. Then `bounds` are given, and the interval is Gaffke's, whose coverage does
+    not rest on what was seen (Learned-Miller & Thomas, arXiv 1905.06208): each end counts one recording more, which is
+    at that bound.
 
     Args:
-        distance: The figure of the clips at the given positions (real and generated alike, so that pairs stay pairs).
+        values: (N,) figures.
+        groups: Recording of each.
+        bounds: Least and most that a clip's figure can be.
     """
-    random = np.random.default_rng(seed)
-    return np.array([distance(random.integers(0, n, n)) for _ in range(resamples)])
+    figures = np.asarray(values, dtype=np.float64)
+    known = ~np.isnan(figures)
+    names = np.arange(len(figures)).astype(str) if groups is None else np.asarray(groups)
+    figures, names = figures[known], names[known]
+    n = len(figures)
+    if n == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    mean = float(figures.mean())
+    if n == 1:
+        return Estimate(mean, float("nan"), float("nan"), 1)
+    if bounds is not None:
+        return Estimate(mean, *_bounded(figures, names, bounds, resamples, seed), n)
+    low, high = np.quantile(deviations(figures, names, resamples, seed), _TAILS)
+    return Estimate(mean, mean + float(low), mean + float(high), n)
 
 
-def set_interval(point: float, drawn: NDArray[np.float64], n: int) -> Estimate:
-    """A set metric's figure over all n clips with its bootstrap interval.
+def _bounded(
+    figures: NDArray[np.float64], groups: NDArray[np.str_], bounds: tuple[float, float], resamples: int, seed: int
+) -> tuple[float, float]:
+    """Ends of Gaffke's interval; a recording's clips count together."""
+    drawn = weights(
+        tuple(zip(groups.tolist(), np.arange(len(groups)).astype(str).tolist(), strict=True)), resamples, seed
+    )
+    more = np.random.default_rng(seed + 1).standard_exponential(resamples) * len(groups) / len(np.unique(groups))
+    sums, total = drawn @ figures, drawn.sum(1) + more
+    low = np.quantile((sums + more * min(bounds[0], figures.min())) / total, _TAILS[0])
+    high = np.quantile((sums + more * max(bounds[1], figures.max())) / total, _TAILS[1])
+    return float(low), float(high)
 
-    A Fréchet distance of resampled sets is biased upwards (repeated clips shrink the covariance's rank), so the
-    resampled figures give the spread only: the interval is the point figure plus their deviations from their mean.
+
+def blocks_of(groups: Sequence[str], most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """At most `most` blocks of clips to leave out, and how much a block's deviation stands for.
+
+    Single clips where there are few enough; else whole recordings, several together where there are too many. A block
+    of m units (recordings, or clips of a single recording) deviates as the mean of m does, so that each of them is
+    given √m times that deviation.
+
+    Returns:
+        (N,) number of each clip's block, and (N,) factors.
     """
-    if n < 2 or len(drawn) == 0:
-        return Estimate(point, float("nan"), float("nan"), n)
-    low, high = np.quantile(drawn - drawn.mean(), _tails(n))
-    return Estimate(point, point + float(low), point + float(high), n)
+    n = len(groups)
+    if n <= most:
+        return np.arange(n), np.ones(n)
+    units = np.unique(np.asarray(groups), return_inverse=True)[1]
+    count = int(units.max()) + 1
+    if count == 1:
+        units, count = np.arange(n), n
+    if count <= most:
+        return units, np.ones(n)
+    block_of_unit = np.arange(count) * most // count
+    return block_of_unit[units], np.sqrt(np.bincount(block_of_unit))[block_of_unit[units]]
 
 
-def compare_sets(a: float, b: float, drawn_a: NDArray[np.float64], drawn_b: NDArray[np.float64], n: int) -> Difference:
-    """Paired comparison of two models' set figures from bootstrap draws over the same clips.
+def jackknife(
+    without: Callable[[NDArray[np.bool_]], float], point: float, groups: Sequence[str], most: int
+) -> NDArray[np.float64]:
+    """(N,) pseudo-values of a figure of sets: what each clip says of it.
 
-    The p-value is that of a normal with the standard deviation of the paired draws.
+    With h = n/m for a block of m of the n clips the pseudo-value of its clips is h·θ − (h − 1)·θ₋, θ₋ the figure
+    without the block (Busing, Meijer & van der Leeden, Statistics and Computing 9, 1999). Their mean is the figure
+    without its bias of order 1/n; their spread over recordings is its uncertainty.
+
+    Args:
+        without: The figure of all clips but those that the mask (N,) marks.
+        point: The figure of all clips.
+        groups: Recording of each clip.
+        most: Number of blocks at most, each of which costs one figure.
+    """
+    block, factor = blocks_of(groups, most)
+    sizes = np.bincount(block)
+    n = len(block)
+    values = np.empty(len(sizes))
+    for number, size in enumerate(sizes):
+        if n - size < 2:
+            return np.full(n, np.nan)
+        share = n / size
+        values[number] = share * point - (share - 1) * without(block == number)
+    mean = float((values * sizes).sum() / n)
+    return mean + factor * (values[block] - mean)
+
+
+def set_interval(
+    point: float, pseudo_values: NDArray[np.float64], groups: Groups = None, *, resamples: int = 1000, seed: int = 0
+) -> Estimate:
+    """A figure of sets over all n clips with its interval over recordings."""
+    spread = mean_interval(pseudo_values, groups, resamples=resamples, seed=seed)
+    moved = point - spread.mean
+    return Estimate(point, spread.low + moved, spread.high + moved, len(pseudo_values))
+
+
+def compare_sets(
+    a: float,
+    b: float,
+    pseudo_a: NDArray[np.float64],
+    pseudo_b: NDArray[np.float64],
+    groups: Groups = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Difference:
+    """Paired comparison of two models' figures of sets over the same clips.
+
+    The p-value is Student's, of the paired pseudo-values.
     """
     from scipy import stats
 
-    drawn = drawn_a - drawn_b
-    estimate = set_interval(a - b, drawn, n)
-    spread = float(drawn.std(ddof=1)) if len(drawn) > 1 else 0.0
-    if spread == 0:
+    differences = pseudo_a - pseudo_b
+    estimate = set_interval(a - b, differences, groups, resamples=resamples, seed=seed)
+    names = np.arange(len(differences)).astype(str) if groups is None else groups
+    errors, degrees = standard_errors(differences[None], names)
+    if degrees[0] < 1 or not errors[0] > 0:
         return Difference(estimate, 1.0 if a == b else float("nan"), float("nan"))
-    return Difference(estimate, float(2 * stats.norm.sf(abs(a - b) / spread)), float("nan"))
+    return Difference(estimate, float(2 * stats.t.sf(abs(a - b) / errors[0], degrees[0])), float("nan"))
 
 
 def compare_means(
-    a: NDArray[np.float64], b: NDArray[np.float64], *, resamples: int = 1000, seed: int = 0
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    groups: Groups = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> Difference:
     """Paired comparison of two models' clip figures (N,), same clips in the same order.
 
-    The p-value is that of the sign-flip permutation test of the paired differences, exact under a symmetric null.
+    The p-value is that of the permutation test that flips the sign of a recording's differences, exact under a
+    symmetric null.
     """
     differences = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
-    differences = differences[~np.isnan(differences)]
-    estimate = mean_interval(differences, resamples=resamples, seed=seed)
-    n = len(differences)
-    if n < 2:
+    known = ~np.isnan(differences)
+    names = np.arange(len(differences)).astype(str) if groups is None else np.asarray(groups)
+    differences, names = differences[known], names[known]
+    estimate = mean_interval(differences, names, resamples=resamples, seed=seed)
+    if len(differences) < 2:
         return Difference(estimate, float("nan"), float("nan"))
     spread = float(differences.std(ddof=1))
     if not differences.any():
         return Difference(estimate, 1.0, 0.0)
+    which = np.unique(names, return_inverse=True)[1]
+    sums = np.asarray(np.bincount(which, differences) if which.any() else differences, dtype=np.float64)
+    n = len(sums)
     random = np.random.default_rng(seed + 1)
-    observed = abs(differences.sum()) * (1 - 1e-12)
+    observed = abs(sums.sum()) * (1 - 1e-12)
     at_least, total = 0, 0
     for rows in _blocks(max(resamples, 2000), n):
         flips = random.integers(0, 2, (rows, n), dtype=np.int8) * 2 - 1
-        at_least += int((np.abs(flips @ differences) >= observed).sum())
+        at_least += int((np.abs(flips @ sums) >= observed).sum())
         total += rows
     effect = estimate.mean / spread if spread > 0 else float(np.sign(estimate.mean) * np.inf)
     return Difference(estimate, (at_least + 1) / (total + 1), effect)
 
 
-def _tails(n: int) -> tuple[float, float]:
-    from scipy import stats
-
-    tail = (1 - LEVEL) / 2
-    expanded = float(stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf(tail, n - 1)))
-    return expanded, 1 - expanded
+_TAILS = (0.025, 0.975)
 
 
 def _blocks(resamples: int, n: int) -> list[int]:

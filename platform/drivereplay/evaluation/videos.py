@@ -5,10 +5,12 @@ The rules, so that nothing is cut, stretched or resampled unless asked for:
 - Files are matched by their path below the directory without its ending. A file without a counterpart is refused,
   unless `partial` is given.
 - Both must have the same number of frames; `frames=N` takes the first N of both.
-- Both must have the same rate (within 1 %); `fps=F` takes, for each of F frames a second, the frame nearest in time.
+- Both must have the same rate (within 1 %), and where one of them has no constant rate the same times; `fps=F` takes,
+  for each of F frames a second, the frame nearest in time.
 - Where sizes differ, the real video is resized to the generated one's size if their aspect ratios agree (within 2 %);
   `size=(height, width)` resizes both, whatever their aspect.
-- Exact annotations are used where a directory `<stem>.annotations` lies beside the real video.
+- Exact annotations are used where a directory `<stem>.annotations` lies beside the real video, unless damaged frames
+  were left out of it: annotations count these too.
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ from numpy.typing import NDArray
 
 from drivereplay.domains.annotations import annotation_directory, read_clip
 from drivereplay.domains.recording import Clip, ClipAnnotations
+from drivereplay.domains.search import files_below
+from drivereplay.domains.videos import EXTENSIONS
 from drivereplay.errors import DataError, SpecError
 from drivereplay.spec import ClipSpec
-
-ENDINGS = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".gif"})
+from drivereplay.videos import VideoFrames, read_frames
+from drivereplay.videos.geometry import Fit, FrameShape
 
 
 @dataclass(frozen=True)
@@ -81,27 +85,37 @@ def read_pairs(files: Sequence[tuple[str, Path, Path]], rules: PairRules) -> Ite
         DataError: A file cannot be read, or a pair is not alike in a way the rules do not allow.
     """
     for name, generated, real in files:
-        made, made_fps = _decoded(generated)
-        true, true_fps = _decoded(real)
-        if rules.fps is None and abs(made_fps - true_fps) > 0.01 * true_fps:
-            raise DataError(
-                f"{name}: generated at {made_fps:g} fps, real at {true_fps:g} fps.",
-                "Resample both by time with --fps.",
-            )
-        source_size = (true.shape[2], true.shape[1])
-        numbers = _resampled(len(true), true_fps, rules.fps)
-        made, true = made[_resampled(len(made), made_fps, rules.fps)], true[numbers]
-        count = _length(name, len(made), len(true), rules)
-        size = rules.size or made.shape[1:3]
-        if rules.size is None and not _same_aspect(made.shape, true.shape):
+        made, true = (read_frames(path, fps=rules.fps, most=rules.frames) for path in (generated, real))
+        if rules.fps is None:
+            _check_rates(name, made, true)
+        count = _length(name, made, true, rules)
+        size = rules.size or made.frames.shape[1:3]
+        if rules.size is None and not _same_aspect(made.frames.shape, true.frames.shape):
             raise DataError(
                 f"{name}: generated {_shown(made)}, real {_shown(true)}: unlike shapes.",
                 "Bring both to one size with --size HEIGHTxWIDTH.",
             )
-        fps = rules.fps or true_fps
-        known = _annotations(real, numbers[:count], source_size, size, fps, rules.context)
-        clip = Clip(name, "videos", _resized(true[:count], size), rules.context, fps, "", known)
-        yield clip, _resized(made[:count], size)
+        fps = rules.fps or true.fps
+        known = None if true.damaged else _annotations(real, true, count, Fit(*size))
+        clip = Clip(name, "videos", _resized(true.frames[:count], size), rules.context, fps, "", known)
+        yield clip, _resized(made.frames[:count], size)
+
+
+def _check_rates(name: str, made: VideoFrames, true: VideoFrames) -> None:
+    fix = "Compare frames of the same time with --fps."
+    both = (("generated", made), ("real", true))
+    if made.constant and true.constant:
+        if abs(made.fps - true.fps) > 0.01 * true.fps:
+            raise DataError(f"{name}: generated at {made.fps:g} fps, real at {true.fps:g} fps.", fix)
+        return
+    count = min(len(made.frames), len(true.frames))
+    apart_s = np.abs(made.times_s[:count] - true.times_s[:count]).max()
+    if apart_s > 0.5 / true.fps:
+        why = [
+            f"{video.damaged} damaged frames of the {kind} video were left out" for kind, video in both if video.damaged
+        ]
+        why = why or [f"the rate of the {kind} video varies" for kind, video in both if not video.constant]
+        raise DataError(f"{name}: {', '.join(why)}; frames of one number are up to {apart_s:.2f} s apart.", fix)
 
 
 def check_generated(clip: Clip, frames: NDArray[np.uint8]) -> None:
@@ -126,87 +140,42 @@ def read_clip_file(path: Path, shape: ClipSpec) -> Clip:
     Raises:
         DataError: The file cannot be read or has fewer than `shape.context` frames at `shape.fps`.
     """
-    frames, fps = _decoded(path)
-    frames = frames[_resampled(len(frames), fps, shape.fps)][: shape.frames]
-    if len(frames) < shape.context:
+    video = read_frames(path, shape, fps=shape.fps, most=shape.frames)
+    if len(video.frames) < shape.context:
         raise DataError(
-            f"{path} has {len(frames)} frames at {shape.fps:g} fps, {shape.context} are needed as context.",
+            f"{path} has {len(video.frames)} frames at {shape.fps:g} fps, {shape.context} are needed as context.",
             "Give a longer video.",
         )
-    if shape.resize == "crop":
-        frames = _centre_cut(frames, shape.width / shape.height)
-    frames = _resized(frames, (shape.height, shape.width))
-    missing = shape.frames - len(frames)
-    frames = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
+    missing = shape.frames - len(video.frames)
+    frames = np.concatenate([video.frames, np.repeat(video.frames[-1:], missing, axis=0)])
     return Clip(path.stem, "videos", frames, shape.context, shape.fps)
-
-
-def _centre_cut(frames: NDArray[np.uint8], aspect: float) -> NDArray[np.uint8]:
-    height, width = frames.shape[1:3]
-    if width / height > aspect:
-        keep = max(1, round(height * aspect))
-        left = (width - keep) // 2
-        return frames[:, :, left : left + keep]
-    keep = max(1, round(width / aspect))
-    top = (height - keep) // 2
-    return frames[:, top : top + keep]
 
 
 def _files(directory: Path) -> dict[str, Path]:
     if not directory.is_dir():
         raise DataError(f"{directory} is not a directory.", "Give a directory of video files.")
     found: dict[str, Path] = {}
-    for path in sorted(p for p in directory.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()):
+    for path in files_below(directory, EXTENSIONS):
         name = path.relative_to(directory).with_suffix("").as_posix()
         if name in found:
             raise DataError(f"{found[name]} and {path} have the same name '{name}'.", "Keep one of them.")
         found[name] = path
     if not found:
         raise DataError(
-            f"There is no video in {directory}.", f"Endings that are looked for: {', '.join(sorted(ENDINGS))}."
+            f"There is no video in {directory}.", f"Endings that are looked for: {', '.join(sorted(EXTENSIONS))}."
         )
     return found
 
 
-def _decoded(path: Path) -> tuple[NDArray[np.uint8], float]:
-    """All frames (T, H, W, 3) uint8 RGB at the file's own size, and its frames per second."""
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise DataError(f"{path} has no video stream.", "Replace or remove the file.")
-            stream = container.streams.video[0]
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-            rate = stream.average_rate or stream.base_rate
-    except (av.FFmpegError, OSError) as error:
-        raise DataError(f"{path} cannot be decoded: {error}.", "Replace or remove the file.") from error
-    if not frames or not rate:
-        raise DataError(f"{path} has no frames.", "Replace or remove the file.")
-    return np.stack(frames), float(rate)
-
-
-def _resampled(count: int, fps: float, wanted: float | None) -> NDArray[np.int64]:
-    """Numbers of the frames nearest in time to each tick of the wanted rate, as long as the video lasts."""
-    if wanted is None:
-        return np.arange(count)
-    ticks = np.arange(int(np.floor((count - 1) / fps * wanted + 1e-6)) + 1) / wanted
-    return np.minimum(np.round(ticks * fps).astype(np.int64), count - 1)
-
-
-def _length(name: str, made: int, true: int, rules: PairRules) -> int:
+def _length(name: str, made: VideoFrames, true: VideoFrames, rules: PairRules) -> int:
+    counts = f"{name}: {len(made.frames)} generated and {len(true.frames)} real frames"
+    shorter = min(len(made.frames), len(true.frames))
     if rules.frames is None:
-        if made != true:
-            raise DataError(
-                f"{name}: {made} generated and {true} real frames.",
-                f"Compare the first {min(made, true)} of both with --frames {min(made, true)}.",
-            )
-        return true
-    if min(made, true) < rules.frames:
-        raise DataError(
-            f"{name}: {made} generated and {true} real frames, {rules.frames} were asked for.",
-            f"Ask for at most {min(made, true)}.",
-        )
+        if len(made.frames) != len(true.frames):
+            raise DataError(f"{counts}.", f"Compare the first {shorter} of both with --frames {shorter}.")
+        return shorter
+    if shorter < rules.frames:
+        raise DataError(f"{counts}, {rules.frames} were asked for.", f"Ask for at most {shorter}.")
     return rules.frames
 
 
@@ -214,8 +183,8 @@ def _same_aspect(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     return abs((a[2] / a[1]) / (b[2] / b[1]) - 1) <= 0.02
 
 
-def _shown(frames: NDArray[np.uint8]) -> str:
-    return f"{frames.shape[2]}x{frames.shape[1]}"
+def _shown(video: VideoFrames) -> str:
+    return f"{video.size[0]}x{video.size[1]}"
 
 
 def _resized(frames: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -228,11 +197,8 @@ def _resized(frames: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uin
     return np.stack([np.asarray(cv2.resize(f, (size[1], size[0]), interpolation=method)) for f in frames])
 
 
-def _annotations(
-    real: Path, numbers: NDArray[np.int64], source: tuple[int, int], size: tuple[int, ...], fps: float, context: int
-) -> ClipAnnotations | None:
+def _annotations(real: Path, video: VideoFrames, count: int, shape: FrameShape) -> ClipAnnotations | None:
     directory = annotation_directory(real)
     if not directory.is_dir():
         return None
-    shape = ClipSpec(frames=len(numbers), context=context, fps=fps, height=size[0], width=size[1], resize="stretch")
-    return read_clip(str(directory), [int(n) for n in numbers], source, shape)
+    return read_clip(str(directory), video.numbers[:count].tolist(), video.size, shape)

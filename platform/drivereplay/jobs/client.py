@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import platform
@@ -14,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drivereplay.errors import DriveReplayError, SpecError
+from drivereplay.session import on_loopback
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 """Where Ray's dashboard, which serves the Jobs API, listens unless told otherwise."""
-OLDEST_RAY = (2, 51)
+OLDEST_RAY = (2, 60)
 """The oldest Ray that runs this package; the same bound stands in pyproject.toml."""
 
 _ADDRESS = "RAY_API_SERVER_ADDRESS"
@@ -211,7 +213,8 @@ def _dashboard_of(address: str) -> str:
 
     token = find_token()
     try:
-        with _environment("RAY_AUTH_MODE", "token" if token else None):
+        local = on_loopback() if address.startswith(("127.0.0.1:", "localhost:")) else contextlib.nullcontext()
+        with _environment("RAY_AUTH_MODE", "token" if token else None), local:
             url: str = ray_address_to_api_server_url(address)
     except AuthenticationError as error:
         raise SpecError(_refused(address, bool(token)), _TOKEN_FIX) from error

@@ -90,7 +90,8 @@ def _exit_code(details: Any, write: Callable[[str], Any]) -> int:
         return int(details.driver_exit_code)
     if details.status == "SUCCEEDED":
         return 0
-    message = (details.message or "").strip()
+    # Ray's message ends with up to 20,000 characters of the log that has just been shown
+    message = (details.message or "").strip().partition("\n")[0]
     write(f"Job {details.submission_id} {details.status.value.lower()}: {message}\n")
     return 1
 

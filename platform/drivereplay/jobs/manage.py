@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from drivereplay.errors import DriveReplayError, SpecError
@@ -17,6 +17,7 @@ PREFIX = "drivereplay_"
 
 _STOP_POLL_S = 0.25
 _STOP_POLLS = 240
+_LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,20 @@ class Job:
         """Whether it waits or runs."""
         return self.status in {"PENDING", "RUNNING"}
 
+    @property
+    def reason(self) -> str:
+        """Why it failed, in one line: the last line of its log that Ray kept, else Ray's own message."""
+        lines = [line.strip() for line in self.message.splitlines() if line.strip()]
+        return lines[-1] if lines else ""
+
+    def described(self) -> str:
+        """Which job this is and whose: `sweep-dashcam-1 (sweep of runs/dashcam, submitted by ann@laptop)`."""
+        of = f" of {self.run}" if self.run else ""
+        return f"{self.id} ({self.verb}{of}, submitted by {self.user or 'somebody unnamed'})"
+
     def to_json(self) -> dict[str, Any]:
-        """As `jobs --json` prints it."""
-        return asdict(self)
+        """The job as `jobs --json` prints it."""
+        return {**asdict(self), "reason": self.reason if self.status == "FAILED" else ""}
 
 
 def list_jobs(address: str | None = None) -> list[dict[str, Any]]:
@@ -65,25 +77,27 @@ def list_jobs(address: str | None = None) -> list[dict[str, Any]]:
 
 
 def find_job(client: JobSubmissionClient, name: str) -> Job:
-    """The job with this id, or the newest one whose id begins with it.
+    """The job with this id, or the only one whose id begins with it.
 
     Raises:
-        SpecError: There is none.
+        SpecError: There is none, the name is empty, or several begin with it; the message lists them.
     """
     jobs = jobs_of(client)
-    found = next((job for job in jobs if job.id == name), None)
-    found = found or next((job for job in jobs if job.id.startswith(name)), None)
-    if found is None:
-        known = ", ".join(job.id for job in jobs[:5]) or "none"
-        raise SpecError(f"{client._address} has no job '{name}'; it has: {known}.", "See `drivereplay jobs`.")
-    return found
+    matching = [job for job in jobs if job.id == name] or [job for job in jobs if name and job.id.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    listed = ", ".join(job.described() for job in (matching or jobs)[:_LISTED]) or "none"
+    if matching:
+        what = f"'{name}' begins the ids of {len(matching)} jobs: {listed}."
+        raise SpecError(what, "Give the whole id of one of them.")
+    raise SpecError(f"{client._address} has no job '{name}'; it has: {listed}.", "See `drivereplay jobs`.")
 
 
-def job_logs(name: str, address: str | None = None) -> str:
-    """A job's whole log so far.
+def job_logs(name: str, address: str | None = None) -> tuple[Job, str]:
+    """A job and its whole log so far.
 
     Args:
-        name: Its id, or the beginning of it.
+        name: The job's id, or enough of its beginning.
         address: See `drivereplay.jobs.client.connect`.
 
     Raises:
@@ -92,20 +106,20 @@ def job_logs(name: str, address: str | None = None) -> str:
     client = connect(address)
     job = find_job(client, name)
     try:
-        return str(client.get_job_logs(job.id))
+        return job, str(client.get_job_logs(job.id))
     except (RuntimeError, OSError) as error:
         raise raised(f"The log of job {job.id} cannot be read", error) from error
 
 
-def stop_job(name: str, address: str | None = None) -> str:
+def stop_job(name: str, address: str | None = None) -> Job:
     """Ask a job to end and wait until it has; what it has finished stays and can be resumed.
 
     Args:
-        name: Its id, or the beginning of it.
+        name: The job's id, or enough of its beginning.
         address: See `drivereplay.jobs.client.connect`.
 
     Returns:
-        The status in which it ended.
+        The job with the status in which it ended.
 
     Raises:
         SpecError: There is no such job, or no such cluster.
@@ -119,7 +133,7 @@ def stop_job(name: str, address: str | None = None) -> str:
         for _ in range(_STOP_POLLS):
             status = client.get_job_status(job.id)
             if status.is_terminal():
-                return str(status.value)
+                return replace(job, status=str(status.value))
             threading.Event().wait(_STOP_POLL_S)
     except (RuntimeError, OSError) as error:
         raise raised(f"Job {job.id} cannot be stopped", error) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from drivereplay.addresses import refuse_secrets
 from drivereplay.errors import SpecError
-from drivereplay.jobs.tree import RAY_LEAVES_OUT, Files
+from drivereplay.jobs.tree import RAY_LEAVES_OUT, Files, credentials
 from drivereplay.spec import Spec, load_spec
 
 LIMIT_BYTES = 512 * 1024**2
@@ -119,6 +119,11 @@ def _named(item: str | Path, found: Files) -> tuple[Path, str]:
     name = source.name
     if not name or name in RAY_LEAVES_OUT:
         raise SpecError(f"submit --include {item}: Ray takes nothing of that name along.", "Rename it.")
+    secret = credentials(source, name)
+    if secret:
+        raise SpecError(
+            f"submit --include {item}: {secret}.", "Hand variables on with --env, or use the machine's role."
+        )
     if any(place.split("/")[0] == name for place in (*found.taken, *found.left_out)):
         raise SpecError(f"submit --include {item}: '{name}' is already in the package.", "Rename it.")
     return source, name

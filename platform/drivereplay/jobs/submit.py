@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 _RESUMABLE = ("sweep", "train")
+_LOGIN = re.compile(r"://(?!git@)(?!(?:\$\{\w+\}:?){1,2}@)[^/\s@]+@", re.IGNORECASE)
+"""Somebody's login in an address; `ssh://git@host` and variables that pip fills in are none."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,6 @@ class Submission:
     def entrypoint(self) -> str:
         """The command line that Ray runs: with this interpreter where the head has it too, else with its `python`."""
         return f"$(command -v {shlex.quote(sys.executable)} || echo python) -m drivereplay {shlex.join(self.words)}"
-
-    def resumed(self) -> Submission:
-        """The same, with `--resume` where the verb knows it."""
-        if self.words[0] not in _RESUMABLE or "--resume" in self.words:
-            return self
-        return replace(self, words=(*self.words, "--resume"))
 
     def described(self) -> str:
         """For people: the command, the size, and which folders make it."""
@@ -119,7 +115,12 @@ def preview(
     metadata = {f"{PREFIX}verb": package.arguments[0], f"{PREFIX}user": f"{getpass.getuser()}@{socket.gethostname()}"}
     if package.run is not None:
         metadata[f"{PREFIX}run"] = package.run
-    return Submission(package, package.arguments, runtime, metadata, driver_asks(arguments, package))
+    words = package.arguments
+    if words[0] in _RESUMABLE and "--resume" not in words:
+        # a job may be sent again to a cluster that knows nothing of the first one; the storage does, and where it holds
+        # nothing yet, resuming is beginning
+        words = (*words, "--resume")
+    return Submission(package, words, runtime, metadata, driver_asks(arguments, package))
 
 
 def submit(
@@ -139,7 +140,7 @@ def submit(
     """Run a verb as a job on a Ray cluster.
 
     A `sweep` or `train` whose run already has an active job on the cluster is not started again: that job is followed
-    instead. One whose earlier job has ended is resumed.
+    instead. One whose run the storage already holds is resumed, whichever cluster began it.
 
     Args:
         arguments: The verb and its arguments, such as `["sweep", "experiment.yaml"]`.
@@ -180,7 +181,6 @@ def submit(
         else:
             if earlier:
                 say(f"{earlier[0].run} was begun by job {earlier[0].id}: resuming it.")
-                submission = submission.resumed()
             submission = _placed(client, submission, say)
             job_id = _submitted(client, submission, _identity(submission, name, len(earlier)))
             say(f"Job {job_id} is on {client._address}.")
@@ -251,7 +251,15 @@ def _requirements(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"submit --requirements {path}: {error}.", "Give a pip requirements file.") from error
-    return [line.partition("#")[0].strip() for line in lines if line.partition("#")[0].strip()]
+    kept = [re.sub(r"(^|\s)#.*", "", line).strip() for line in lines]
+    for number, line in enumerate(kept, start=1):
+        if _LOGIN.search(line):
+            raise SpecError(
+                f"submit --requirements {path}, line {number}: the address holds a password or token, which everybody "
+                "who can use the cluster could read.",
+                "Write it as ${NAME}, which pip replaces by a variable of the cluster's own environment.",
+            )
+    return [line for line in kept if line]
 
 
 def _to_stderr(text: str) -> None:

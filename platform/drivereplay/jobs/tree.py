@@ -10,6 +10,13 @@ from pathlib import Path
 RAY_LEAVES_OUT = (".git", ".venv", "venv", "__pycache__", ".gitignore", ".rayignore")
 """Names that Ray takes into no package, and files by which it would leave out yet others."""
 
+_CREDENTIALS = (
+    ".env", ".env.*", ".netrc", "_netrc", ".pypirc", ".npmrc", ".git-credentials", ".htpasswd", ".boto", "auth_token",
+    ".aws", ".ssh", ".gnupg", ".kube", ".docker", ".azure", "gcloud", "credentials", "credentials.*", "secrets.*",
+    "*service*account*.json", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.kdbx",
+    "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*",
+)  # fmt: skip
+_PRIVATE_KEY = b"PRIVATE KEY-----"
 _NOBODY_NEEDS = (".hg", "runs", "node_modules", ".*_cache", "*.pyc", "*.egg-info")
 
 
@@ -50,13 +57,29 @@ class Files:
             if any(fnmatch.fnmatch(entry.name, pattern) for pattern in (*RAY_LEAVES_OUT, *_NOBODY_NEEDS)):
                 continue
             real, where = _real(entry), f"{place}/{entry.name}"
-            obstacle = _obstacle(entry, real, root, trail)
+            obstacle = _obstacle(entry, real, root, trail) or credentials(real, entry.name)
             if obstacle:
                 self.left_out[where] = obstacle
             elif real.is_dir():
                 self._walk(real, where, root, (*trail, real))
             else:
                 self.taken[where] = real
+
+
+def credentials(path: Path, name: str) -> str:
+    """Why a file or directory may not travel to where everybody who can use the cluster can read it; empty if it may.
+
+    Args:
+        path: The file or directory.
+        name: The name under which it was found; a link's own.
+    """
+    if any(fnmatch.fnmatch(text.lower(), pattern) for text in (name, path.name) for pattern in _CREDENTIALS):
+        return "may hold credentials, by its name"
+    if path.is_file():
+        with path.open("rb") as file:
+            if _PRIVATE_KEY in file.read(128):
+                return "holds a private key"
+    return ""
 
 
 def _obstacle(entry: Path, real: Path, root: Path | None, trail: tuple[Path, ...]) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drivereplay.errors import ModelError
+from drivereplay.integrity import MANIFEST, damaged_file
+from drivereplay.storage import Storage
 
 if TYPE_CHECKING:
     import torch
@@ -50,15 +52,18 @@ def load_model(spec: Spec, *, device: torch.device | str = "cpu") -> VideoModel:
         ModelError: The base is not there, is of another family, is damaged, or cannot take the clip size.
     """
     cls = family_of(spec)
+    from drivereplay.models import foreign
+
     base = spec.model.base
     if base == "random":
         model = cls.random(spec)
     else:
         if spec.model.config:
             raise ModelError("model.config only goes with `base: random`.", f"Remove it, or the base {base}.")
-        directory = _directory(base)
+        directory = _directory(base, spec.model.revision)
         _require_family(cls, directory)
-        model = cls.open(directory, context=spec.clip.context)
+        with foreign.boundary(directory):
+            model = cls.open(directory, context=spec.clip.context)
     model.check(spec.clip.frames, spec.clip.height, spec.clip.width)
     return model.to(device)
 
@@ -69,15 +74,22 @@ def load_checkpoint(directory: str | Path, *, device: torch.device | str = "cpu"
     Raises:
         ModelError: The directory is not such a checkpoint, or is damaged.
     """
-    from drivereplay.models import layout
+    from drivereplay.models import foreign, layout
 
     directory = Path(directory)
     if not directory.is_dir():
         raise ModelError(
             f"There is no checkpoint directory {directory}.", "Checkpoints lie in checkpoints/step-N of a run."
         )
+    if (directory / MANIFEST).is_file():
+        wrong = damaged_file(Storage.of(directory))
+        if wrong is not None:
+            raise ModelError(
+                f"{directory / wrong} is damaged: it is not what was written.", "Take another checkpoint of the run."
+            )
     card = layout.read_card(directory)
-    return _family(card["family"]).open(directory, context=card["context"]).to(device)
+    with foreign.boundary(directory):
+        return _family(card["family"]).open(directory, context=card["context"]).to(device)
 
 
 def family_of(spec: Spec) -> type[VideoModel]:
@@ -115,25 +127,20 @@ def _require_family(cls: type[VideoModel], directory: Path) -> None:
     raise ModelError(f"model.family is {cls.family}, but {directory} holds a {pipeline}.", fix)
 
 
-def _directory(base: str) -> Path:
-    """Where a base lies on this machine; hub ids are fetched, safetensors only."""
+def _directory(base: str, revision: str | None) -> Path:
+    """Where a base lies on this machine; of a hub id, what its index names is fetched."""
     known = local_base(base)
     if known is not None:
+        if revision is not None:
+            raise ModelError(
+                f"model.revision is {revision}, but {base} is on this machine.", "A revision goes with a hub id."
+            )
         return known
     if base.count("/") != 1 or base.startswith((".", "/", "~")):
         raise ModelError(
             f"model.base: there is no shipped base and no directory '{base}'.",
             f"Shipped: {', '.join(shipped()) or 'none'}. Otherwise give a diffusers directory, a hub id or `random`.",
         )
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from drivereplay.models.hub import fetch
 
-    try:
-        return Path(
-            huggingface_hub.snapshot_download(base, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"])
-        )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(
-            f"model.base: '{base}' is no directory, and fetching it as a hub id failed: {str(error).splitlines()[0]}",
-            "Check the name and the network, or give a local directory.",
-        ) from error
+    return fetch(base, revision)

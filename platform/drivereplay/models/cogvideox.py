@@ -91,6 +91,15 @@ class CogVideoX(StockModel):
     def check(self, frames: int, height: int, width: int) -> None:
         pipeline = self.pipeline
         check_grid(height, width, pipeline.vae_scale_factor_spatial * self.config.patch_size)
+        if self.config.use_learned_positional_embeddings:
+            cell = pipeline.vae_scale_factor_spatial
+            known = (self.config.sample_height * cell, self.config.sample_width * cell)
+            if (height, width) != known:
+                raise ModelError(
+                    f"clip.height × clip.width = {height} × {width}, but this base has learned the positions of"
+                    f" {known[0]} × {known[1]} pixels and of no other size.",
+                    f"Set clip.height to {known[0]} and clip.width to {known[1]}, or take a CogVideoX 1.5 base.",
+                )
         check_frames(frames, pipeline.vae_scale_factor_temporal)
         latent = (frames - 1) // pipeline.vae_scale_factor_temporal + 1
         if latent % (self.config.patch_size_t or 1):

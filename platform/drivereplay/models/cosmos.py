@@ -29,6 +29,9 @@ SIGMA_MIN, SIGMA_MAX = 0.01, 200.0
 """Where σ is cut off, before that factor."""
 SIGMA_CONTEXT = 0.0001
 """Noise that the denoiser is told of the context latents, the stock pipeline's default."""
+UNMODULATED_FPS = 24
+"""Rate at which diffusers' pipeline leaves temporal positions as they are: it multiplies them by 24/fps, but the
+released models were trained without that, whatever the rate of their videos (diffusers#14768)."""
 
 TINY: dict[str, Any] = {
     "in_channels": 5,
@@ -156,7 +159,6 @@ class Cosmos(StockModel):
             hidden_states=inputs,
             timestep=told * (SIGMA_CONTEXT / (SIGMA_CONTEXT + 1)) + (1 - told) * time,
             encoder_hidden_states=self.text.of(conditions.prompts, latents.device, self._embed),
-            fps=conditions.fps,
             condition_mask=mask,
             padding_mask=latents.new_zeros(1, 1, h * scale, w * scale),
             return_dict=False,
@@ -175,7 +177,7 @@ class Cosmos(StockModel):
         video: Tensor = self.pipeline(
             video=[picture(frame) for frame in context],
             prompt_embeds=self.text.of(given.prompts, self.device, self._embed),
-            height=height, width=width, num_frames=frames, fps=given.fps, num_inference_steps=steps,
+            height=height, width=width, num_frames=frames, fps=UNMODULATED_FPS, num_inference_steps=steps,
             guidance_scale=1.0, generator=generator, output_type="pt",
         ).frames[0]  # fmt: skip
         return video

@@ -15,10 +15,11 @@ from typing import Any
 import torch
 
 from drivereplay.errors import ModelError
+from drivereplay.models import foreign
+from drivereplay.models.trust import check_directory
 
 INDEX = "model_index.json"
 CARD = "drivereplay.json"
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,13 @@ class Origin:
 
     @classmethod
     def of(cls, directory: Path) -> Origin:
-        """Of a directory in diffusers' layout."""
+        """Of a directory in diffusers' layout.
+
+        Raises:
+            ModelError: It has no index, or names code that is not diffusers' or transformers' own.
+        """
         index = read_index(directory)
+        check_directory(directory, index)
         return cls(str(index["_class_name"]), directory, index)
 
     def has(self, part: str) -> bool:
@@ -100,25 +106,12 @@ def read_part(cls: Any, directory: Path, part: str) -> Any:
         ModelError: It is missing, pickled, incomplete or of another shape than its configuration says.
     """
     folder = directory / part
-    if not folder.is_dir():
-        raise ModelError(f"{directory} has no {part}/.", "Give a complete diffusers directory.")
     if not hasattr(cls, "state_dict"):
-        try:
-            return cls.from_pretrained(folder)
-        except (OSError, ValueError, TypeError) as error:
-            raise ModelError(f"{folder} cannot be read: {error}.", "Save the pipeline anew.") from error
+        return foreign.load(cls, folder)
     if _weightless.get():
-        with torch.device("meta"):
+        with torch.device("meta"), foreign.boundary(folder):
             return cls.from_config(cls.load_config(folder))
-    if not any(folder.glob("*.safetensors")):
-        refuse_pickles(directory)
-        raise ModelError(f"{folder} holds no *.safetensors.", "Give a complete diffusers directory.")
-    try:
-        module, info = cls.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
-    except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
-        # the message of torch lists every tensor; the first lines name the culprit
-        shown = " ".join(str(error).split())[:400]
-        raise ModelError(f"{folder} cannot be loaded: {shown}", "Weights must fit config.json.") from error
+    module, info = foreign.load(cls, folder, output_loading_info=True)
     problems = [
         f"{len(info[kind])} {kind.replace('_', ' ')} (such as {next(iter(info[kind]))})"
         for kind in ("missing_keys", "mismatched_keys", "error_msgs")
@@ -126,7 +119,8 @@ def read_part(cls: Any, directory: Path, part: str) -> Any:
     ]
     if problems:
         raise ModelError(f"{folder}: {'; '.join(problems)}.", "Weights must fit config.json.")
-    return module
+    # whatever it was saved in: these are the weights that an optimiser moves, or what feeds them
+    return module.float()
 
 
 def built(cls: Any, config: Mapping[str, Any]) -> Any:
@@ -172,18 +166,22 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def write_index(directory: Path, origin: Origin, parts: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+def write_index(
+    directory: Path, pipeline: str, origin: Origin, parts: Mapping[str, Any], settings: Mapping[str, Any]
+) -> None:
     """Write `model_index.json`.
 
     Args:
+        pipeline: Class that generates what was trained; a text-to-video base becomes an image-to-video checkpoint.
+        origin: Where the model was read from.
         parts: Objects by name; None is written as absent, a part of the origin's own as the origin wrote it.
-        settings: Values of the pipeline besides its parts; the origin's go first.
+        settings: Values of the pipeline besides its parts; they go before the origin's.
     """
     import diffusers
 
     kept = {k: v for k, v in origin.index.items() if not k.startswith("_") and not isinstance(v, list)}
-    index: dict[str, Any] = {"_class_name": origin.pipeline, "_diffusers_version": diffusers.__version__}
-    index |= {**settings, **kept}
+    index: dict[str, Any] = {"_class_name": pipeline, "_diffusers_version": diffusers.__version__}
+    index |= {**kept, **settings}
     for name, part in parts.items():
         if part is None:
             index[name] = list(origin.index[name]) if origin.has(name) else [None, None]
@@ -235,21 +233,6 @@ def _write_json(path: Path, data: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
 
-def refuse_pickles(directory: Path) -> None:
-    """Refuse a directory with a part whose weights are pickled only.
-
-    Raises:
-        ModelError: Names the part.
-    """
-    for folder in sorted(p for p in directory.iterdir() if p.is_dir()):
-        pickled = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLES)
-        if pickled and not any(folder.glob("*.safetensors")):
-            raise ModelError(
-                f"{folder} holds pickled weights only ({', '.join(pickled)}), which can run code when they are opened.",
-                "Convert them with diffusers: `save_pretrained(..., safe_serialization=True)`.",
-            )
-
-
 def part_class(directory: Path, part: str) -> Any:
     """The diffusers class that `model_index.json` names for a part.
 
@@ -276,10 +259,7 @@ def read_pipeline(cls: Any, directory: Path, parts: Mapping[str, Any]) -> Any:
     Raises:
         ModelError: A part is missing or does not fit.
     """
-    try:
-        return cls.from_pretrained(directory, use_safetensors=True, **parts)
-    except (OSError, ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
-        shown = " ".join(str(error).split())[:400]
-        raise ModelError(
-            f"{directory} cannot be loaded as {cls.__name__}: {shown}", "Save the pipeline anew."
-        ) from error
+    foreign.check_parts(directory, read_index(directory), frozenset(parts))
+    with foreign.boundary(directory, what=f"cannot be loaded as {cls.__name__}"):
+        # transformers keeps the precision in which a part was saved, and parts of two precisions cannot work together
+        return cls.from_pretrained(directory, use_safetensors=True, trust_remote_code=False, **parts).to(torch.float32)

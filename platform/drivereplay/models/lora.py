@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from torch import nn
 
 from drivereplay.errors import ModelError
-from drivereplay.models import layout
+from drivereplay.models import foreign, layout
 
 FILE = "pytorch_lora_weights.safetensors"
 _ADAPTER = "default"
@@ -97,16 +98,22 @@ def merge_saved(module: nn.Module, directory: Path, part: str) -> None:
         metadata = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
         state = {name.removeprefix(f"{part}."): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     settings = {key.removeprefix(f"{part}."): value for key, value in metadata.items()}
-    try:
-        config = LoraConfig(
-            r=settings["r"], lora_alpha=settings["lora_alpha"], target_modules=settings["target_modules"]
-        )
-        inject_adapter_in_model(config, module, adapter_name=_ADAPTER)
-        result = set_peft_model_state_dict(module, state, adapter_name=_ADAPTER)
-    except (KeyError, RuntimeError, ValueError) as error:
+    if "r" not in settings:
         raise ModelError(
-            f"{path} does not fit {type(module).__name__}: {error}.", "Give a complete checkpoint."
-        ) from error
+            f"{path} does not say the rank and alpha of its layers.",
+            "Merge it with diffusers (load_lora_weights, fuse_lora, save_pretrained) and give that.",
+        )
+    known = inspect.signature(LoraConfig).parameters
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise ModelError(
+            f"{path} asks for {', '.join(unknown)}, which the installed peft does not know.",
+            "Install the peft that wrote it, or merge the adapters with diffusers and give that.",
+        )
+    with foreign.boundary(path, "Give a complete checkpoint.", f"does not fit {type(module).__name__}"):
+        # all that is said, not rank and alpha alone: rsLoRA and per-layer ranks change the scale of what is added
+        inject_adapter_in_model(LoraConfig(**settings), module, adapter_name=_ADAPTER)
+        result = set_peft_model_state_dict(module, state, adapter_name=_ADAPTER)
     if result.unexpected_keys:
         raise ModelError(
             f"{path} does not fit {type(module).__name__}: no layer for {result.unexpected_keys[0]}.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from drivereplay.models import layout
 from drivereplay.models.base import Conditions
 from drivereplay.models.flow import shifted, velocity_loss
-from drivereplay.models.stock import StockModel, check_frames, check_grid, picture
+from drivereplay.models.stock import StockModel, check_frames, check_grid, one_frame, picture
 from drivereplay.models.text import PromptCache, tiny_encoder, tiny_tokenizer
 
 if TYPE_CHECKING:
@@ -68,6 +69,21 @@ class Ltx(StockModel):
         return LTXConditionPipeline
 
     @classmethod
+    def stock_of(cls, directory: Path) -> Any:
+        # 0.9.0 and 0.9.1, the plain id Lightricks/LTX-Video among them: their schedule depends on the number of tokens,
+        # which the condition pipeline does not tell the scheduler, and their positions are others
+        if layout.read_scheduler(directory).config.get("use_dynamic_shifting"):
+            from diffusers import LTXImageToVideoPipeline
+
+            return LTXImageToVideoPipeline
+        return cls.stock()
+
+    @property
+    def _first_version(self) -> bool:
+        """Whether the base is LTX-Video 0.9.0 or 0.9.1, which take one frame of context."""
+        return not isinstance(self.pipeline, self.stock())
+
+    @classmethod
     def random(cls, spec: Spec) -> Ltx:
         from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXVideoTransformer3DModel
         from transformers import T5EncoderModel
@@ -90,6 +106,10 @@ class Ltx(StockModel):
         return int(self.pipeline.vae_temporal_compression_ratio)
 
     def _check_context(self, context: int) -> None:
+        if self._first_version:
+            one_frame(
+                "LTX-Video 0.9.0 and 0.9.1 (a later version, such as Lightricks/LTX-Video-0.9.5, takes more)", context
+            )
         check_frames(context, self._temporal, "clip.context")
 
     def check(self, frames: int, height: int, width: int) -> None:
@@ -144,16 +164,12 @@ class Ltx(StockModel):
         inputs = torch.cat([latents[:, :, :given], noisy[:, :, given:]], dim=2)
         pipeline = self.pipeline
         patch, patch_t = pipeline.transformer_spatial_patch_size, pipeline.transformer_temporal_patch_size
-        ids = pipeline._prepare_video_ids(b, t, h, w, patch_size=patch, patch_size_t=patch_t, device=latents.device)
-        frame = ids[:, 0] * patch_t
-        coordinates = pipeline._scale_video_ids(
-            ids,
-            scale_factor=pipeline.vae_spatial_compression_ratio,
-            scale_factor_t=self._temporal,
-            frame_index=0,
-            device=latents.device,
-        ).float()
-        coordinates[:, 0] = coordinates[:, 0] * (1.0 / conditions.fps)
+        axes = [
+            torch.arange(0, size, step, device=latents.device) for size, step in ((t, patch_t), (h, patch), (w, patch))
+        ]
+        frame, row, column = (axis.flatten() for axis in torch.meshgrid(*axes, indexing="ij"))
+        frame = frame.expand(b, -1)
+        coordinates = self._coordinates(frame, row, column, conditions.fps)
         times = (levels.view(-1, 1) * 1000.0).expand(-1, frame.shape[1]).masked_fill(frame < given, 0.0)
         output = self.module(
             hidden_states=pipeline._pack_latents(inputs, patch, patch_t),
@@ -165,6 +181,16 @@ class Ltx(StockModel):
         )[0]
         unpacked: Tensor = pipeline._unpack_latents(output, t, h, w, patch, patch_t)
         return unpacked
+
+    def _coordinates(self, frame: Tensor, row: Tensor, column: Tensor, fps: float) -> Tensor:
+        """Places of tokens (B, 3, N) in seconds and pixels, for latent frames (B, N), rows and columns (N,)."""
+        frames = frame * self._temporal
+        if not self._first_version:
+            # the first latent frame holds one frame; 0.9.0 and 0.9.1 were trained as if it held as many as the others
+            frames = (frames + 1 - self._temporal).clamp(min=0)
+        pixels = self.pipeline.vae_spatial_compression_ratio
+        seconds = frames.float() * (1.0 / fps)
+        return torch.stack([seconds, *(axis.float().mul(pixels).expand_as(seconds) for axis in (row, column))], dim=1)
 
     @property
     def _given_frames(self) -> int:
@@ -181,8 +207,13 @@ class Ltx(StockModel):
     def _video(self, context: Tensor, frames: int, generator: torch.Generator, steps: int, given: Conditions) -> Tensor:
         height, width = context.shape[1:3]
         prompts: Sequence[str] = given.prompts
+        condition: dict[str, Any] = {"image": picture(context[0])}
+        if not self._first_version:
+            # a list of lists: the pipeline takes a plain list of frames for several conditions of a frame each
+            video_condition = [[picture(frame) for frame in context]]
+            condition = {"video": video_condition, "frame_index": 0, "strength": 1.0, "image_cond_noise_scale": 0.0}
         video: Tensor = self.pipeline(
-            video=[picture(frame) for frame in context], frame_index=0, strength=1.0, image_cond_noise_scale=0.0,
+            **condition,
             prompt_embeds=self.text.of(prompts, self.device, self._embed),
             prompt_attention_mask=self.masks.of(prompts, self.device, self._embed_mask),
             height=height, width=width, num_frames=frames, frame_rate=given.fps, num_inference_steps=steps,

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from drivereplay.errors import ModelError
-from drivereplay.models import layout, lora
+from drivereplay.models import foreign, layout, lora
 from drivereplay.models.base import Conditions, VideoModel
 from drivereplay.models.codec import module_fingerprint, to_frames, to_signed
 from drivereplay.models.text import PromptCache
@@ -44,6 +44,11 @@ class StockModel(VideoModel):
         """The pipeline class that generates."""
 
     @classmethod
+    def stock_of(cls, directory: Path) -> Any:
+        """The pipeline class that generates with the base in `directory`, where versions of a family differ."""
+        return cls.stock()
+
+    @classmethod
     def _stand_ins(cls, directory: Path) -> dict[str, Any]:
         """Parts without weights that the pipeline insists on and that no directory holds, by name."""
         return {}
@@ -64,8 +69,7 @@ class StockModel(VideoModel):
     @classmethod
     def open(cls, directory: Path, *, context: int) -> Self:
         origin = layout.Origin.of(directory)
-        stock = cls.stock()
-        layout.refuse_pickles(directory)
+        stock = cls.stock_of(directory)
         module = layout.read_part(layout.part_class(directory, cls.part), directory, cls.part)
         lora.merge_saved(module, directory, cls.part)
         parts: dict[str, Any] = {cls.part: module}
@@ -87,7 +91,7 @@ class StockModel(VideoModel):
                 self.origin.link(name, directory)
             elif kept is not None:
                 kept.save_pretrained(directory / name)
-        layout.write_index(directory, self.origin, parts, {})
+        layout.write_index(directory, type(self.pipeline).__name__, self.origin, parts, {})
         layout.write_card(directory, family=self.family, context=self.context, **self._notes())
 
     def fingerprint(self) -> str:
@@ -118,8 +122,7 @@ class StockModel(VideoModel):
             read = {}
             for name in ("text_encoder", "tokenizer"):
                 cls = getattr(transformers, str(self.origin.index[name][1]))
-                options = {"use_safetensors": True} if name == "text_encoder" else {}
-                read[name] = cls.from_pretrained(self.origin.folder(name), **options)
+                read[name] = foreign.load(cls, self.origin.folder(name))
             encoder, tokenizer = read["text_encoder"], read["tokenizer"]
         others = {
             name: None if hasattr(component, "save_pretrained") else component

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from drivereplay.errors import ModelError
-from drivereplay.models import layout, lora
+from drivereplay.models import foreign, layout, lora
 from drivereplay.models.base import Conditions, VideoModel
 from drivereplay.models.codec import PIXEL_DIRECTORY, Codec, PixelCodec, WanCodec, to_frames, to_signed
 from drivereplay.models.flow import shifted, velocity_loss
@@ -69,7 +69,10 @@ class Wan(VideoModel):
         self._image_encoder: Any = None
         channels = int(module.config.in_channels)
         if channels == codec.channels:
+            from drivereplay.models.wan_timesteps import embed_two_timesteps
+
             self.expanded = True
+            embed_two_timesteps(module)
             if (context - 1) % codec.temporal:
                 raise ModelError(
                     f"clip.context = {context} must be 1 + {codec.temporal}·k: this base takes whole latent frames.",
@@ -131,9 +134,7 @@ class Wan(VideoModel):
             self.origin.link("vae", directory)
         else:
             self.codec.save(directory)
-        names = ["text_encoder", "tokenizer", "transformer_2", "vae"]
-        if self.origin.pipeline == "WanImageToVideoPipeline":
-            names += ["image_encoder", "image_processor"]
+        names = ["text_encoder", "tokenizer", "transformer_2", "vae", "image_encoder", "image_processor"]
         for name in names:
             if name != "vae" and self.origin.has(name):
                 self.origin.link(name, directory)
@@ -141,7 +142,8 @@ class Wan(VideoModel):
         if isinstance(self.codec, WanCodec):
             parts["vae"] = self.codec.vae
         settings = {"expand_timesteps": self.expanded, "boundary_ratio": None}
-        layout.write_index(directory, self.origin, parts, settings)
+        # also for a text-to-video base: what was trained is given frames, which only this class can do
+        layout.write_index(directory, self.pipelines[0], self.origin, parts, settings)
         layout.write_card(directory, family=self.family, context=self.context)
 
     def fingerprint(self) -> str:
@@ -206,8 +208,8 @@ class Wan(VideoModel):
         from diffusers import WanPipeline
         from transformers import AutoTokenizer, UMT5EncoderModel
 
-        encoder = UMT5EncoderModel.from_pretrained(self.origin.folder("text_encoder"), use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(self.origin.folder("tokenizer"))
+        encoder = foreign.load(UMT5EncoderModel, self.origin.folder("text_encoder"))
+        tokenizer = foreign.load(AutoTokenizer, self.origin.folder("tokenizer"))
         stock = WanPipeline(tokenizer=tokenizer, text_encoder=encoder, vae=None, scheduler=None, transformer=None)
         with torch.no_grad():
             embedded = stock.encode_prompt(prompt, do_classifier_free_guidance=False, max_sequence_length=512)[0]
@@ -221,8 +223,8 @@ class Wan(VideoModel):
             from transformers import CLIPImageProcessor, CLIPVisionModel
 
             folder = self.origin.folder("image_encoder")
-            self._image_encoder = CLIPVisionModel.from_pretrained(folder, use_safetensors=True).to(self.device)
-            self._image_processor = CLIPImageProcessor.from_pretrained(self.origin.folder("image_processor"))
+            self._image_encoder = foreign.load(CLIPVisionModel, folder).float().to(self.device)
+            self._image_processor = foreign.load(CLIPImageProcessor, self.origin.folder("image_processor"))
         images = [frame.numpy() for frame in context[:, 0].cpu()]
         inputs = self._image_processor(images=images, return_tensors="pt").to(self.device)
         with torch.no_grad():

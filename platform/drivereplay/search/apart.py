@@ -40,12 +40,12 @@ class Evaluator:
 
     def judge(self, checkpoint: Storage, videos: Storage | None) -> Report:
         """The report of one checkpoint."""
-        from drivereplay.training.checkpoint import is_complete
+        from drivereplay.integrity import has_all_files
         from drivereplay.training.trainer import set_threads
 
         set_threads(self._spec)
         deadline = time.monotonic() + ARRIVAL_S
-        while not is_complete(checkpoint):
+        while not has_all_files(checkpoint):
             if time.monotonic() > deadline:
                 raise TrainingError(
                     f"{checkpoint.uri} did not arrive within {ARRIVAL_S:.0f} s.",

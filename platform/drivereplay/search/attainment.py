@@ -32,8 +32,8 @@ def bootstrap_attainment(
 ) -> list[Floats]:
     """The attainment surface of each share over bootstrap draws of one front, in the own units.
 
-    Each draw moves every figure within its interval, which holds the spread over seeds and over clips, as
-    `Front.probabilities` does; the surface of share p is reached in p of the draws.
+    The draws are those of `Front.probabilities`: paired over clips, with seeds on top. The surface of share p is
+    reached in p of the draws.
 
     Args:
         front: Of two objectives or three.

@@ -8,12 +8,15 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from drivereplay.errors import DriveReplayError
+from drivereplay.evaluation.draws import ClipFigures
 from drivereplay.evaluation.report import Estimate
 from drivereplay.storage import Storage
 
@@ -21,6 +24,7 @@ Status = Literal["running", "finished", "stopped", "failed"]
 TABLE = "candidates.parquet"
 OF_TRIAL = "candidates.json"
 _BUSY_SHARE = 0.05
+_BY_CLIP = pa.list_(pa.float64())
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Candidate:
         setting: The trial whose setting this one repeats with another seed; its own id otherwise.
         variant: Empty, or what was done to the checkpoint before evaluation (`wise-ft 0.5`).
         checkpoint: Path below the run's directory; empty if none was kept.
+        figures: Objective or constraint → its figures clip by clip, from which paired draws are made
+            (`evaluation.draws`); empty where the runner gives no report.
     """
 
     trial: str
@@ -57,6 +63,7 @@ class Candidate:
     setting: str = ""
     variant: str = ""
     checkpoint: str = ""
+    figures: Mapping[str, ClipFigures] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -67,8 +74,12 @@ class Candidate:
         """The objectives' figures in their own units; NaN where one is missing."""
         return tuple(self.metrics[name].mean if name in self.metrics else math.nan for name in objectives)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON data; figures that are not finite become null."""
+    def to_json(self, *, by_clip: bool = False) -> dict[str, Any]:
+        """Plain JSON data; figures that are not finite become null.
+
+        Args:
+            by_clip: With the figures clip by clip.
+        """
         data = {name: getattr(self, name) for name in _PLAIN}
         data["parameters"] = dict(self.parameters)
         data["cost"] = {key: _finite(value) for key, value in self.cost.items()}
@@ -76,6 +87,8 @@ class Candidate:
             key: {"mean": _finite(e.mean), "low": _finite(e.low), "high": _finite(e.high), "n": e.n}
             for key, e in self.metrics.items()
         }
+        if by_clip:
+            data["figures"] = {key: figures.to_json() for key, figures in self.figures.items()}
         return data
 
     @classmethod
@@ -86,8 +99,9 @@ class Candidate:
             for key, e in data["metrics"].items()
         }
         cost = {key: _number(value) for key, value in data["cost"].items()}
+        figures = {key: ClipFigures.from_json(found) for key, found in data.get("figures", {}).items()}
         plain = {name: data[name] for name in _PLAIN}
-        return cls(parameters=dict(data["parameters"]), metrics=metrics, cost=cost, **plain)
+        return cls(parameters=dict(data["parameters"]), metrics=metrics, cost=cost, figures=figures, **plain)
 
 
 _PLAIN = ("trial", "step", "seed", "kind", "protocol", "status", "reason", "setting", "variant", "checkpoint")
@@ -210,7 +224,7 @@ def trial_candidates(directory: Storage) -> tuple[Candidate, ...]:
 
 def write_trial_candidates(directory: Storage, candidates: Sequence[Candidate]) -> None:
     """Write a trial's `candidates.json` as a whole."""
-    text = json.dumps([candidate.to_json() for candidate in candidates], indent=1, allow_nan=False)
+    text = json.dumps([candidate.to_json(by_clip=True) for candidate in candidates], indent=1, allow_nan=False)
     directory.write(OF_TRIAL, text.encode())
 
 
@@ -227,9 +241,24 @@ def _table(rows: Sequence[Candidate]) -> pa.Table:
         columns[f"{metric}.low"] = pa.array([None if e is None else e.low for e in found], pa.float64())
         columns[f"{metric}.high"] = pa.array([None if e is None else e.high for e in found], pa.float64())
         columns[f"{metric}.n"] = pa.array([None if e is None else e.n for e in found], pa.int64())
+    for metric in _names(row.figures for row in rows):
+        by_clip = [row.figures.get(metric) for row in rows]
+        columns[f"{metric}.clips"] = pa.array([None if f is None else f.values for f in by_clip], _BY_CLIP)
+        units = [None if f is None else _units_text(f.units) for f in by_clip]
+        columns[f"{metric}.units"] = pa.array(units, pa.string()).dictionary_encode()
     for item in _names(row.cost for row in rows):
         columns[f"cost.{item}"] = pa.array([row.cost.get(item) for row in rows], pa.float64())
     return pa.table(columns)
+
+
+@lru_cache(maxsize=64)
+def _units_text(units: tuple[tuple[str, str], ...]) -> str:
+    return json.dumps(units)
+
+
+@lru_cache(maxsize=64)
+def _units(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple((group, clip) for group, clip in json.loads(text))
 
 
 def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -262,5 +291,10 @@ def _row(row: Mapping[str, Any], metrics: Sequence[str], costs: Sequence[str]) -
             if row[f"{name}.n"] is not None
         },
         cost={name.removeprefix("cost."): row[name] for name in costs if row[name] is not None},
+        figures={
+            name: ClipFigures(_number(row[name]), np.array(row[f"{name}.clips"]), _units(row[f"{name}.units"]))
+            for name in metrics
+            if row.get(f"{name}.clips") is not None
+        },
         **{name: row[name] for name in _PLAIN},
     )

@@ -23,8 +23,8 @@ def compare_fronts(front: Front, other: Front) -> dict[str, Any]:
     Returns:
         `hypervolume`, `other_hypervolume`: Against one reference point, the worse of the two sweeps' own.
         `hypervolume_ratio`: Of the first to the second.
-        `probability_larger`: Share of bootstrap draws (each figure normal with the width of its 95 % interval) in which
-        the first hypervolume is the larger one.
+        `probability_larger`: Share of draws in which the first hypervolume is the larger one. Both sweeps were
+        evaluated on the same clips, which are drawn once for both (see `evaluation.draws`).
         `covered`, `covers`: Share of a front's points that the other front dominates or equals.
         `epsilon`: Additive ε-indicator in units of the joint ranges: how much the first has to be shifted so that it
         is nowhere worse; `other_epsilon` the other way round.
@@ -78,11 +78,12 @@ def _reference(front: Front, other: Front) -> tuple[float, ...]:
 
 
 def _probability(front: Front, other: Front, reference: tuple[float, ...]) -> float:
-    ours = drawn(front.front, front.objectives, RESAMPLES, 0)
-    theirs = drawn(other.front, front.objectives, RESAMPLES, 1)
+    ours = front.rivals()[: len(front.front)]
+    both = drawn([*ours, *other.rivals()[: len(other.front)]], front.objectives, RESAMPLES, 0)
     larger = [
-        hypervolume(a, reference, front.directions) > hypervolume(b, reference, front.directions)
-        for a, b in zip(ours, theirs, strict=True)
+        hypervolume(draw[: len(ours)], reference, front.directions)
+        > hypervolume(draw[len(ours) :], reference, front.directions)
+        for draw in both
     ]
     return float(np.mean(larger))
 

@@ -12,7 +12,7 @@ import yaml
 from drivereplay.errors import SpecError
 from drivereplay.search.candidates import Candidate
 from drivereplay.search.front import Front, load_front
-from drivereplay.spec import Spec, parse_spec
+from drivereplay.spec import Spec, read_spec
 from drivereplay.storage import Storage
 
 CARD = "README.md"
@@ -126,7 +126,7 @@ def _chosen(front: Front, name: str) -> Candidate:
 
 def _trial_spec(storage: Storage, candidate: Candidate) -> Spec:
     place = f"trials/{candidate.trial}/spec.yaml"
-    return parse_spec(yaml.safe_load(storage.read(place)), where=f"{storage.uri}/{place}")
+    return read_spec(storage.read(place), where=f"{storage.uri}/{place}")
 
 
 def _environment(front: Front) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import moocore
 import numpy as np
@@ -16,10 +17,14 @@ from numpy.typing import NDArray
 from drivereplay.errors import DriveReplayError, ProtocolError, SpecError
 from drivereplay.search.candidates import Candidate, CandidateTable
 from drivereplay.search.constraints import Limit, feasible
-from drivereplay.search.seeds import pooled, probability_non_dominated
+from drivereplay.search.seeds import Setting, pooled
 from drivereplay.storage import Storage
 
+if TYPE_CHECKING:
+    from drivereplay.search.certainty import Certainty
+
 FILE = "front.json"
+GIVEN = "`search.reference` of the experiment file"
 KNEE_RULE = (
     "objectives scaled so that the front spans [0, 1]; the candidate farthest from the chord (plane) through the ends, "
     "on the better side of it; if none lies there, or with fewer than three candidates, the nearest to the ideal point"
@@ -75,15 +80,22 @@ class Front:
     directory: Storage | None = None
 
     def probabilities(self) -> tuple[float, ...]:
-        """P(non-dominated) of each of `front`: share of bootstrap draws in which nothing dominates it."""
-        chance = probability_non_dominated(self.rivals(), self.objectives, signs(self.directions))
-        return tuple(float(p) for p in chance[: len(self.front)])
+        """P(non-dominated) of each of `front`: share of paired draws in which nothing dominates it."""
+        return tuple(self.certainty.probabilities[candidate.name] for candidate in self.front)
 
-    def rivals(self) -> list[Candidate]:
-        """Who may have a place: `front`, then the other settings within the constraints, seeds pooled."""
-        names = {candidate.name for candidate in self.front}
-        others = [s.candidate for s in pooled(eligible(self.candidates, self.objectives))]
-        return [*self.front, *(c for c in feasible(others, self.limits) if c.name not in names)]
+    @cached_property
+    def certainty(self) -> Certainty:
+        """How sure it is: places, hypervolume, differences to base and naive fine-tuning."""
+        from drivereplay.search.certainty import certainty
+
+        return certainty(self)
+
+    def rivals(self) -> list[Setting]:
+        """Who may have a place: `front`, then the other settings within the constraints."""
+        settings = {s.candidate.name: s for s in pooled(eligible(self.candidates, self.objectives))}
+        names = [candidate.name for candidate in self.front]
+        allowed = feasible([s.candidate for s in settings.values()], self.limits)
+        return [settings[name] for name in [*names, *(c.name for c in allowed if c.name not in set(names))]]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -139,8 +151,10 @@ class Front:
             data["history"] = [list(item) for item in self.history()]
             data["given_up"] = given_up(self)
             data["importance"] = importance(self)
-            for shown, probability in zip(data["front"], self.probabilities(), strict=True):
-                shown["probability_non_dominated"] = probability
+            sure = self.certainty.to_json([candidate.name for candidate in self.front])
+            data["hypervolume_interval"] = sure["hypervolume"]
+            for shown in data["front"]:
+                shown |= sure["candidates"][shown["name"]]
         return data
 
     def save(self, storage: Storage) -> None:
@@ -304,7 +318,7 @@ def reference_of(
         None while no anchor it rests on has finished.
     """
     if given is not None:
-        return Reference(tuple(map(float, given)), "`search.reference` of the experiment file")
+        return Reference(tuple(map(float, given)), GIVEN)
     # a naive run has several candidates where it is evaluated on the way; its last one is what fine-tuning gives
     last = {c.kind: c for c in sorted(eligible(candidates, objectives), key=lambda c: c.step) if not c.variant}
     found = [kind for kind in anchors if kind in last]

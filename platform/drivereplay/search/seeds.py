@@ -10,13 +10,14 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.evaluation.draws import Draws, Row, paired_draws
 from drivereplay.evaluation.report import Estimate
 from drivereplay.search.candidates import Candidate
 from drivereplay.search.constraints import Limit, feasible
 from drivereplay.search.trial import TrialRequest
 from drivereplay.spec import RacingSpec
 
-RESAMPLES = 500
+RESAMPLES = 1000
 SETTLED = 0.05
 _Z = 1.959964
 
@@ -27,11 +28,16 @@ class Setting:
 
     Attributes:
         candidate: Of the first seed, with the figures of all seeds pooled.
-        seeds: How many there are.
+        members: The candidates of all its seeds.
     """
 
     candidate: Candidate
-    seeds: int
+    members: tuple[Candidate, ...]
+
+    @property
+    def seeds(self) -> int:
+        """How many there are."""
+        return len(self.members)
 
 
 def pooled(candidates: Sequence[Candidate]) -> list[Setting]:
@@ -41,14 +47,15 @@ def pooled(candidates: Sequence[Candidate]) -> list[Setting]:
         groups.setdefault((candidate.setting or candidate.trial, candidate.step, candidate.variant), []).append(
             candidate
         )
-    return [Setting(_pool(group), len(group)) for group in groups.values()]
+    return [Setting(_pool(group), tuple(group)) for group in groups.values()]
 
 
 def _pool(group: Sequence[Candidate]) -> Candidate:
-    """The mean over seeds; its interval holds the spread over seeds and what clips contribute within a seed.
+    """The mean over seeds; its interval holds the spread over seeds and that over clips.
 
-    With k seeds the standard error is √(s²/k + ē²/k), s the standard deviation over seeds and ē² the mean square of the
-    standard errors within them; s is scaled by Student's t for k − 1 degrees of freedom.
+    With k seeds half the interval is √(t²s²/k + h²): s the standard deviation over seeds, t Student's for k − 1 degrees
+    of freedom, h² the mean square of the seeds' own half intervals. All seeds are evaluated on the same clips, so that
+    more seeds do not make the clips' share any smaller.
     """
     if len(group) == 1:
         return group[0]
@@ -63,14 +70,22 @@ def _pool(group: Sequence[Candidate]) -> Candidate:
             continue
         means = np.array([e.mean for e in found])
         within = np.nan_to_num(np.array([(e.high - e.low) / 2 for e in found]), nan=0.0)
-        half = math.sqrt((factor**2 * means.var(ddof=1) + float(np.mean(within**2))) / k)
+        half = math.sqrt(factor**2 * means.var(ddof=1) / k + float(np.mean(within**2)))
         mean = float(means.mean())
-        metrics[name] = Estimate(mean, mean - half, mean + half, sum(e.n for e in found))
+        metrics[name] = Estimate(mean, mean - half, mean + half, found[0].n)
     return replace(group[0], metrics=metrics)
 
 
-def drawn(candidates: Sequence[Candidate], objectives: Sequence[str], resamples: int, seed: int) -> NDArray[np.float64]:
-    """(resamples, n, m) parametric bootstrap: each figure normal, as wide as its 95 % interval says."""
+def drawn(
+    settings: Sequence[Setting], objectives: Sequence[str], resamples: int = RESAMPLES, seed: int = 0
+) -> NDArray[np.float64]:
+    """(resamples, n, m) draws of the settings' figures, paired (see `evaluation.draws`).
+
+    Where a runner gave no figures clip by clip, each figure is drawn for itself, normal and as wide as its interval.
+    """
+    if settings and all(name in c.figures for s in settings for c in s.members for name in objectives):
+        return paired(settings, objectives, resamples, seed).values
+    candidates = [setting.candidate for setting in settings]
     generator = np.random.default_rng(seed)
     mean = np.array([[c.metrics[name].mean for name in objectives] for c in candidates])
     width = np.array([[c.metrics[name].high - c.metrics[name].low for name in objectives] for c in candidates])
@@ -78,13 +93,23 @@ def drawn(candidates: Sequence[Candidate], objectives: Sequence[str], resamples:
     return mean + error * generator.standard_normal((resamples, *mean.shape))
 
 
+def paired(settings: Sequence[Setting], names: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> Draws:
+    """Paired draws of settings whose candidates all hold the figures of `names` clip by clip."""
+    rows = [
+        Row(str(number), c.figures, c.kind != "base", c.setting or c.trial)
+        for number, setting in enumerate(settings)
+        for c in setting.members
+    ]
+    return paired_draws(rows, names, resamples=resamples, seed=seed)
+
+
 def probability_non_dominated(
-    candidates: Sequence[Candidate], objectives: Sequence[str], sign: NDArray[np.float64], resamples: int = RESAMPLES
+    settings: Sequence[Setting], objectives: Sequence[str], sign: NDArray[np.float64], resamples: int = RESAMPLES
 ) -> NDArray[np.float64]:
-    """(n,) share of bootstrap draws in which a candidate is not dominated by any other."""
-    if not candidates:
+    """(n,) share of paired draws in which a setting is not dominated by any other."""
+    if not settings:
         return np.zeros(0)
-    draws = drawn(candidates, objectives, resamples, 0) * sign
+    draws = drawn(settings, objectives, resamples, 0) * sign
     return np.mean([moocore.is_nondominated(draw, keep_weakly=True) for draw in draws], axis=0)
 
 
@@ -99,7 +124,7 @@ def next_round(
 ) -> list[TrialRequest]:
     """One more seed for every setting whose place is not settled, the least settled first.
 
-    A setting is settled when it is on the front in fewer than 5 % or in more than 95 % of bootstrap draws, or when it
+    A setting is settled when it is on the front in fewer than 5 % or in more than 95 % of the draws, or when it
     has all the seeds it may get. The last checkpoint speaks for a setting. The base has nothing to repeat.
 
     Args:
@@ -115,7 +140,7 @@ def next_round(
             last[name] = setting
     allowed = {candidate.name for candidate in feasible([s.candidate for s in last.values()], limits)}
     contenders = [setting for setting in last.values() if setting.candidate.name in allowed]
-    chance = probability_non_dominated([s.candidate for s in contenders], objectives, sign)
+    chance = probability_non_dominated(contenders, objectives, sign)
     order = sorted(range(len(contenders)), key=lambda i: (abs(chance[i] - 0.5), contenders[i].candidate.name))
     open_places = [
         contenders[i]

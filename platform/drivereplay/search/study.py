@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pydantic
-import yaml
 
 from drivereplay._sections.base import Section
+from drivereplay._sections.strict import StrictYamlError, load_yaml, validated
 from drivereplay.errors import SpecError
 from drivereplay.spec import Spec, parse_spec, with_values
 from drivereplay.storage import Storage
@@ -83,8 +83,8 @@ def load_study(path: Path) -> Study:
         SpecError: It cannot be read, or a value is wrong.
     """
     try:
-        return Study.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, pydantic.ValidationError) as error:
+        return validated(Study, load_yaml(path.read_bytes()))
+    except (OSError, StrictYamlError, pydantic.ValidationError) as error:
         raise SpecError(f"{path} is no study: {error}.", "See experiments/README.md.") from error
 
 

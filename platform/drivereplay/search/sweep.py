@@ -33,7 +33,7 @@ from drivereplay.search.suggestions import Suggestions
 from drivereplay.search.trial import FineTuning, TrialRequest, TrialRunner
 from drivereplay.search.warm import warm_start
 from drivereplay.session import ensure_ray
-from drivereplay.spec import Spec, parse_spec
+from drivereplay.spec import Spec, read_spec
 from drivereplay.storage import Storage
 
 if TYPE_CHECKING:
@@ -176,9 +176,7 @@ def _open(storage: Storage, spec: Spec, resume: bool) -> None:
             "Go on with it by --resume, or choose another name by --set name=NAME.",
         )
     if there and storage.exists("spec.yaml"):
-        import yaml
-
-        earlier = parse_spec(yaml.safe_load(storage.read("spec.yaml")), where=f"{storage.uri}/spec.yaml")
+        earlier = read_spec(storage.read("spec.yaml"), where=f"{storage.uri}/spec.yaml")
         _check_same(earlier, spec)
     storage.check_writable()
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from drivereplay.errors import SpecError
+from drivereplay.evaluation.draws import ClipFigures
 from drivereplay.evaluation.report import Estimate, Report
 from drivereplay.search.constraints import judged_spec
 from drivereplay.spec import Spec, with_values
@@ -70,6 +71,7 @@ class Outcome:
         variant: Empty, or what was done to the checkpoint (`wise-ft 0.5`).
         checkpoint: Path below the trial's directory.
         report: The whole report, where there is one.
+        figures: Objective or constraint → its figures clip by clip (see `Candidate.figures`).
     """
 
     step: int
@@ -79,6 +81,7 @@ class Outcome:
     variant: str = ""
     checkpoint: str = ""
     report: Report | None = None
+    figures: Mapping[str, ClipFigures] = field(default_factory=dict)
 
 
 Emit = Callable[[Outcome], bool]
@@ -308,7 +311,8 @@ class Judge:
         report.save(self._directory)
         self._note(step, variant, report.metrics)
         protocol = report.protocol.hash
-        return self._emit(Outcome(step, report.metrics, protocol, self._cost(), variant, checkpoint, report))
+        figures = report.figures(self._judged_spec.search.objectives)
+        return self._emit(Outcome(step, report.metrics, protocol, self._cost(), variant, checkpoint, report, figures))
 
     def pending(self, step: int, variant: str) -> None:
         """A checkpoint is being evaluated elsewhere: it must be kept until then, even if this process dies."""
@@ -320,7 +324,8 @@ class Judge:
 
         Training goes on from the last one and tells of it.
         """
-        from drivereplay.training.checkpoint import checkpoints
+        from drivereplay.integrity import set_aside
+        from drivereplay.training.checkpoint import DamagedCheckpoint, checkpoints
 
         if self._scores is None:
             return
@@ -328,7 +333,12 @@ class Judge:
         for step in self._scores.unjudged():
             if step in there and not self.knows(step, ""):
                 place = _relative(there[step].storage, self._directory)
-                self.take(self.judged(step, place), step, place)
+                try:
+                    report = self.judged(step, place)
+                except DamagedCheckpoint:
+                    set_aside(self._directory, place)
+                    continue
+                self.take(report, step, place)
 
     def _note(self, step: int, variant: str, metrics: Mapping[str, Estimate]) -> None:
         """Keep what decides which checkpoints are worth their room."""

@@ -141,6 +141,7 @@ class TrialRecord:
             kind=self._request.kind,
             parameters=self._request.parameters,
             metrics=outcome.metrics,
+            figures=outcome.figures,
             cost=outcome.cost,
             protocol=outcome.protocol,
             setting=self._request.setting,
@@ -193,4 +194,4 @@ def unusable(candidate: Candidate, objectives: Sequence[str]) -> str:
 
 def _outcome(row: Candidate) -> Outcome:
     checkpoint = row.checkpoint.removeprefix(f"trials/{row.trial}/")
-    return Outcome(row.step, row.metrics, row.protocol, row.cost, row.variant, checkpoint)
+    return Outcome(row.step, row.metrics, row.protocol, row.cost, row.variant, checkpoint, figures=row.figures)

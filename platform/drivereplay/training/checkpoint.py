@@ -4,7 +4,7 @@
         model_index.json transformer/ scheduler/ …   what diffusers reads
         drivereplay.json                             family and context
         training/state.safetensors  state.json       optimiser, average, own weights where the average was saved
-        manifest.json                                every file with its size: there only when all the rest is
+        manifest.json                                every file with size and hash: there only when all the rest is
 
 Nothing is pickled.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 import shutil
 import tempfile
@@ -22,22 +23,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pyarrow.fs as pafs
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from drivereplay.errors import TrainingError
+from drivereplay.integrity import DAMAGED, MANIFEST, damaged_file, has_all_files, manifest_of, set_aside
 from drivereplay.storage import Storage
 from drivereplay.training.loop import LoopState
 from drivereplay.training.shard import placed
 from drivereplay.training.upload import Uploads
 
 CHECKPOINTS = "checkpoints"
-MANIFEST = "manifest.json"
 _STATE = "training/state.safetensors"
 _NUMBERS = "training/state.json"
 _T = TypeVar("_T")
+logger = logging.getLogger(__name__)
+
+
+class DamagedCheckpoint(TrainingError):
+    """A file of a checkpoint is not what was written."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +59,27 @@ class Checkpoint:
 
     @contextlib.contextmanager
     def local(self) -> Iterator[Path]:
-        """The directory on this machine: itself, or a temporary copy."""
+        """The directory on this machine: itself, or a temporary copy.
+
+        Raises:
+            DamagedCheckpoint: A file is not what was written.
+        """
         if self.storage.local is not None:
+            self._check(self.storage)
             yield self.storage.local
             return
         with tempfile.TemporaryDirectory(prefix="drivereplay-") as name:
             _retried(lambda: self.storage.download("", Path(name)), f"reading {self.storage.uri}")
+            self._check(Storage.of(name))
             yield Path(name)
+
+    def _check(self, copy: Storage) -> None:
+        wrong = damaged_file(copy)
+        if wrong is not None:
+            raise DamagedCheckpoint(
+                f"{self.storage.uri}/{wrong} is damaged: it is not what was written.",
+                "`--resume` sets it aside and goes on from the checkpoint before it.",
+            )
 
 
 def directory_name(step: int) -> str:
@@ -121,7 +140,7 @@ def checkpoints(directory: Storage) -> list[Checkpoint]:
     for name in directory.names(CHECKPOINTS):
         match = re.fullmatch(r"step-(\d+)", name)
         storage = directory.below(CHECKPOINTS, name)
-        if match and is_complete(storage):
+        if match and has_all_files(storage):
             found.append(Checkpoint(int(match.group(1)), storage))
     return sorted(found, key=lambda c: c.step)
 
@@ -139,20 +158,18 @@ def clear(directory: Storage, *, everything: bool) -> None:
     """Remove what a killed writer left, or all checkpoints."""
     complete = set() if everything else {directory_name(found.step) for found in checkpoints(directory)}
     for name in directory.names(CHECKPOINTS):
-        if name not in complete:
+        if name not in complete and not name.endswith(DAMAGED):
             directory.delete(f"{CHECKPOINTS}/{name}")
 
 
-def is_complete(checkpoint: Storage) -> bool:
-    """Whether the manifest is there and every file in it has its size."""
-    try:
-        files = json.loads(checkpoint.read(MANIFEST))["files"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return False
-    infos = checkpoint.filesystem.get_file_info([checkpoint.path(name) for name in files])
-    return all(
-        info.type == pafs.FileType.File and info.size == files[name] for name, info in zip(files, infos, strict=True)
-    )
+def set_damaged_aside(directory: Storage) -> None:
+    """Set damaged checkpoints of a run aside, from the newest one back to the first that is as it was written."""
+    for checkpoint in reversed(checkpoints(directory)):
+        wrong = damaged_file(checkpoint.storage)
+        if wrong is None:
+            return
+        logger.warning("%s/%s is not what was written.", checkpoint.storage.uri, wrong)
+        set_aside(directory, f"{CHECKPOINTS}/{directory_name(checkpoint.step)}")
 
 
 def read_extra(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -166,6 +183,7 @@ def restore(state: LoopState, checkpoint: Checkpoint) -> dict[str, Any]:
 
     Raises:
         TrainingError: The checkpoint belongs to another model or adapter.
+        DamagedCheckpoint: A file is not what was written; `state` is as it was.
     """
     with checkpoint.local() as path:
         tensors = load_file(path / _STATE)
@@ -228,9 +246,7 @@ def _fill(staging: Path, state: LoopState, extra: dict[str, Any], with_state: bo
 
 
 def _publish(staging: Path, directory: Storage, relative: str) -> None:
-    files = {p.relative_to(staging).as_posix(): p.stat().st_size for p in sorted(staging.rglob("*")) if p.is_file()}
-    files.pop(MANIFEST, None)
-    manifest = json.dumps({"files": files}, indent=2).encode() + b"\n"
+    manifest = manifest_of(staging)
     if directory.local is None:
         directory.delete(relative)
         directory.upload(staging, relative)

@@ -48,11 +48,23 @@ class Encoder:
             made: tuple[Any, ...] = (model.family, model.fingerprint(), model.context, spec.model.base)
             self._cache = LatentCache(directory, repr(made))
 
-    def __call__(self, frames: NDArray[np.uint8], prompts: Sequence[str]) -> tuple[Tensor, Conditions]:
-        """Latents and conditions of a batch; clips that are missing are encoded one at a time, and kept."""
-        if self._cache is None:
+    def __call__(
+        self, frames: NDArray[np.uint8], prompts: Sequence[str], once: NDArray[np.bool_] | None = None
+    ) -> tuple[Tensor, Conditions]:
+        """Latents and conditions of a batch; clips that are missing are encoded one at a time, and kept.
+
+        Args:
+            frames: (b, T, H, W, 3).
+            prompts: b texts.
+            once: (b,) which clips never come again, as rendered ones: they are neither looked for nor kept.
+        """
+        if self._cache is None or (once is not None and once.all()):
             return encode(self._model, frames, prompts, self._fps)
-        entries = [self._entry(clip, self._cache) for clip in frames]
+        passing = np.zeros(len(frames), bool) if once is None else once
+        entries = [
+            self._encoded(clip) if passes else self._entry(clip, self._cache)
+            for clip, passes in zip(frames, passing.tolist(), strict=True)
+        ]
         stacked = {name: torch.stack([entry[name] for entry in entries]) for name in entries[0]}
         there = {name: tensor.to(self._model.device, non_blocking=True) for name, tensor in stacked.items()}
         given = {name.removeprefix(_GIVEN): tensor for name, tensor in there.items() if name.startswith(_GIVEN)}
@@ -62,9 +74,13 @@ class Encoder:
         key = cache.key(clip)
         found = cache.get(key)
         if found is None:
-            # alone, so that an entry does not depend on what else was missing; what is given does not hang on the text
-            latents, conditions = encode(self._model, clip[None], [""], self._fps)
-            made = {_LATENTS: latents, **{_GIVEN + name: tensor for name, tensor in conditions.given.items()}}
-            found = {name: tensor[0].cpu().numpy() for name, tensor in made.items()}
-            cache.put(key, found)
+            made = self._encoded(clip)
+            cache.put(key, {name: tensor.numpy() for name, tensor in made.items()})
+            return made
         return {name: torch.from_numpy(array) for name, array in found.items()}
+
+    def _encoded(self, clip: NDArray[np.uint8]) -> dict[str, Tensor]:
+        # alone, so that an entry does not depend on what else was missing; what is given does not hang on the text
+        latents, conditions = encode(self._model, clip[None], [""], self._fps)
+        made = {_LATENTS: latents, **{_GIVEN + name: tensor for name, tensor in conditions.given.items()}}
+        return {name: tensor[0].cpu() for name, tensor in made.items()}

@@ -33,11 +33,13 @@ class Filled:
         clips: Training clips of each domain.
         decoded: Of those, how many were decoded now; the others were there.
         bad: Why clips could not be read, by name; a run replaces them.
+        rendered: Domains whose clips are rendered when they are needed: there is nothing to fill for them.
     """
 
     clips: dict[str, int] = field(default_factory=dict)
     decoded: dict[str, int] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
+    rendered: list[str] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, Any]]:
         """For a table, a row per domain."""
@@ -65,11 +67,16 @@ def fill(spec: Spec, indexes: Sequence[ClipIndex], progress: Callable[[int], Non
 
     if not spec.training.cache:
         raise SpecError("training.cache is false, so there is nothing to fill.", "Remove it, or --no-cache.")
+    kept = {d: index for d, index in enumerate(indexes) if not index.rendered}
+    filled = Filled({i.name: i.count("train") for i in kept.values()}, {i.name: 0 for i in kept.values()})
+    filled.rendered = [index.name for index in indexes if index.rendered]
     parts = [
         {"domain": d, "first": first, "last": min(first + _BLOCK, index.count("train"))}
-        for d, index in enumerate(indexes)
+        for d, index in kept.items()
         for first in range(0, index.count("train"), _BLOCK)
     ]
+    if not parts:
+        return filled
     offered = ray.cluster_resources()
     gpus = int(offered.get("GPU", 0)) if spec.training.device != "cpu" else 0
     # to start one costs as much as several parts
@@ -87,7 +94,6 @@ def fill(spec: Spec, indexes: Sequence[ClipIndex], progress: Callable[[int], Non
         )
         .iter_rows()
     )
-    filled = Filled({i.name: i.count("train") for i in indexes}, {i.name: 0 for i in indexes})
     count = 0
     for row in done:
         count += int(row["clips"])
@@ -115,6 +121,7 @@ class _Filler:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         domain, first, last = (int(batch[name][0]) for name in ("domain", "first", "last"))
         index, cache = self._indexes[domain], self._caches[domain]
+        assert cache is not None
         clips = np.arange(first, last)
         frames, found = cache.get(index.numbers(clips))
         missing = np.flatnonzero(~found)

@@ -84,9 +84,14 @@ class Hooks:
         """One of `checkpoint_steps` is reached. May raise `StopTraining`."""
 
     def encoded(
-        self, model: VideoModel, frames: NDArray[np.uint8], prompts: Sequence[str], fps: float
+        self,
+        model: VideoModel,
+        frames: NDArray[np.uint8],
+        prompts: Sequence[str],
+        fps: float,
+        domain: NDArray[np.int64],
     ) -> tuple[Tensor, Conditions]:
-        """Latents and conditions of frames (b, T, H, W, 3)."""
+        """Latents and conditions of frames (b, T, H, W, 3) of domains (b,)."""
         return encode(model, frames, prompts, fps)
 
     def clip_name(self, domain: int, clip: int) -> str:
@@ -265,7 +270,10 @@ class _Runner:
         """Loss, retention terms and uniforms, each (n,), of the samples start … stop−1."""
         model = self.state.model
         prompts = [self.prompts[int(d)] for d in batch.domain[start:stop]]
-        latents, conditions = self.hooks.encoded(model, batch.frames[start:stop], prompts, self.spec.clip.fps)
+        mine = slice(start, stop)
+        latents, conditions = self.hooks.encoded(
+            model, batch.frames[mine], prompts, self.spec.clip.fps, batch.domain[mine]
+        )
         noise, uniforms = sample_noise(self.spec.seed, batch.sample[start:stop], latents.shape[1:])
         noise, levels = noise.to(self.device, non_blocking=True), model.noise_levels(uniforms).to(self.device)
         domains = torch.tensor(batch.domain[start:stop].tolist(), device=self.device)

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from drivereplay.data.batch import Batch
 from drivereplay.errors import DriveReplayError, TrainingError
 from drivereplay.logs import fields
 from drivereplay.models.base import Conditions, VideoModel
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
-from drivereplay.training.checkpoint import Checkpoint, checkpoints, prune, restore, save_checkpoint
+from drivereplay.training.checkpoint import Checkpoint, checkpoints, prune, restore, save_checkpoint, set_damaged_aside
 from drivereplay.training.curve import CurvePoint, read_curve, write_curve
 from drivereplay.training.encoded import Encoder
 from drivereplay.training.gauges import TrainingGauges
@@ -33,7 +35,6 @@ from drivereplay.training.upload import Uploads
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     import torch
     from numpy.typing import NDArray
     from torch import Tensor
@@ -89,8 +90,12 @@ def begin(
     group: Group | None = None,
     device: torch.device | None = None,
 ) -> tuple[LoopState, dict[str, Any]]:
-    """The state to go on from: a new one, or that of the last complete checkpoint."""
+    """The state to go on from: a new one, or that of the last undamaged checkpoint."""
     state = new_state(model, spec, group, device)
+    group = group or Group()
+    if group.rank == 0:
+        set_damaged_aside(directory)
+    group.gather(None)  # the other ranks look when rank 0 has
     found = checkpoints(directory)
     return state, restore(state, found[-1]) if found else {}
 
@@ -138,17 +143,24 @@ class RunHooks(Hooks):
         self.ledger = Ledger(directory, self.names, partial(_window, self.indexes))
         self.uploads = Uploads()
         self._encoder: Encoder | None = None
+        # clips that never come again
+        self._once = np.array([index.endless for index in indexes])
         self.points: list[CurvePoint] = []
         if group.rank == 0:
             self.ledger.begin(state.step)
             self.points = read_curve(directory, before=state.step) if state.step else []
 
     def encoded(
-        self, model: VideoModel, frames: NDArray[np.uint8], prompts: Sequence[str], fps: float
+        self,
+        model: VideoModel,
+        frames: NDArray[np.uint8],
+        prompts: Sequence[str],
+        fps: float,
+        domain: NDArray[np.int64],
     ) -> tuple[Tensor, Conditions]:
         if self._encoder is None:
             self._encoder = Encoder(model, self.spec)
-        return self._encoder(frames, prompts)
+        return self._encoder(frames, prompts, self._once[domain])
 
     def clip_name(self, domain: int, clip: int) -> str:
         key, start_s = _window(self.indexes, domain, clip)

@@ -7,6 +7,7 @@ number of workers, and diffusers reads what was saved.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +46,22 @@ def spread(module: nn.Module, device: torch.device, size: int) -> nn.Module:
 
 
 def blocks(module: nn.Module) -> list[nn.Module]:
-    """The repeated parts of a denoiser: the classes that diffusers says belong together, or members of lists."""
+    """The repeated parts of a denoiser: the classes that diffusers says belong together, or members of lists.
+
+    Only the outermost: a block whose parameters are dealt out already cannot be part of another one.
+    """
     together = tuple(getattr(module, "_no_split_modules", None) or ())
-    found = [part for part in module.modules() if type(part).__name__ in together]
-    if found:
-        return found
-    return [part for parent in module.modules() if isinstance(parent, nn.ModuleList) for part in parent]
+    found = list(_outermost(module, lambda part, _: type(part).__name__ in together))
+    return found or list(_outermost(module, lambda _, parent: isinstance(parent, nn.ModuleList)))
+
+
+def _outermost(module: nn.Module, is_block: Callable[[nn.Module, nn.Module], bool]) -> Iterator[nn.Module]:
+    """Parts for which `is_block(part, parent)` holds and that lie in no other such part."""
+    for part in module.children():
+        if is_block(part, module):
+            yield part
+        else:
+            yield from _outermost(part, is_block)
 
 
 def without_weights(module: nn.Module) -> nn.Module:

@@ -17,7 +17,7 @@ from tests.footage import moving_square
 from drivereplay.data.plan import SamplingPlan
 from drivereplay.data.prepare import prepare
 from drivereplay.data.stream import batches
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
 from drivereplay.spec import Spec, parse_spec
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "1800"))

@@ -84,7 +84,7 @@ def test_the_jobs_driver_is_killed_and_the_same_call_resumes(job: Run, undisturb
 
 
 def test_the_head_is_lost_and_a_new_cluster_goes_on(job: Run, undisturbed: Run) -> None:
-    """All that the cluster knew is gone; the storage is enough."""
+    """All that the cluster knew is gone; the same call finds the run in the storage."""
     with running(nodes=1, cpus=2) as first:
         job.environment = first.environment
         job.start()
@@ -93,7 +93,7 @@ def test_the_head_is_lost_and_a_new_cluster_goes_on(job: Run, undisturbed: Run) 
         assert job.wait() != 0
     with running(nodes=1, cpus=2) as second:
         job.environment = second.environment
-        job.finish("--resume")
+        job.finish()
     job.equals(undisturbed)
 
 
@@ -101,7 +101,7 @@ def test_a_nodes_clock_is_an_hour_ahead(job: Run, undisturbed: Run) -> None:
     """All trials run on the node whose clock is wrong; the driver and the storage have the right time."""
     if shutil.which("faketime") is None:
         pytest.skip("a clock of its own needs faketime (libfaketime)")
-    with running(nodes=1, cpus=0) as cluster:
+    with running(nodes=1, cpus=0, alone=False) as cluster:
         cluster.add_node(cpus=2, prefix=["faketime", "-f", "+1h"])
         job.environment = cluster.environment
         job.finish()

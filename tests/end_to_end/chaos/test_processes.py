@@ -12,7 +12,7 @@ import psutil
 import pytest
 from tests.end_to_end.sweeps import Run
 
-from drivereplay.search.lease import FILE as LEASE
+from drivereplay.search.lease import FOLDER as LEASE
 from drivereplay.search.lease import STALE_S
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
@@ -71,7 +71,8 @@ def test_the_process_that_holds_the_journal_is_stopped_for_a_while(run: Run, und
     run.start()
     run.in_the_middle_of("replay-only")
     assert run.process is not None
-    holder = json.loads((run.directory / LEASE).read_text())["pid"]
+    (claim,) = (run.directory / LEASE).glob("*.json")
+    holder = json.loads(claim.read_text())["pid"]
     assert holder == run.process.pid
     os.kill(holder, signal.SIGSTOP)
     try:

@@ -1,5 +1,6 @@
 """Simulated domains whose motion is known exactly: real mp4 files with annotations beside them."""
 
+from drivereplay.domains.worlds.clips import WorldClips, render_clip
 from drivereplay.domains.worlds.registry import WORLDS, world_named
 from drivereplay.domains.worlds.truth import GroundTruth
 from drivereplay.domains.worlds.world import Footage, Shot, World
@@ -11,7 +12,9 @@ __all__ = [
     "GroundTruth",
     "Shot",
     "World",
+    "WorldClips",
     "open_world",
+    "render_clip",
     "render_ground_truth",
     "world_named",
     "write_ground_truth",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -78,17 +79,22 @@ class World(ABC):
         rare = int(shot.subset == "rare-motion")
         return self.stage(shot, np.random.default_rng([zlib.crc32(self.name.encode()), shot.seed, shot.clip, rare]))
 
-    def record(self, shot: Shot) -> Footage:
-        """Stage and render one clip."""
+    def render(self, shot: Shot) -> NDArray[np.uint8]:
+        """Frames (T, H, W, 3) uint8 RGB of one clip: those of `record`, without the cost of measuring annotations."""
         take = self.take(shot)
-        scene, count = take.scene, len(take.cameras)
-        frames = np.empty((count, shot.height, shot.width, 3), np.uint8)
-        boxes = np.full((count, len(scene.classes), 4), np.nan)
-        visible = np.zeros((count, len(scene.classes)))
-        for t in range(count):
-            frames[t], drawing = render(take, t)
-            boxes[t], visible[t] = measure(scene, take.moment(t), drawing)
-        return Footage(frames, _frame_columns(take, shot.fps), _object_columns(take, boxes, visible))
+        return np.stack([render(take, t)[0] for t in range(len(take.cameras))])
+
+    def record(self, shot: Shot) -> Footage:
+        """Stage and render one clip, and measure its annotations."""
+        take = self.take(shot)
+        frames, drawings = zip(*(render(take, t) for t in range(len(take.cameras))), strict=True)
+        return Footage(np.stack(frames), *_columns(take, shot.fps, drawings))
+
+    def annotate(self, shot: Shot) -> tuple[dict[str, Any], dict[str, Any]]:
+        """`frame_columns` and `object_columns` of `record`, without the cost of colouring frames."""
+        take = self.take(shot)
+        moments = map(take.moment, range(len(take.cameras)))
+        return _columns(take, shot.fps, (draw(take.scene, m, samples_per_side(m.camera.size_px[1])) for m in moments))
 
     def truth(self, shot: Shot, frame: int) -> GroundTruth:
         """Instance masks, depth and optical flow of one frame of a clip."""
@@ -108,6 +114,13 @@ def render(take: Take, frame: int) -> tuple[NDArray[np.uint8], Drawing]:
 def samples_per_side(height: int) -> int:
     """Samples along a pixel's side: small pictures need more of them for thin things to stay whole."""
     return 2 if height >= 80 else 3 if height >= 48 else 4
+
+
+def _columns(take: Take, fps: float, drawings: Iterable[Drawing]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Frame and object columns of a take whose frames were drawn as `drawings`."""
+    measured = [measure(take.scene, take.moment(t), drawing) for t, drawing in enumerate(drawings)]
+    boxes, visible = (np.stack(values) for values in zip(*measured, strict=True))
+    return _frame_columns(take, fps), _object_columns(take, boxes, visible)
 
 
 def _frame_columns(take: Take, fps: float) -> dict[str, Any]:

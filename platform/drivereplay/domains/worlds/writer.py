@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,41 +16,23 @@ from drivereplay.domains.annotations import annotation_directory, write_annotati
 from drivereplay.domains.mp4 import write_video
 from drivereplay.domains.recording import Recording
 from drivereplay.domains.whole import write_whole
-from drivereplay.domains.worlds.registry import WORLDS, world_named
+from drivereplay.domains.worlds.clips import WorldClips
+from drivereplay.domains.worlds.registry import world_named
 from drivereplay.domains.worlds.truth import GroundTruth
-from drivereplay.domains.worlds.world import Shot
 from drivereplay.errors import DataError, SpecError
 
 MANIFEST = "world.json"
 WORLD_VERSION = 2
 """Goes up whenever the same seed would give other pictures, so that old and new clips are never mixed."""
 
-Subset = Literal["regular", "rare-motion"]
-
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(WorldClips):
     """What a world's directory holds; two directories with the same values hold the same bytes."""
 
     version: int
-    world: str
-    seed: int
-    split: str
-    frames: int
-    fps: float
-    height: int
-    width: int
     clips: int
     state: Literal["writing", "complete"]
-
-    def shot(self, clip: int) -> Shot:
-        """The clip with this number."""
-        return Shot(self.seed, clip, self.frames, self.fps, self.height, self.width, self.subset(clip))
-
-    def subset(self, clip: int) -> Subset:
-        """With `both`, every second clip shows rare motion."""
-        rare = self.split == "rare-motion" or (self.split == "both" and clip % 2 == 1)
-        return "rare-motion" if rare else "regular"
 
 
 def write_world(
@@ -89,8 +70,10 @@ def write_world(
         DataError: Writing failed, for example on a full disk. The same call continues where it stopped.
     """
     directory = Path(directory)
-    wanted = Manifest(WORLD_VERSION, world, seed, split, frames, float(fps), height, width, clips, "writing")
-    _check(wanted)
+    wanted = Manifest(world, seed, split, frames, float(fps), height, width, WORLD_VERSION, clips, "writing")
+    wanted.check()
+    if clips < 1:
+        raise SpecError(f"World {world}: clips is {clips}.", "Ask for at least 1.")
     found = _manifest(directory)
     if found is None:
         _check_empty(directory)
@@ -208,21 +191,6 @@ def _finished(directory: Path) -> Manifest:
     return manifest
 
 
-def _check(manifest: Manifest) -> None:
-    world = world_named(manifest.world)
-    for name, least in (("clips", 1), ("frames", 1), ("height", 8), ("width", 8)):
-        value = getattr(manifest, name)
-        if value < least:
-            raise SpecError(f"World {manifest.world}: {name} is {value}.", f"Ask for at least {least}.")
-    if not (math.isfinite(manifest.fps) and manifest.fps > 0):
-        raise SpecError(f"World {manifest.world}: fps is {manifest.fps}.", "Ask for a positive number.")
-    if manifest.split not in ("regular", "rare-motion", "both"):
-        raise SpecError(f"World {manifest.world}: split '{manifest.split}'.", "It is regular, rare-motion or both.")
-    if manifest.split != "regular" and not world.driving:
-        names = ", ".join(sorted(name for name, other in WORLDS.items() if other.driving))
-        raise SpecError(f"World {manifest.world} has no {manifest.split} split.", f"Only these have: {names}.")
-
-
 def _check_empty(directory: Path) -> None:
     if directory.is_dir() and any(directory.iterdir()):
         raise SpecError(f"{directory} holds other files and no {MANIFEST}.", "Give an empty or a new directory.")
@@ -295,7 +263,7 @@ def _write_clips(directory: Path, manifest: Manifest, clips: Sequence[int]) -> N
 
 def write_clip(directory: Path, manifest: Manifest, clip: int) -> None:
     """Record one clip and write it: annotations first, so that a video that is there has them."""
-    footage = world_named(manifest.world).record(manifest.shot(clip))
+    footage = manifest.record(clip)
     video = _video(directory, clip)
     write_annotations(
         annotation_directory(video),

@@ -36,7 +36,8 @@ class Fid(SetMetric):
     weights = ("inception",)
     settings: ClassVar = {"frames": "future", "covariance": "1/(N-1)", "resize": "bilinear to 299, stretched"}
     least_clips = 2048
-    resampled = 20
+    blocks = 20
+    biased = True
 
     def features(self, videos: Sequence[Footage]) -> NDArray[np.float32]:
         import torch

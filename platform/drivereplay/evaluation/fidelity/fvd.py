@@ -61,7 +61,8 @@ class Fvd(_OnI3D):
     name = "fidelity.fvd"
     settings: ClassVar = {"frames": "future", "covariance": "1/(N-1)", "resize": "bilinear to 224, stretched"}
     least_clips = 400
-    resampled = 100
+    blocks = 100
+    biased = True
 
     def distance(self, real: NDArray[np.float64], generated: NDArray[np.float64]) -> float:
         return frechet_distance(real, generated)
@@ -71,7 +72,11 @@ class Kvd(_OnI3D):
     """Unbiased polynomial MMD², k(x, y) = (x·y/d+1)³, on I3D logits: the check of fvd where clips are few."""
 
     name = "fidelity.kvd"
-    settings: ClassVar = {"frames": "future", "kernel": "(x.y/d+1)^3, unbiased", "resize": "bilinear to 224, stretched"}
+    settings: ClassVar = {
+        "frames": "future",
+        "kernel": "(x.y/d+1)^3, unbiased, without (i, i)",
+        "resize": "bilinear to 224, stretched",
+    }
     least_clips = 16
 
     def distance(self, real: NDArray[np.float64], generated: NDArray[np.float64]) -> float:

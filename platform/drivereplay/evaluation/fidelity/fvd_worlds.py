@@ -43,6 +43,7 @@ class FvdWorlds(_OnWorldsEncoder):
     name = "fidelity.fvd_worlds"
     settings: ClassVar = {"frames": "future", "covariance": "1/(N-1)", "resize": "area"}
     least_clips = 128
+    biased = True
 
     def distance(self, real: NDArray[np.float64], generated: NDArray[np.float64]) -> float:
         return frechet_distance(real, generated)
@@ -52,7 +53,7 @@ class KvdWorlds(_OnWorldsEncoder):
     """Unbiased polynomial MMD², k(x, y) = (x·y/d+1)³, on the same features: the check of fvd_worlds for few clips."""
 
     name = "fidelity.kvd_worlds"
-    settings: ClassVar = {"frames": "future", "kernel": "(x.y/d+1)^3, unbiased", "resize": "area"}
+    settings: ClassVar = {"frames": "future", "kernel": "(x.y/d+1)^3, unbiased, without (i, i)", "resize": "area"}
     least_clips = 16
 
     def distance(self, real: NDArray[np.float64], generated: NDArray[np.float64]) -> float:

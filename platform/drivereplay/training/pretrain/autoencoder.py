@@ -22,11 +22,11 @@ from typing import Annotated, Any
 import numpy as np
 import pydantic
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
 from drivereplay._sections.base import Section
+from drivereplay._sections.strict import StrictYamlError, load_yaml, validated
 from drivereplay.errors import SpecError
 from drivereplay.models.codec import WanCodec, to_frames, to_signed
 from drivereplay.models.stills import causal_convolutions, drop_earlier_taps, only_present_taps
@@ -189,9 +189,8 @@ def load_recipe(path: Path) -> AutoencoderRecipe:
         SpecError: The file cannot be read, or a value is wrong.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return AutoencoderRecipe.model_validate(data)
-    except (OSError, yaml.YAMLError, pydantic.ValidationError) as error:
+        return validated(AutoencoderRecipe, load_yaml(path.read_bytes()))
+    except (OSError, StrictYamlError, pydantic.ValidationError) as error:
         raise SpecError(f"{path} is no recipe of an autoencoder: {error}.", "See experiments/README.md.") from error
 
 

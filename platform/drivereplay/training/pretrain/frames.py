@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.data.clips import annotations_of
 from drivereplay.data.decode import Decoder
 from drivereplay.data.index import ClipIndex
 from drivereplay.data.permutation import permuted
 from drivereplay.data.prepare import prepare
-from drivereplay.domains.annotations import read_clip
 from drivereplay.domains.recording import Clip
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec, Spec
@@ -54,7 +54,6 @@ def _drawn(index: ClipIndex, clip: ClipSpec, split: str, count: int, seed: int, 
         raise DataError(f"{windows[n].name} {reason}.", "Ingest the domain again.")
     clips = []
     for window, pictures in zip(windows, frames, strict=True):
-        known = window.annotations if annotated else None
-        notes = None if known is None else read_clip(known, window.frames, window.source_size, clip)
+        notes = annotations_of(window, clip) if annotated else None
         clips.append(Clip(window.name, index.name, pictures, clip.context, clip.fps, window.subset, notes))
     return clips

@@ -24,6 +24,7 @@ class SoundFrames:
         damaged: Frames (or packets) left out so far.
         after_damage: Whether the frame given last is the first one after damage.
         gop: Most packets from one key frame to the next so far.
+        leading: Packets so far that are shown before the key frame which precedes them in the file.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
@@ -32,6 +33,7 @@ class SoundFrames:
         self.damaged = 0
         self.after_damage = False
         self.gop = 0
+        self.leading = 0
 
     def __iter__(self) -> Iterator[Any]:
         waiting: deque[tuple[Any, bool]] = deque()
@@ -60,9 +62,13 @@ class SoundFrames:
         import av
 
         since_key = 0
+        key_pts: int | None = None
         for packet in self._container.demux(self._stream):
             if packet.size and packet.is_keyframe:
                 since_key = 0
+                key_pts = packet.pts
+            elif packet.pts is not None and key_pts is not None and packet.pts < key_pts:
+                self.leading += 1
             since_key += bool(packet.size)
             self.gop = max(self.gop, since_key)
             try:

@@ -15,6 +15,11 @@ _JUMP_FRAMES = 10.0
 """Longer than both, the time from one frame to the next is a gap in the footage, or the clock was set."""
 
 
+def increasing(times_s: NDArray[np.float64]) -> bool:
+    """Whether each frame is shown later than the one before it."""
+    return bool((np.diff(times_s) > 0).all())
+
+
 @dataclass(frozen=True)
 class Timeline:
     """Times of the frames of one video, in seconds from its first frame.

@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from drivereplay.data.damage import SoundFrames
-from drivereplay.data.video import write_video
+from drivereplay.domains.mp4 import write_video
+from drivereplay.videos.damage import SoundFrames
 
 
 def sound(path: Path) -> tuple[list[float], SoundFrames, list[bool]]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivereplay.data.timeline import Timeline
+from drivereplay.videos.timeline import Timeline
 
 
 def regular(frames: int, fps: float, starts: tuple[int, ...] = (0,)) -> Timeline:

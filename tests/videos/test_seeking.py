@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 from tests.data.conftest import number_of, numbered, write_timed
 
-from drivereplay.data.frames import FramesByNumber, FramesByTime, shown_size
+from drivereplay.errors import DataError
+from drivereplay.videos import Frame
+from drivereplay.videos.seeking import FramesByNumber, FramesByTime
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     return seen
 
 
-def shown(frame: av.VideoFrame) -> int:
-    return number_of(frame.to_ndarray(format="rgb24"))
+def shown(frame: Frame) -> int:
+    return number_of(frame.rgb())
 
 
 @pytest.mark.parametrize("gop", [12, 60, 250])
@@ -61,28 +61,10 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     write_timed(tmp_path / "a.mp4", numbered(30), (np.arange(30) / 30).tolist())
     with closing(FramesByTime(str(tmp_path / "a.mp4"))) as file:
         for time_s in (-1.0, 0.51, 1.5, 100.0):
-            with pytest.raises(ValueError, match="no frame at"):
+            with pytest.raises(DataError, match="no frame at"):
                 file.at(time_s, 0.001)
         assert shown(file.at(0.5, 0.001)) == 15
     with closing(FramesByNumber(str(tmp_path / "a.mp4"))) as file:
         assert [shown(file.at(n)) for n in (29, 3, 3, 4)] == [29, 3, 3, 4]
-        with pytest.raises(ValueError, match="no frame 30"):
+        with pytest.raises(DataError, match="no frame 30"):
             file.at(30)
-
-
-@pytest.mark.parametrize(
-    ("aspect", "rotation", "size"),
-    [
-        (None, 0, (80, 36)),
-        (Fraction(1), 90, (36, 80)),
-        (Fraction(16, 11), 0, (116, 36)),
-        (Fraction(16, 11), 270, (36, 116)),
-        (Fraction(2, 3), 180, (53, 36)),
-        # a damaged header's
-        (Fraction(60_000, 1), 0, (80, 36)),
-        (Fraction(0, 1), 0, (80, 36)),
-    ],
-)
-def test_size_in_square_pixels(aspect: Fraction | None, rotation: int, size: tuple[int, int]) -> None:
-    frame = SimpleNamespace(width=80, height=36, rotation=rotation)
-    assert shown_size(frame, SimpleNamespace(sample_aspect_ratio=aspect)) == size
