@@ -77,7 +77,7 @@ def test_it_is_repeatable_and_can_be_packed() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_most_points_are_in_front_of_both_cameras(seed: int) -> None:
-    """Points with the noise of small frames: of the two rotations of an essential matrix the twisted one is not taken."""
+    """With the noise of small frames the twisted one of an essential matrix's two rotations is not taken."""
     rng = np.random.default_rng(seed)
     points = np.column_stack([rng.uniform(-6, 6, 80), rng.uniform(-1.5, 1.5, 80), rng.uniform(5, 30, 80)])
     turn = cv2.Rodrigues(np.array([0.0, np.radians(rng.uniform(-1, 1)), 0.0]))[0]

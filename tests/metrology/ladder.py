@@ -1,12 +1,13 @@
-"""The cheat ladder: which cheats beat the real video, and whether a metric sees motion or looks. Prints markdown tables.
+"""The cheat ladder: which cheats beat the real video, and whether a metric sees motion or looks.
 
     python -m tests.metrology.ladder worlds|recordings CLIPS OUT.md [METRIC ...]
 
 `CLIPS` is the number of clips from each world or recording. Each clip's future is replaced by every cheat of
 `tests.metrology.cheats`, and by itself with altered looks.
 
-The AUC of a metric: within a clip, the share of pairs (right motion with altered looks, wrong motion with perfect looks)
-in which the right motion has the better figure, ties counting half; the mean over clips whose motion exceeds the floor.
+The AUC of a metric: within a clip, over pairs of right motion with altered looks and wrong motion with perfect looks,
+the share in which the right motion has the better figure, ties counting half; the mean over clips whose motion exceeds
+the floor.
 """
 
 from __future__ import annotations
@@ -65,7 +66,10 @@ class Figures:
 
     def auc(self) -> float:
         """Mean over moving clips of the share of pairs that are in the right order."""
-        wrong = np.stack([self.versions[n] for n in self.cheats() if CHEATS[n].sharp])
+        sharp = [n for n in self.cheats() if CHEATS[n].sharp and n in self.versions]
+        if not sharp:
+            return float("nan")
+        wrong = np.stack([self.versions[n] for n in sharp])
         right = np.stack([self.versions[n] for n in LOOKS])
         shares = []
         for n in np.flatnonzero(self.moving):
@@ -80,6 +84,8 @@ class Figures:
         worst, which = 2.0, ""
         for looks in LOOKS:
             for name in self.cheats():
+                if name not in self.versions:
+                    continue
                 a, b = self.sign * self.versions[looks], self.sign * self.versions[name]
                 known = np.isfinite(a) & np.isfinite(b) & self.moving
                 if CHEATS[name].sharp and known.any():

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,10 @@ from drivereplay.domains.recording import Clip, ClipAnnotations
 from drivereplay.domains.search import files_below
 from drivereplay.domains.videos import EXTENSIONS
 from drivereplay.errors import DataError, SpecError
+from drivereplay.evaluation import detect
 from drivereplay.spec import ClipSpec
-from drivereplay.videos import VideoFrames, read_frames
-from drivereplay.videos.geometry import Fit, FrameShape
+from drivereplay.videos import VideoFrames, read_frames, read_video
+from drivereplay.videos.geometry import Fit, FrameShape, enlarged
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,10 @@ def read_pairs(files: Sequence[tuple[str, Path, Path]], rules: PairRules) -> Ite
             )
         fps = rules.fps or true.fps
         known = None if true.damaged else _annotations(real, true, count, Fit(*size))
-        clip = Clip(name, "videos", _resized(true.frames[:count], size), rules.context, fps, "", known)
+        large = enlarged(size, true.size, detect.LARGEST_PX)
+        larger = None if large == size else partial(read_video, real, Fit(*large), fps=rules.fps, most=count)
+        frames = _resized(true.frames[:count], size)
+        clip = Clip(name, "videos", frames, rules.context, fps, "", known, larger=larger)
         yield clip, _resized(made.frames[:count], size)
 
 

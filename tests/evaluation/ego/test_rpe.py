@@ -81,7 +81,7 @@ def test_clips_under_a_second_are_refused() -> None:
 
 
 def test_a_step_without_a_pose_costs_no_less_than_the_worst_with_one() -> None:
-    """Nothing can be told of the fourth step: a random direction and rotation, or the clip's worst where that is more."""
+    """No pose in the fourth step: it costs as much as a random one, or the clip's worst where that is more."""
     failed = motion()
     failed.found[3] = False
     real, made = footage(motion(), failed)

@@ -39,10 +39,12 @@ class MissingRate(ClipMetric):
     """
 
     name = "agents.missing_rate"
+    auc = (0.94, 0.87)
     unit = "share"
     direction = "min"
     needs = frozenset({"boxes"})
     one_sided = True
+    bounds = (0.0, 1.0)
     settings: ClassVar = {**anchored.SETTINGS, **RULE, "iou": IOU, "counted": "object-frames"}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
@@ -64,6 +66,7 @@ class HallucinatedRate(ClipMetric):
     direction = "min"
     needs = frozenset({"boxes"})
     one_sided = True
+    bounds = (0.0, 1.0)
     settings: ClassVar = {**background.SETTINGS, **RULE, **EXTRA, "iou": IOU, "counted": "object-frames"}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:

@@ -29,8 +29,10 @@ class EgoMotionError(ClipMetric):
     """
 
     name = "ego.motion_error"
+    auc = (0.99, 1.0)
     unit = "share"
     direction = "min"
+    bounds = (0.0, WORST)
     settings: ClassVar = {**SETTINGS, "worst": WORST, "floor": FLOOR}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:

@@ -22,8 +22,8 @@ Frame = NDArray[np.float32]
 LEAST_ALIKE = 0.6
 """Least correlation with the anchored look of a box that shows the object."""
 NEAR, FAR = 0.08, 0.3
-"""Share of the diagonal that is searched around the real place: as far as it was off a frame before plus `NEAR`, at most
-`FAR`."""
+"""Share of the diagonal that is searched around the real place: `NEAR` and as far as it was off a frame before, at
+most `FAR`."""
 AWAY = 1.0
 """Correlation that a place loses for a diagonal of distance from where the object was looked for."""
 SCALES, SCALE_COST = (0.82, 1.0, 1.22), 0.03

@@ -28,7 +28,7 @@ LEAST_CELLS, LEAST_SHARE = 8, 0.1
 SCALE_PX, ROUNDS, MOST_TRUST = 0.4, 8, 2.0
 SETTINGS = {
     **band.SETTINGS,
-    "background": f"DIS ultrafast at half resolution, cells of {CELL_PX} px without objects, affine, Cauchy {SCALE_PX} px",
+    "background": f"DIS at half resolution, cells of {CELL_PX} px without objects, affine, Cauchy {SCALE_PX} px",
     "texture": LEAST_TEXTURE,
 }
 

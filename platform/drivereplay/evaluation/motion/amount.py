@@ -20,7 +20,7 @@ FLOOR = 0.0005
 
 
 def amount(real: Footage, generated: Footage) -> NDArray[np.float64]:
-    """ln(generated / real) of the mean length of flow over the future, from frames that were made alike; last of (F,)."""
+    """ln(generated / real) of the mean length of flow over the future, in the last of (F,); frames are made alike."""
     true, made = (np.linalg.norm(flow, axis=-1).mean((1, 2)) for flow in common_flow(real, generated))
     return _ratio(true, made, real)
 
@@ -70,7 +70,7 @@ class MotionAmount(ClipMetric):
 
 
 class MotionAmountError(ClipMetric):
-    """|ln(generated / real)| of the mean length of optical flow over the future, 0 where as much moves as in reality."""
+    """|ln(generated / real)| of the mean length of optical flow over the future; 0 is as much motion as real."""
 
     name = "motion.amount_error"
     unit = "|ln ratio|"

@@ -36,6 +36,7 @@ class MotionDistribution(SetMetric):
     unit = "1"
     direction = "min"
     least_clips = 16
+    biased = True
     settings: ClassVar = {**FLOW, "grid": GRID, "directions": DIRECTIONS, "lengths": list(LENGTHS)}
 
     def features(self, videos: Sequence[Footage]) -> NDArray[np.float32]:
