@@ -27,5 +27,5 @@ def note_floor(report: Report, one: Metric, rows: Mapping[str, NDArray[np.float6
     if beaten:
         report.warnings.append(
             f"{one.name}: a frozen video has a better figure than the real one in {beaten} of {int(known.sum())} clips: "
-            "the estimator's error is larger there than what it measures (tables.floor has it clip by clip)."
+            "the estimator's error is larger there than what it measures (clip by clip: tables.floor)."
         )
