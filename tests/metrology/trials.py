@@ -47,7 +47,7 @@ def world_trials(scratch: Path, count: int, worlds: Sequence[str] = WORLDS) -> l
         place = scratch / world
         total = FRAMES + LATER
         write_world(place, world, clips=count, seed=77, frames=total, fps=FPS, height=SIZE[0], width=SIZE[1])
-        files = [(path.stem, path, path) for path in sorted(place.glob("*.mp4"))[:count]]
+        files = [(path.stem, (path,), path) for path in sorted(place.glob("*.mp4"))[:count]]
         for clip, _ in read_pairs(files, PairRules(context=CONTEXT)):
             assert clip.annotations is not None
             short = replace(clip, frames=clip.frames[:FRAMES], annotations=first_frames(clip.annotations, FRAMES))

@@ -27,6 +27,10 @@ class Recording:
         subset: `regular` or `rare-motion` where known; None where not.
         annotations: Path of the Parquet annotations (see `domains.annotations`), or None.
         part_s: From and to, in seconds of the file's own times, where the recording is a part of a video file.
+        part_frames: First frame of that part, number of its frames, and number of frames that the file must then have,
+            where the data set says so; the frames' order is exact where times are rounded.
+        stated_frames: Number of frames that the data set says the recording has.
+        notes: What the reader has to say of it.
     """
 
     key: str
@@ -39,6 +43,9 @@ class Recording:
     subset: Literal["regular", "rare-motion"] | None = None
     annotations: str | None = None
     part_s: tuple[float, float] | None = None
+    part_frames: tuple[int, int, int] | None = None
+    stated_frames: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,6 @@ def note_floor(report: Report, one: Metric, rows: Mapping[str, NDArray[np.float6
     beaten = sum(one.better(float(f), float(r)) for f, r in zip(frozen[known], real[known], strict=True))
     if beaten:
         report.warnings.append(
-            f"{one.name}: a frozen video has a better figure than the real one in {beaten} of {int(known.sum())} clips: "
+            f"{one.name}: a frozen video has a better figure than the real one in {beaten} of {known.sum()} clips: "
             "the estimator's error is larger there than what it measures (clip by clip: tables.floor)."
         )

@@ -153,9 +153,14 @@ def metric_names() -> list[str]:
     return list(_registry())
 
 
+def plain_name(name: str) -> str:
+    """`agents.ade` of `agents.ade@rare`: the metric without the evaluation set."""
+    return name.partition("@")[0]
+
+
 def secondary(names: Sequence[str]) -> list[str]:
     """Those of the named metrics of dynamics that are not primary."""
-    return [name for name in names if name.split(".")[0] in DYNAMICS and not metric(name).primary]
+    return [name for name in map(plain_name, names) if name.split(".")[0] in DYNAMICS and not metric(name).primary]
 
 
 def check_objectives(names: Sequence[str]) -> None:
@@ -164,6 +169,7 @@ def check_objectives(names: Sequence[str]) -> None:
     Raises:
         SpecError: A signed metric has no better direction; a one-sided one alone can be won by the other error.
     """
+    names = list(dict.fromkeys(plain_name(name) for name in names))
     for name in names:
         if metric(name).signed:
             absolute = f"{name}_error"
@@ -186,14 +192,14 @@ def check_objectives(names: Sequence[str]) -> None:
 
 
 def metric(name: str) -> Metric:
-    """The metric called `name`.
+    """The metric called `name`, on whatever evaluation set (`agents.ade@rare`).
 
     Raises:
         SpecError: There is no such metric.
     """
     try:
-        return _registry()[name]
+        return _registry()[plain_name(name)]
     except KeyError:
-        near = difflib.get_close_matches(name, metric_names(), n=1)
+        near = difflib.get_close_matches(plain_name(name), metric_names(), n=1)
         hint = f"Did you mean '{near[0]}'?" if near else "There are: " + ", ".join(metric_names()) + "."
         raise SpecError(f"There is no metric '{name}'.", hint) from None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
+import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,18 +61,36 @@ class Path:
 
     def at(self, along_m: Array, left_m: Array | float = 0.0) -> tuple[Array, Array]:
         """Places (..., 2) and headings (...) at distances along, shifted to the left; straight on beyond the ends."""
-        inside = np.clip(along_m, 0.0, self.lengths[-1])
+        inside = np.minimum(np.maximum(along_m, 0.0), self.lengths[-1])
         heading = np.interp(inside, self.lengths, self.directions)
         x = np.interp(inside, self.lengths, self.points[:, 0])
         y = np.interp(inside, self.lengths, self.points[:, 1])
         over = along_m - inside
         c, s = np.cos(heading), np.sin(heading)
-        return np.stack([x + over * c - left_m * s, y + over * s + left_m * c], axis=-1), heading
+        x = x + over * c - left_m * s
+        places = np.empty((*x.shape, 2))
+        places[..., 0], places[..., 1] = x, y + over * s + left_m * c
+        return places, heading
+
+    def spot(self, along_m: float, left_m: float) -> tuple[float, float, float]:
+        """x, y and heading of one place: `at` in plain numbers, which takes a tenth of the time."""
+        lengths, directions, xs, ys = self._lists
+        inside = min(max(along_m, 0.0), lengths[-1])
+        n = min(bisect.bisect_right(lengths, inside), len(lengths) - 1) - 1
+        step, gone = lengths[n + 1] - lengths[n], inside - lengths[n]
+        heading = (directions[n + 1] - directions[n]) / step * gone + directions[n]
+        c, s, over = math.cos(heading), math.sin(heading), along_m - inside
+        x, y = (xs[n + 1] - xs[n]) / step * gone + xs[n], (ys[n + 1] - ys[n]) / step * gone + ys[n]
+        return x + over * c - left_m * s, y + over * s + left_m * c, heading
+
+    @functools.cached_property
+    def _lists(self) -> tuple[list[float], list[float], list[float], list[float]]:
+        return self.lengths.tolist(), self.directions.tolist(), *self.points.T.tolist()
 
 
 def smooth(share: Array | float) -> Array:
     """0 to 1 without a jerk at either end (quintic)."""
-    t = np.clip(share, 0.0, 1.0)
+    t = np.minimum(np.maximum(share, 0.0), 1.0)
     result: Array = t * t * t * (t * (6 * t - 15) + 10)
     return result
 

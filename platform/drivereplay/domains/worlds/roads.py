@@ -46,10 +46,9 @@ def zebra(path: Path, along_m: float, span_m: float, depth_m: float) -> Solid:
 def _between(
     path: Path, start: Array, stop: Array, left_m: Array | float, width_m: float, colour: Colour, texture: int
 ) -> Solid:
-    corners = []
-    for along, side in ((start, -0.5), (stop, -0.5), (stop, 0.5), (start, 0.5)):
-        corners.append(path.at(along, left_m + side * width_m)[0])
-    return patches(np.stack(corners, axis=1), colour, texture)
+    along = np.stack([start, stop, stop, start], axis=1)
+    sides = np.array([-0.5, -0.5, 0.5, 0.5]) * width_m
+    return patches(path.at(along, np.reshape(left_m, (-1, 1)) + sides)[0], colour, texture)
 
 
 def strip_of_solids(
@@ -63,5 +62,5 @@ def strip_of_solids(
 
 def put(solids: tuple[Solid, ...], path: Path, along_m: float, left_m: float, turn_rad: float = 0.0) -> list[Solid]:
     """Solids beside a path, turned along it."""
-    (x, y), heading = path.at(np.array(along_m), left_m)
-    return [solid.moved(float(x), float(y), 0.0, float(heading) + turn_rad) for solid in solids]
+    x, y, heading = path.spot(float(along_m), float(left_m))
+    return [solid.moved(x, y, 0.0, heading + turn_rad) for solid in solids]

@@ -25,6 +25,7 @@ class Scene:
         corners: (3, 8, P) metres in the axes of the face's body; shorter faces repeat their last corner.
         counts: (P,) corners of each face.
         normals: (3, P) outward unit vectors.
+        planes: (P,) distance of the face's plane from the origin of its body along its normal.
         axes: (2, 3, P) unit vectors along which the texture runs.
         middles: (3, P) middle of each face.
         radii: (P,) distance of its farthest corner from there.
@@ -44,6 +45,7 @@ class Scene:
     corners: Array
     counts: Index
     normals: Array
+    planes: Array
     axes: Array
     middles: Array
     radii: Array
@@ -160,30 +162,31 @@ class SceneBuilder:
         # body numbers grow with the order of objects, so an object's faces stand together
         solids = sorted(self._solids, key=lambda item: item[0])
         parts = [patch for _, patch in self._ground] + [solid for _, solid in solids]
-        corners = np.concatenate([part.corners for part in parts])
+        # (3, 8, P): the rest works on long rows
+        corners = np.ascontiguousarray(np.concatenate([part.corners for part in parts]).transpose(2, 1, 0))
         flat = np.array([len(patch.corners) for _, patch in self._ground], np.int64)
         counts = np.array([len(solid.corners) for _, solid in solids], np.int64)
         first = flat.sum() + np.cumsum(counts) - counts
         on_ground = np.repeat(np.array([body for body, _ in self._ground], np.int64), flat)
         bodies = np.array([body for body, _ in solids], np.int64)
-        normals = newell(corners)
-        # a face without area has no normal (NaN), looks nowhere and is never painted
-        with np.errstate(invalid="ignore"):
-            normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-        middles = (corners.min(axis=1) + corners.max(axis=1)) / 2
+        normals = _normals(corners)
+        low, high = corners.min(axis=1), corners.max(axis=1)
+        middles = (low + high) / 2
+        away = corners - middles[:, None]
         return Scene(
-            corners=np.ascontiguousarray(corners.transpose(2, 1, 0)),
+            corners=corners,
             counts=_counts(corners),
-            normals=np.ascontiguousarray(normals.T),
-            axes=np.ascontiguousarray(_texture_axes(normals).transpose(1, 2, 0)),
-            middles=np.ascontiguousarray(middles.T),
-            radii=np.linalg.norm(corners - middles[:, None], axis=2).max(axis=1),
+            normals=normals,
+            planes=_dot(normals, corners[:, 0]),
+            axes=_texture_axes(normals),
+            middles=middles,
+            radii=np.sqrt(_dot(away, away)).max(axis=0),
             colours=np.concatenate([part.colours for part in parts]).astype(np.float32),
             glows=np.concatenate([part.glows for part in parts]).astype(np.float32),
             textures=np.concatenate([part.textures for part in parts]),
             bodies=np.concatenate([on_ground, np.repeat(bodies, counts)]),
             solids=np.concatenate([np.full(len(on_ground), -1), np.repeat(np.arange(len(solids)), counts)]),
-            boxes=_solid_boxes(corners, first),
+            boxes=_solid_boxes(low, high, first),
             solid_bodies=bodies,
             body_objects=np.array(self._objects, np.int64),
             classes=tuple(self._classes),
@@ -208,22 +211,35 @@ def still(frames: int, scene: Scene) -> tuple[Array, Array, NDArray[np.bool_]]:
     return rotations, np.zeros((frames, count, 3)), np.ones((frames, count), bool)
 
 
+def _normals(corners: Array) -> Array:
+    """Unit normals (3, P) of faces (3, 8, P)."""
+    normals = newell(corners.transpose(2, 1, 0)).T
+    # a face without area has no normal (NaN), looks nowhere and is never painted
+    with np.errstate(invalid="ignore"):
+        unit: Array = np.ascontiguousarray(normals / np.sqrt(_dot(normals, normals)))
+    return unit
+
+
+def _dot(a: Array, b: Array) -> Array:
+    product: Array = a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+    return product
+
+
 def _counts(corners: Array) -> Index:
-    """Corners of faces (P, 8, 3) without the repetitions of the last one."""
-    same = (corners[:, 1:] == corners[:, :-1]).all(axis=2)
+    """Corners of faces (3, 8, P) without the repetitions of the last one."""
+    same = (corners[:, 1:] == corners[:, :-1]).all(axis=0)
     # repetitions stand at the end: count how many there are in a row from there
-    repeated = np.cumprod(same[:, ::-1], axis=1).sum(axis=1)
+    repeated = np.logical_and.accumulate(same[::-1], axis=0).sum(axis=0)
     counts: Index = corners.shape[1] - repeated
     return counts
 
 
-def _solid_boxes(corners: Array, first: Index) -> Array:
-    """(3, 8, S) boxes of solids whose faces (P, 8, 3) begin at `first`."""
+def _solid_boxes(low: Array, high: Array, first: Index) -> Array:
+    """(3, 8, S) boxes of solids whose faces begin at `first`; faces reach from `low` to `high` (3, P)."""
     if not len(first):
         return np.empty((3, 8, 0))
-    low = np.minimum.reduceat(corners.min(axis=1), first)
-    high = np.maximum.reduceat(corners.max(axis=1), first)
-    return np.ascontiguousarray(_boxes(low, high).transpose(2, 1, 0))
+    ends = np.minimum.reduceat(low, first, axis=1), np.maximum.reduceat(high, first, axis=1)
+    return np.ascontiguousarray(_boxes(ends[0].T, ends[1].T).transpose(2, 1, 0))
 
 
 def _boxes(low: Array, high: Array) -> Array:
@@ -233,12 +249,13 @@ def _boxes(low: Array, high: Array) -> Array:
 
 
 def _texture_axes(normals: Array) -> Array:
-    """Textures run up walls and along the world's axes on the ground, so that neighbouring faces match."""
-    up = np.array([0.0, 0.0, 1.0]) - normals[:, 2:] * normals
-    flat = np.linalg.norm(up, axis=1) < 0.3
-    up[flat] = np.array([0.0, 1.0, 0.0]) - normals[flat, 1:2] * normals[flat]
-    up /= np.linalg.norm(up, axis=1, keepdims=True)
-    return np.stack([np.cross(up, normals), up], axis=1)
+    """(2, 3, P): textures run up walls and along the world's axes on the ground, so that neighbouring faces match."""
+    up = np.array([[0.0], [0.0], [1.0]]) - normals[2] * normals
+    flat = np.sqrt(_dot(up, up)) < 0.3
+    up[:, flat] = np.array([[0.0], [1.0], [0.0]]) - normals[1, flat] * normals[:, flat]
+    up /= np.sqrt(_dot(up, up))
+    across = [up[(n + 1) % 3] * normals[(n + 2) % 3] - up[(n + 2) % 3] * normals[(n + 1) % 3] for n in range(3)]
+    return np.stack([np.stack(across), up])
 
 
 def box_corners(size_m: Iterable[float]) -> Array:

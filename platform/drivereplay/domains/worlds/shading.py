@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.domains.worlds.raster import Drawing
+from drivereplay.domains.worlds.raster import Drawing, Index
 from drivereplay.domains.worlds.scene import Look, Moment, Scene
 from drivereplay.domains.worlds.textures import LEVELS, SIDE, atlas
 
@@ -21,11 +23,20 @@ def shade(scene: Scene, moment: Moment, drawing: Drawing, look: Look) -> NDArray
     Edges are anti-aliased by averaging the faces' lit colours over a pixel's samples. What varies slowly (texture,
     haze, headlights) is worked out once per pixel, for the face in its middle; textures are filtered by their levels.
     """
-    camera, samples = moment.camera, drawing.samples
-    width, height = camera.size_px
-    index = np.ascontiguousarray(drawing.index[samples // 2 :: samples, samples // 2 :: samples], np.intp)
-    x, y = _grid(width, height, camera.focal_px, camera.centre_px)
-    table = _face_table(scene, moment, drawing, look)
+    picture: NDArray[np.uint8] = shade_all(scene, [moment], [drawing], look)[0]
+    return picture
+
+
+def shade_all(scene: Scene, moments: Sequence[Moment], drawings: Sequence[Drawing], look: Look) -> NDArray[np.uint8]:
+    """`shade` for K moments, whose cameras have one size: (K, H, W, 3)."""
+    samples, (width, height) = drawings[0].samples, moments[0].camera.size_px
+    columns = _Columns.of(drawings)
+    middle = slice(samples // 2, None, samples)
+    raw = np.stack([drawing.index[middle, middle] for drawing in drawings])
+    index = raw + columns.skies[:, None, None]
+    grids = [_grid(width, height, m.camera.focal_px, m.camera.centre_px) for m in moments]
+    x, y = (np.stack(side) for side in zip(*grids, strict=True))
+    table = _face_table(scene, moments, drawings, columns, look)
 
     closeness = _plane(table[0:3], index, x, y)
     # painting reaches half a sample beyond a face, where the plane of a slanted one may be anywhere; the sky is far
@@ -36,31 +47,61 @@ def shade(scene: Scene, moment: Moment, drawing: Drawing, look: Look) -> NDArray
     if look.headlight:
         gain = _headlight(x, y, closeness, look.headlight) * _taken(table[_ANSWER], index)
         light *= gain + np.float32(1.0)
-    clear = cv2.exp(depth * np.float32(-1.0 / look.haze_m))
+    depth *= np.float32(-1.0 / look.haze_m)
+    clear = cv2.exp(depth.reshape(-1, width)).reshape(depth.shape)
     # what shines by itself is seen through the haze from further away
     np.maximum(clear, _taken(table[_GLOW], index), out=clear)
-    sky = index == 0
+    sky = raw == 0
     light *= clear
     light[sky], clear[sky] = 1.0, 1.0
-    rise = _sky_share(camera.rotation, x, y) * sky if sky.any() else None
+    rise = _sky_share(moments, x, y) * sky if sky.any() else None
 
     # four channels are gathered and averaged faster than three
-    palette = np.zeros((len(drawing.faces) + 1, 4), np.float32)
-    palette[0, :3] = look.haze
-    palette[1:, :3] = scene.colours[drawing.faces] * table[_LIGHT, 1:, None]
-    flat = np.take(palette, drawing.index.astype(np.intp) if samples > 1 else index, axis=0, mode="clip")
-    if samples > 1:
-        flat = cv2.resize(flat, (width, height), interpolation=cv2.INTER_AREA)
-    planes = list(cv2.split(flat)[:3])
+    palette = np.zeros((table.shape[1], 4), np.float32)
+    palette[columns.skies, :3] = look.haze
+    palette[columns.faces, :3] = scene.colours[columns.numbers] * table[_LIGHT, columns.faces, None]
+    flat = np.empty((len(drawings), height, width, 4), np.float32)
+    for picture, drawing, first, last in zip(flat, drawings, columns.skies, columns.ends, strict=True):
+        fine = np.take(palette[first:last], drawing.index, axis=0, mode="clip")
+        picture[...] = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA) if samples > 1 else fine
     veil = np.float32(1.0) - clear
-    for channel, plane in enumerate(planes):
+    planes = cv2.split(flat.reshape(-1, width, 4))[:3]
+    for channel, stacked in enumerate(planes):
+        plane = stacked.reshape(light.shape)
         plane *= light
         plane += np.float32(look.haze[channel]) * veil
         if rise is not None:
             plane += rise * np.float32(look.sky[channel] - look.haze[channel])
         np.maximum(plane, np.float32(0.0), out=plane)
-    picture: NDArray[np.uint8] = cv2.convertScaleAbs(cv2.merge(planes))
-    return picture
+    pictures: NDArray[np.uint8] = cv2.convertScaleAbs(cv2.merge(planes))
+    return pictures.reshape(len(drawings), height, width, 3)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where the faces of K drawings stand in one table: each drawing's sky, then its faces in painting order.
+
+    Attributes:
+        skies: (K,) column of each drawing's sky; the number in its index picture counts from there.
+        ends: (K,) column after its last face.
+        faces: (F,) columns of all faces.
+        drawings: (F,) which drawing each belongs to.
+        numbers: (F,) their numbers in the scene.
+    """
+
+    skies: Index
+    ends: Index
+    faces: Index
+    drawings: Index
+    numbers: Index
+
+    @classmethod
+    def of(cls, drawings: Sequence[Drawing]) -> _Columns:
+        counts = np.array([len(drawing.faces) for drawing in drawings])
+        ends = np.cumsum(counts + 1)
+        of_drawing = np.repeat(np.arange(len(drawings)), counts)
+        numbers = np.concatenate([drawing.faces for drawing in drawings])
+        return cls(ends - counts - 1, ends, np.arange(len(numbers)) + of_drawing + 1, of_drawing, numbers)
 
 
 def rain(picture: NDArray[np.uint8], look: Look, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -93,38 +134,50 @@ def _taken(values: Float, index: NDArray[np.intp]) -> Float:
 _ORIGIN, _FOOTPRINT, _TOP, _LIGHT, _ANSWER, _GLOW, _FARTHEST, _NEAREST, _ROWS = 9, 11, 12, 13, 14, 15, 16, 17, 18
 
 
-def _face_table(scene: Scene, moment: Moment, drawing: Drawing, look: Look) -> Float:
-    """(18, F + 1) constants of each face; column 0 is the sky."""
-    camera, faces, turns = moment.camera, drawing.faces, drawing.turns
+def _face_table(
+    scene: Scene, moments: Sequence[Moment], drawings: Sequence[Drawing], columns: _Columns, look: Look
+) -> Float:
+    """(18, F + K) constants of each face; a drawing's first column is its sky."""
+    faces, numbers, place = columns.numbers, columns.drawings, columns.faces
     texture = scene.textures[faces]
     tiles = atlas()
     tile_m = tiles.tile_m[texture]
-    table = np.zeros((_ROWS, len(faces) + 1), np.float32)
-    plane = drawing.normals / drawing.offsets
-    table[0:3, 1:] = plane
+    table = np.zeros((_ROWS, len(faces) + len(drawings)), np.float32)
+    normals, turns = (
+        np.concatenate([getattr(drawing, name) for drawing in drawings], axis=-1) for name in ("normals", "turns")
+    )
+    offsets, farthest, nearest = (
+        np.concatenate([getattr(drawing, name) for drawing in drawings]) for name in ("offsets", "farthest", "nearest")
+    )
+    plane = normals / offsets
+    table[0:3, place] = plane
     # the camera's place in the axes of each body
-    seat = np.matmul(moment.rotations.transpose(0, 2, 1), (camera.position - moment.translations)[..., None])[..., 0]
-    seats = seat[scene.bodies[faces]].T
+    away = [(moment.camera.position - moment.translations)[..., None] for moment in moments]
+    seat = [
+        np.matmul(moment.rotations.transpose(0, 2, 1), far)[..., 0] for moment, far in zip(moments, away, strict=True)
+    ]
+    seats = np.stack(seat)[numbers, scene.bodies[faces]].T
     for n in range(2):
         axis = scene.axes[n][:, faces] / tile_m
         for i in range(3):
-            table[3 + 3 * n + i, 1:] = turns[i, 0] * axis[0] + turns[i, 1] * axis[1] + turns[i, 2] * axis[2]
+            table[3 + 3 * n + i, place] = turns[i, 0] * axis[0] + turns[i, 1] * axis[1] + turns[i, 2] * axis[2]
         origin = axis[0] * seats[0] + axis[1] * seats[1] + axis[2] * seats[2]
         # whole tiles do not matter, and small numbers keep float32 exact
-        table[_ORIGIN + n, 1:] = origin - np.floor(origin)
+        table[_ORIGIN + n, place] = origin - np.floor(origin)
     # a pixel covers about depth² · |plane| / focal metres of a slanted face
-    slant = np.sqrt((plane * plane).sum(axis=0)) / camera.focal_px
-    table[_FOOTPRINT, 1:] = slant * SIDE / tile_m
-    table[_TOP, 1:] = tiles.top[texture] - 0.5
-    normals = camera.rotation @ drawing.normals
-    lit = look.ambient * (0.85 + 0.15 * normals[2]) + look.sunlight * np.maximum(np.asarray(look.sun) @ normals, 0.0)
+    slant = np.sqrt((plane * plane).sum(axis=0)) / np.array([m.camera.focal_px for m in moments])[numbers]
+    table[_FOOTPRINT, place] = slant * SIDE / tile_m
+    table[_TOP, place] = tiles.top[texture] - 0.5
+    upright = np.concatenate([m.camera.rotation @ d.normals for m, d in zip(moments, drawings, strict=True)], axis=1)
+    lit = look.ambient * (0.85 + 0.15 * upright[2]) + look.sunlight * np.maximum(np.asarray(look.sun) @ upright, 0.0)
     glow = scene.glows[faces]
-    table[_LIGHT, 1:] = np.maximum(lit, glow)
+    light = np.maximum(lit, glow).astype(np.float32)
+    table[_LIGHT, place] = light
     # headlights add to what is there already: their gain is over the face's own light
-    table[_ANSWER, 1:] = (glow < 0.5) / table[_LIGHT, 1:]
-    table[_GLOW, 1:] = np.minimum(glow, 0.9)
-    table[_FARTHEST, 0], table[_NEAREST, 0] = 1e-5, 1e-5
-    table[_FARTHEST, 1:], table[_NEAREST, 1:] = np.maximum(drawing.farthest, 1e-5), drawing.nearest
+    table[_ANSWER, place] = (glow < 0.5) / light
+    table[_GLOW, place] = np.minimum(glow, 0.9)
+    table[_FARTHEST, columns.skies], table[_NEAREST, columns.skies] = 1e-5, 1e-5
+    table[_FARTHEST, place], table[_NEAREST, place] = np.maximum(farthest, 1e-5), nearest
     return table
 
 
@@ -161,9 +214,10 @@ def _luminance(table: Float, index: NDArray[np.intp], x: Float, y: Float, depth:
     u += np.take(tiles.left - np.float32(0.5), level)
     v *= side
     v += _taken(table[_TOP], index)
-    luminance: Float = cv2.remap(tiles.image, u, v, cv2.INTER_LINEAR)
+    rows = (-1, u.shape[-1])
+    luminance: Float = cv2.remap(tiles.image, u.reshape(rows), v.reshape(rows), cv2.INTER_LINEAR)
     luminance += np.float32(1.0)
-    return luminance
+    return luminance.reshape(u.shape)
 
 
 def _headlight(x: Float, y: Float, closeness: Float, strength: float) -> Float:
@@ -175,8 +229,8 @@ def _headlight(x: Float, y: Float, closeness: Float, strength: float) -> Float:
     return reach
 
 
-def _sky_share(rotation: NDArray[np.float64], x: Float, y: Float) -> Float:
+def _sky_share(moments: Sequence[Moment], x: Float, y: Float) -> Float:
     """How far the sky has turned from the haze's colour to its own in the directions (x, y, 1): 0 at the horizon."""
-    up = rotation[2].astype(np.float32)
-    share: Float = np.clip((up[0] * x + up[1] * y + up[2]) * np.float32(2.2), 0.0, 1.0)
+    up = np.stack([moment.camera.rotation[2] for moment in moments]).astype(np.float32)[:, :, None, None]
+    share: Float = np.clip((up[:, 0] * x + up[:, 1] * y + up[:, 2]) * np.float32(2.2), 0.0, 1.0)
     return share

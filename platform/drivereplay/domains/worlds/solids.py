@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,7 @@ class Solid:
         """A copy that is turned about z and then shifted."""
         c, s = math.cos(heading_rad), math.sin(heading_rad)
         turn = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
-        return replace(self, corners=self.corners @ turn + (x, y, z))
+        return Solid(self.corners @ turn + np.array([x, y, z]), self.colours, self.textures, self.glows)
 
     def joined(self, *others: Solid) -> Solid:
         """A copy with the faces of others after its own."""
@@ -193,10 +193,11 @@ def sphere_rings(radius_m: float, centre_z_m: float, count: int = 4) -> list[tup
 
 def newell(corners: Array) -> Array:
     """Normal of polygons (..., n, 3), length twice the area (Newell's method); repeated corners do not matter."""
-    after = np.roll(corners, -1, axis=-2)
-    x, y, z = corners[..., 0], corners[..., 1], corners[..., 2]
-    u, v, w = after[..., 0], after[..., 1], after[..., 2]
-    return np.stack([(y * w - z * v).sum(-1), (z * u - x * w).sum(-1), (x * v - y * u).sum(-1)], axis=-1)
+    # corner by corner, so that numpy works on long rows
+    rows = np.ascontiguousarray(np.moveaxis(corners, (-1, -2), (0, 1)))
+    (x, y, z), (u, v, w) = rows, np.roll(rows, -1, axis=1)
+    sums = ((y * w - z * v).sum(axis=0), (z * u - x * w).sum(axis=0), (x * v - y * u).sum(axis=0))
+    return np.stack(sums, axis=-1)
 
 
 def ground(outline: Sequence[tuple[float, float]], colour: Colour, *, texture: int = PLAIN) -> Solid:

@@ -97,6 +97,9 @@ class Traffic:
         self._from, self._since = self._left.copy(), np.full(len(self.lane), -np.inf)
         self._within = np.full(len(self.lane), self.driver.change_s)
         self._leaving = self.lane.copy()
+        self._centres = np.asarray(self.lanes_m)
+        self._changing = False
+        self._shared = self._sharing()
         self._begun: set[int] = set()
 
     def run(self, frames: int, fps: float) -> tuple[Array, Array, Array, Array]:
@@ -125,10 +128,12 @@ class Traffic:
         self.along_m = self.along_m + np.where(stopping, halt, self.speed * dt + 0.5 * acceleration * dt * dt)
         self.speed = np.where(stopping, 0.0, self.speed + acceleration * dt)
         self._time += dt
-        share = (self._time - self._since) / self._within
-        target = np.asarray(self.lanes_m)[self.lane]
-        self._left = self._from + (target - self._from) * smooth(share)
-        self._leaving = np.where(share < 0.6, self._leaving, self.lane)
+        if self._changing:
+            share = (self._time - self._since) / self._within
+            target = self._centres[self.lane]
+            self._left = self._from + (target - self._from) * smooth(share)
+            self._leaving = np.where(share < 0.6, self._leaving, self.lane)
+            self._shared = self._sharing()
         return acceleration
 
     def _accelerations(self) -> Array:
@@ -150,19 +155,23 @@ class Traffic:
     def _leaders(self) -> tuple[Array, Array]:
         """Gap (N,) in metres to the vehicle in front, infinite if there is none, and its speed (N,)."""
         ahead = self.along_m[None] - self.along_m[:, None]
-        # a vehicle that changes lanes is in both until it is well across, and looks at both
-        shared = (self.lane[None] == self.lane[:, None]) | (self._leaving[None] == self.lane[:, None])
-        shared |= self.lane[None] == self._leaving[:, None]
-        ahead = np.where(shared & (ahead > 0), ahead, np.inf)
+        ahead = np.where(self._shared & (ahead > 0), ahead, np.inf)
         leader = ahead.argmin(axis=1)
         distance = ahead[np.arange(len(leader)), leader]
         gap = distance - (self.length_m + self.length_m[leader]) / 2
         return np.where(np.isfinite(distance), np.maximum(gap, 0.1), np.inf), self.speed[leader]
 
+    def _sharing(self) -> NDArray[np.bool_]:
+        """(N, N) whether the first looks at the second; who changes lanes is in both until well across."""
+        shared = (self.lane[None] == self.lane[:, None]) | (self._leaving[None] == self.lane[:, None])
+        return shared | (self.lane[None] == self._leaving[:, None])
+
     def _begin(self, vehicle: int, lane: int, duration_s: float) -> None:
         self._from[vehicle], self._since[vehicle] = self._left[vehicle], self._time
         self._within[vehicle], self._leaving[vehicle] = duration_s, self.lane[vehicle]
         self.lane[vehicle] = lane
+        self._changing = True
+        self._shared = self._sharing()
 
     def _consider(self) -> None:
         """MOBIL: change if the own gain outweighs what the others lose, and nobody has to brake hard."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.domains.worlds.raster import Drawing, draw
-from drivereplay.domains.worlds.scene import Take
-from drivereplay.domains.worlds.shading import rain, shade
+from drivereplay.domains.worlds.raster import Drawing, draw_all
+from drivereplay.domains.worlds.scene import Moment, Take
+from drivereplay.domains.worlds.shading import rain, shade_all
 from drivereplay.domains.worlds.truth import GroundTruth, ground_truth, measure
+
+_MOST_FRAMES = 8
+_SAMPLES = 1 << 19
+"""Samples of the frames that are rendered together."""
 
 
 @dataclass(frozen=True)
@@ -81,20 +86,19 @@ class World(ABC):
 
     def render(self, shot: Shot) -> NDArray[np.uint8]:
         """Frames (T, H, W, 3) uint8 RGB of one clip: those of `record`, without the cost of measuring annotations."""
-        take = self.take(shot)
-        return np.stack([render(take, t)[0] for t in range(len(take.cameras))])
+        return np.concatenate([pictures for pictures, _ in render_all(self.take(shot))])
 
     def record(self, shot: Shot) -> Footage:
         """Stage and render one clip, and measure its annotations."""
         take = self.take(shot)
-        frames, drawings = zip(*(render(take, t) for t in range(len(take.cameras))), strict=True)
-        return Footage(np.stack(frames), *_columns(take, shot.fps, drawings))
+        pictures, drawings = zip(*render_all(take), strict=True)
+        return Footage(np.concatenate(pictures), *_columns(take, shot.fps, itertools.chain(*drawings)))
 
     def annotate(self, shot: Shot) -> tuple[dict[str, Any], dict[str, Any]]:
         """`frame_columns` and `object_columns` of `record`, without the cost of colouring frames."""
         take = self.take(shot)
-        moments = map(take.moment, range(len(take.cameras)))
-        return _columns(take, shot.fps, (draw(take.scene, m, samples_per_side(m.camera.size_px[1])) for m in moments))
+        drawings = (drawing for frames in _together(take) for drawing in _drawn(take, frames)[1])
+        return _columns(take, shot.fps, drawings)
 
     def truth(self, shot: Shot, frame: int) -> GroundTruth:
         """Instance masks, depth and optical flow of one frame of a clip."""
@@ -103,12 +107,38 @@ class World(ABC):
 
 def render(take: Take, frame: int) -> tuple[NDArray[np.uint8], Drawing]:
     """One picture (H, W, 3) uint8 RGB of a take, and what was drawn for it."""
-    moment = take.moment(frame)
-    drawing = draw(take.scene, moment, samples_per_side(moment.camera.size_px[1]))
-    picture = shade(take.scene, moment, drawing, take.look)
-    if take.look.rain:
-        picture = rain(picture, take.look, np.random.default_rng([take.seed, frame]))
+    pictures, (drawing,) = _rendered(take, range(frame, frame + 1))
+    picture: NDArray[np.uint8] = pictures[0]
     return picture, drawing
+
+
+def render_all(take: Take) -> Iterator[tuple[NDArray[np.uint8], list[Drawing]]]:
+    """`render` for all frames in turn, some at a time: pictures (K, H, W, 3) and what was drawn for them."""
+    for frames in _together(take):
+        yield _rendered(take, frames)
+
+
+def _rendered(take: Take, frames: range) -> tuple[NDArray[np.uint8], list[Drawing]]:
+    moments, drawings = _drawn(take, frames)
+    pictures = shade_all(take.scene, moments, drawings, take.look)
+    if take.look.rain:
+        for picture, frame in zip(pictures, frames, strict=True):
+            picture[...] = rain(picture, take.look, np.random.default_rng([take.seed, frame]))
+    return pictures, drawings
+
+
+def _drawn(take: Take, frames: range) -> tuple[list[Moment], list[Drawing]]:
+    moments = [take.moment(frame) for frame in frames]
+    return moments, draw_all(take.scene, moments, samples_per_side(moments[0].camera.size_px[1]))
+
+
+def _together(take: Take) -> Iterator[range]:
+    """Frames in pieces that are worked on together: few enough to stay in a processor's cache."""
+    width, height = take.cameras[0].size_px
+    size = max(1, min(_MOST_FRAMES, _SAMPLES // (width * height * samples_per_side(height) ** 2)))
+    count = len(take.cameras)
+    for first in range(0, count, size):
+        yield range(first, min(first + size, count))
 
 
 def samples_per_side(height: int) -> int:
