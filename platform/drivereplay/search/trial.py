@@ -130,8 +130,8 @@ class FineTuning:
         return {**self.__dict__, "_kept": {}}  # each process keeps its own
 
     def directions(self, objectives: Sequence[str]) -> tuple[str, ...]:
-        """As the metrics declare; SpecError for one that is unknown, no objective, or whose weights are missing."""
-        from drivereplay.evaluation.metric import check_objectives, metric
+        """As the metrics declare; SpecError for an unknown metric or one whose weights are missing."""
+        from drivereplay.evaluation.metric import metric
 
         found = []
         for name in objectives:
@@ -142,15 +142,15 @@ class FineTuning:
                     f"search.objectives: {name} cannot be computed here: {why}.", "Install it or choose another."
                 )
             found.append(one.direction)
-        check_objectives(objectives)
         return tuple(found)
 
     def prepare(self, spec: Spec) -> None:
         """Write worlds and indexes once, so that trials find them; refuse metrics that cannot be evaluated."""
         from drivereplay.data.prepare import evaluation_indexes, prepare
         from drivereplay.evaluation.judge import metrics_of_sets
-        from drivereplay.evaluation.metric import metric_names, plain_name
+        from drivereplay.evaluation.metric import check_objectives, metric_names, plain_name
 
+        check_objectives(spec.search.objectives)
         self.check(spec)
         judged = spec.evaluation.metrics
         missing = [name for name in spec.search.objectives if judged and not {name, plain_name(name)} & set(judged)]
