@@ -34,6 +34,19 @@ def test_idf1_is_motmetrics_s(seed: int) -> None:
     assert idf1(true, found) == pytest.approx(theirs, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("seed", "theirs"),
+    enumerate((0.2635018070475751, 0.30874503646470297, 0.33056634054631867, 0.30554472531255056, 0.2855828638526367)),
+)
+def test_hota_is_trackeval_s(seed: int, theirs: float) -> None:
+    """Mean of `trackeval.metrics.HOTA().eval_sequence(...)["HOTA"]` of trackeval 1.3.0 (MIT) over the same boxes.
+
+    It ran once in an environment of its own (2026-12-01): it needs `opencv-python`, whose files overwrite those of
+    `opencv-python-headless`.
+    """
+    assert hota(*_random(seed)) == pytest.approx(theirs, abs=1e-12)
+
+
 def test_known_answers() -> None:
     true, _ = _random(9)
     for figure in (idf1, hota):
