@@ -102,7 +102,7 @@ class RacingSpec(Section):
 class SearchSpec(Section):
     """What is searched, for what, and how."""
 
-    objectives: tuple[str, ...] = ("fidelity.psnr", "agents.flow_epe")
+    objectives: tuple[str, ...] = ("fidelity.psnr", "ego.motion_error")
     """Two or three metric names; each is minimised or maximised as the metric declares."""
     space: dict[str, Any] = {}
     """Key of this file → {uniform: [a, b]}, {loguniform: [a, b]}, {int: [a, b]}, {choice: [...]} or `simplex`.
