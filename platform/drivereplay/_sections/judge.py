@@ -48,6 +48,10 @@ class EvaluationSpec(Section):
     """k: generated futures per clip; tables show the mean and the best of k."""
     denoising_steps: Positive = 8
     """Steps of the sampler."""
+    guidance: Annotated[float, Field(ge=1)] = 1.0
+    """Classifier-free guidance; 1 is none. More needs a base, or a run, with `training.condition_dropout`."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """In which the denoiser computes when futures are generated; bf16 is several times as fast on GPUs."""
     batch_size: Positive = 16
     """Clips generated at a time."""
     metrics: tuple[str, ...] = ()
@@ -100,7 +104,7 @@ class RacingSpec(Section):
 class SearchSpec(Section):
     """What is searched, for what, and how."""
 
-    objectives: tuple[str, ...] = ("fidelity.psnr", "agents.flow_epe")
+    objectives: tuple[str, ...] = ("fidelity.psnr", "ego.motion_error")
     """Two or three metric names; each is minimised or maximised as the metric declares.
 
     `cost.device_hours`, `cost.total_s`, `cost.train_s` and `cost.evaluate_s` may be among them, and in constraints."""

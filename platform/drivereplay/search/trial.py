@@ -153,8 +153,9 @@ class FineTuning:
         """Write worlds and indexes once, so that trials find them; refuse metrics that cannot be evaluated."""
         from drivereplay.data.prepare import evaluation_indexes, prepare
         from drivereplay.evaluation.judge import metrics_of_sets
-        from drivereplay.evaluation.metric import metric_names, plain_name
+        from drivereplay.evaluation.metric import check_objectives, metric_names, plain_name
 
+        check_objectives(spec.search.objectives)
         self.check(spec)
         judged = spec.evaluation.metrics
         wanted = [name for name in spec.search.objectives if judged and name not in COSTS]
