@@ -46,9 +46,12 @@ class RigidBodies:
     friction: float = 0.4
 
     def __post_init__(self) -> None:
-        # how far below its middle a body can touch the ground
         self._turning: Array | None = None
-        self._turned_by = self.spin
+        self._is_ball = ~np.any(self.points, axis=(1, 2))
+        # when two bodies touch; each pair once
+        later = np.triu(np.ones((len(self.radius), len(self.radius)), bool), 1)
+        self._touching = np.where(later, self.radius[None] + self.radius[:, None], -1.0)
+        # how far below its middle a body can touch the ground
         self._reach = np.maximum(np.linalg.norm(self.points, axis=2).max(axis=1), self.radius)
 
     def run(self, frames: int, fps: float) -> tuple[Array, Array]:
@@ -67,8 +70,8 @@ class RigidBodies:
         self.centre[:, 2] -= 0.5 * GRAVITY * dt * dt
         self.velocity = self.velocity - np.array([0.0, 0.0, GRAVITY * dt])
         # spins change at contacts only, and so do the turns of a step
-        if self._turning is None or not np.array_equal(self._turned_by, self.spin):
-            self._turning, self._turned_by = rotation_by(self.spin * dt), self.spin.copy()
+        if self._turning is None:
+            self._turning = rotation_by(self.spin * dt)
         self.turn = self._turning @ self.turn
         self._hit_ground(dt)
         self._hit_each_other()
@@ -81,7 +84,7 @@ class RigidBodies:
         outer = np.matmul(self.points, self.turn.transpose(0, 2, 1))
         lowest = outer[..., 2].argmin(axis=1)
         arm = outer[np.arange(len(lowest)), lowest]
-        is_ball = ~np.any(self.points, axis=(1, 2))
+        is_ball = self._is_ball
         arm[is_ball] = 0.0
         arm[is_ball, 2] = -self.radius[is_ball]
         depth = -(self.centre[:, 2] + arm[:, 2])
@@ -90,6 +93,7 @@ class RigidBodies:
             # a body that hardly falls any more comes to rest instead of trembling
             bounce = self.restitution if sinking[n] < -0.5 else 0.0
             self._impulse(int(n), arm[n], np.array([0.0, 0.0, 1.0]), bounce)
+            self._turning = None
             if not is_ball[n]:
                 # rolling resistance: what rocks from corner to corner comes to rest
                 self.spin[n] *= 1 - 6.0 * dt
@@ -116,12 +120,14 @@ class RigidBodies:
     def _hit_each_other(self) -> None:
         offset = self.centre[None] - self.centre[:, None]
         distance = np.sqrt((offset * offset).sum(axis=2))
-        reach = self.radius[None] + self.radius[:, None]
-        for one, other in zip(*np.nonzero(np.triu(distance < reach, 1)), strict=True):
+        touch = distance < self._touching
+        if not touch.any():
+            return
+        for one, other in zip(*np.nonzero(touch), strict=True):
             normal = offset[one, other] / max(float(distance[one, other]), 1e-9)
             closing = float((self.velocity[one] - self.velocity[other]) @ normal)
             share = self.mass[other] / (self.mass[one] + self.mass[other])
-            overlap = reach[one, other] - distance[one, other]
+            overlap = self._touching[one, other] - distance[one, other]
             self.centre[one] -= share * overlap * normal
             self.centre[other] += (1 - share) * overlap * normal
             if closing > 0:
