@@ -75,8 +75,8 @@ def draw_all(scene: Scene, moments: Sequence[Moment], samples: int) -> list[Draw
     normals = _turned(turn, scene.normals[:, faces])
     offsets, nearest, farthest = np.empty((3, len(faces)))
     low, high = np.empty((2, 2, len(faces)))
-    outlines: list[Outline] = [_NOTHING] * len(faces)
     wide = scene.counts[faces] > _FEW
+    groups = []
     for members, corners in ((np.flatnonzero(~wide), _FEW), (np.flatnonzero(wide), scene.corners.shape[1])):
         here, poses = faces[members], pose[members]
         local = _turned(turn[:, :, None, members], scene.corners[:, :corners, here]) + views.shifts[:, None, poses]
@@ -86,25 +86,31 @@ def draw_all(scene: Scene, moments: Sequence[Moment], samples: int) -> list[Draw
         scale, middle = (views.focal_px * samples)[frame[members]], (views.centre_px * samples)[:, frame[members]]
         flat = local[:2] / np.maximum(depth, NEAR_M) * scale + middle[:, None]
         low[:, members], high[:, members] = flat.min(axis=1), flat.max(axis=1)
-        fixed = _fixed(flat)
-        for number, row, count in zip(members.tolist(), fixed, scene.counts[here].tolist(), strict=True):
-            outlines[number] = row[:count]
         passing = np.flatnonzero((nearest[members] < NEAR_M) & (farthest[members] >= NEAR_M))
         near, inside = _near(*local[:, :, passing])
         near = near * scale[passing] + middle[:, None, passing]
         low[:, members[passing]] = np.where(inside, near, np.inf).min(axis=1)
         high[:, members[passing]] = np.where(inside, near, -np.inf).max(axis=1)
-        fixed = _fixed(np.where(inside, near, 0.0))
-        for number, points, cut in zip(members[passing].tolist(), fixed, inside.T, strict=True):
-            outlines[number] = points[cut]
-    kept = np.flatnonzero(
+        groups += [
+            (members, flat, np.arange(corners)[:, None] < scene.counts[here]),
+            (members[passing], np.where(inside, near, 0.0), inside),
+        ]
+    shown = (
         (farthest >= NEAR_M)
         & (high[0] > 0) & (high[1] > 0) & (low[0] < width * samples) & (low[1] < height * samples)
         # too small to be worth painting
         & (np.maximum(high[0] - low[0], high[1] - low[1]) > _SMALLEST_PX * samples)
     )  # fmt: skip
-
-    outlines = [outlines[number] for number in kept.tolist()]
+    kept = np.flatnonzero(shown)
+    outlines: list[Outline] = [_NOTHING] * len(kept)
+    places = np.cumsum(shown) - 1
+    # what the near plane cuts comes later and replaces what it would be without
+    for members, points, used in groups:
+        mine = np.flatnonzero(shown[members])
+        rows, counts = _fixed(points[:, :, mine]), used[:, mine]
+        whole: list[bool] = counts.all(axis=0).tolist()
+        for place, row, use, all_of_it in zip(places[members[mine]].tolist(), rows, counts.T, whole, strict=True):
+            outlines[place] = row if all_of_it else row[use]
     index = np.zeros((len(moments), height * samples, width * samples), np.int32)
     ends = np.searchsorted(frame[kept], np.arange(len(moments) + 1)).tolist()
     faces, columns = faces[kept], (

@@ -208,10 +208,11 @@ def _luminance(table: Float, index: NDArray[np.intp], x: Float, y: Float, depth:
     level = footprint.view(np.int32) >> 23
     level -= 127
     np.clip(level, 0, LEVELS - 1, out=level)
-    side = np.take(tiles.side, level)
+    # SIDE / 2^level from its exponent
+    side = (np.int32(SIDE.bit_length() - 1 + 127 - level) << 23).view(np.float32)
     u, v = places
     u *= side
-    u += np.take(tiles.left - np.float32(0.5), level)
+    u += _taken(tiles.left - np.float32(0.5), level.astype(np.intp))
     v *= side
     v += _taken(table[_TOP], index)
     rows = (-1, u.shape[-1])

@@ -121,10 +121,14 @@ def _outline_samples(drawing: Drawing, faces: NDArray[np.int64], box: Array) -> 
     left, top = (int(v) for v in np.floor(box[:2] * drawing.samples))
     right, bottom = (int(v) for v in np.ceil(box[2:] * drawing.samples) + 1)
     canvas = np.zeros((min(bottom, rows) - top, min(right, columns) - left), np.uint8)
-    offset = np.array([left << SHIFT, top << SHIFT], np.int32)
-    for face in faces.tolist():
-        cv2.fillConvexPoly(canvas, drawing.outlines[face] - offset, 1, cv2.LINE_8, SHIFT)
-    return int(np.count_nonzero(canvas))
+    outlines = [drawing.outlines[face] for face in faces.tolist()]
+    moved = np.concatenate(outlines) - np.array([left << SHIFT, top << SHIFT], np.int32)
+    start = 0
+    for outline in outlines:
+        end = start + len(outline)
+        cv2.fillConvexPoly(canvas, moved[start:end], 1, cv2.LINE_8, SHIFT)
+        start = end
+    return int(cv2.countNonZero(canvas))
 
 
 def projected_box(camera: Camera, rotation: Array, translation: Array, size_m: Array) -> Array:
