@@ -168,10 +168,6 @@ def report(judged: Report, comparison: Comparison | None = None) -> None:
             row[reference] = values[name].mean if name in values else None
         rows.append(row)
     table(f"evaluation (protocol {judged.protocol.hash[:12]})", rows)
-    if "forgetting" in judged.tables:
-        from drivereplay.evaluation.domains import rows as forgetting_rows
-
-        table("forgetting: gains against the base", forgetting_rows(judged.tables["forgetting"]))
     for warning in judged.warnings:
         typer.echo(f"note: {warning}")
     if comparison is not None:

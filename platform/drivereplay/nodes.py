@@ -18,6 +18,7 @@ from drivereplay.storage import Storage
 logger = logging.getLogger(__name__)
 
 _PROBE_S = 120.0
+_LEAST_CPUS = 0.01  # a task that asks for none still waits for a worker process
 _UNLIMITED = 64  # of a kind of node without a limit, as many as are worth planning for
 
 
@@ -108,7 +109,9 @@ def cluster_nodes() -> list[dict[str, float]]:
 
 
 def require_room(spec: Spec, nodes: Sequence[Mapping[str, float]]) -> None:
-    """Refuse a trial whose workers the nodes can never hold, however long it waits.
+    """Refuse a trial whose workers, and one decoding task beside a group of them, the nodes can never hold.
+
+    A group that took all CPUs would wait for ever for the clips that its own decoding tasks have no CPU to make.
 
     Args:
         nodes: Resources of each node, as `cluster_nodes` gives them.
@@ -118,7 +121,7 @@ def require_room(spec: Spec, nodes: Sequence[Mapping[str, float]]) -> None:
     """
     asked = spec.resources
     needed = spec.training.min_workers
-    room = sum(_places(spec, node) for node in nodes)
+    room = room_for_workers(spec, nodes)
     if room >= needed:
         idle = sum(node.get("GPU", 0.0) for node in nodes)
         if idle and not asked.gpus_per_worker and spec.training.device != "cpu":
@@ -126,15 +129,27 @@ def require_room(spec: Spec, nodes: Sequence[Mapping[str, float]]) -> None:
         return
     each = f"{asked.cpus_per_worker:g} CPUs"
     if asked.gpus_per_worker:
-        each += f" and {asked.gpus_per_worker:g} GPUs" + (
-            f" ({asked.accelerator_type})" if asked.accelerator_type else ""
-        )
+        kind = f" ({asked.accelerator_type})" if asked.accelerator_type else ""
+        each += f" and {asked.gpus_per_worker:g} GPUs{kind}"
+    each += " each"
+    if spec.training.max_workers > 1:
+        each += f" and {asked.decode_cpus:g} CPUs for decoding beside them"
     kinds = Counter(_described(node) for node in nodes)
     has = ", ".join(f"{count} nodes of {kind}" if count > 1 else f"a node of {kind}" for kind, count in kinds.items())
     raise SpecError(
-        f"resources: a trial needs {needed} workers with {each} each, and the cluster has room for {room}: {has}.",
+        f"resources: a trial needs {needed} workers with {each}, and the cluster has room for {room}: {has}.",
         "Lower training.workers or what `resources` asks for each, or join a larger cluster.",
     )
+
+
+def room_for_workers(spec: Spec, nodes: Sequence[Mapping[str, float]]) -> int:
+    """Workers that the empty nodes can hold, with the CPUs of a decoding task left free beside a group of them."""
+    room = sum(_places(spec, node) for node in nodes)
+    if spec.training.max_workers == 1:
+        return room  # its process gives way to its decoding tasks where a machine is that small
+    cpus = sum(node.get("CPU", 0.0) for node in nodes)
+    least = max(spec.resources.decode_cpus, _LEAST_CPUS)
+    return min(room, math.floor((cpus - least) / spec.resources.cpus_per_worker + 1e-9))
 
 
 def offers(spec: Spec, node: Mapping[str, float]) -> bool:

@@ -11,9 +11,17 @@ from typing import Any
 import pydantic
 
 from drivereplay._sections.base import Section
-from drivereplay._sections.judge import EvaluationSpec, RacingSpec, ResourcesSpec, SchedulerSpec, SearchSpec
+from drivereplay._sections.judge import EvaluationSpec, RacingSpec, ResourcesSpec, SchedulerSpec, SearchSpec, SetSpec
+from drivereplay._sections.own_family import names_file
 from drivereplay._sections.strict import StrictYamlError, dump_yaml, load_yaml, validated
-from drivereplay._sections.train import AdapterSpec, AugmentSpec, ModelSpec, RetentionSpec, TrainingSpec
+from drivereplay._sections.train import (
+    AdapterSpec,
+    AugmentSpec,
+    ModelSpec,
+    NoiseLevelsSpec,
+    RetentionSpec,
+    TrainingSpec,
+)
 from drivereplay._sections.video import (
     AdaptiveSpec,
     BufferSpec,
@@ -31,8 +39,8 @@ from drivereplay.errors import SpecError
 
 __all__ = [
     "AdapterSpec", "AdaptiveSpec", "AugmentSpec", "BufferSpec", "ClipSpec", "DatasetSource", "DomainSpec",
-    "EvaluationSpec", "ModelSpec", "RacingSpec", "ReplaySpec", "ResourcesSpec", "RetentionSpec", "SchedulerSpec",
-    "SearchSpec", "SourceSpec", "Spec", "TrainingSpec", "VideosSource", "WorldSource",
+    "EvaluationSpec", "ModelSpec", "NoiseLevelsSpec", "RacingSpec", "ReplaySpec", "ResourcesSpec", "RetentionSpec",
+    "SchedulerSpec", "SearchSpec", "SetSpec", "SourceSpec", "Spec", "TrainingSpec", "VideosSource", "WorldSource",
     "load_spec", "parse_spec", "read_spec", "with_values",
 ]  # fmt: skip
 
@@ -69,6 +77,31 @@ class Spec(Section):
     def _domains_differ(self) -> Spec:
         if self.target.name in {d.name for d in self.replay.domains}:
             raise ValueError(f"the target and a replay domain are both called '{self.target.name}'")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _sets_are_there(self) -> Spec:
+        known = [domain.name for domain in (*self.domains, *self.evaluation.domains)]
+        twice = sorted({name for name in known if known.count(name) > 1})
+        if twice:
+            raise ValueError(f"evaluation.domains: there is already a domain called '{twice[0]}'")
+        for name, wanted in self.evaluation.sets.items():
+            for domain in wanted.domains:
+                if domain not in known:
+                    raise ValueError(
+                        f"evaluation.sets.{name}.domains: there is no domain '{domain}'; there are {', '.join(known)}"
+                    )
+        search, sets = self.search, self.evaluation.sets
+        for key, names in (
+            ("evaluation.metrics", self.evaluation.metrics),
+            ("search.objectives", search.objectives),
+            ("search.constraints", search.constraints),
+        ):
+            for name in names:
+                metric, at, wanted_set = name.partition("@")
+                if at and wanted_set not in sets:
+                    there = ", ".join(f"'{metric}@{one}'" for one in sets) or f"'{metric}', as no sets are named"
+                    raise ValueError(f"{key}: there is no evaluation set '{wanted_set}' for '{name}'; valid: {there}")
         return self
 
     @property
@@ -188,6 +221,8 @@ def _explained(error: Any, data: Any) -> str:
     kept = [part for n, part in enumerate(location) if not (n and location[n - 1] == "source" and part in _TAGS)]
     path = ".".join(kept) or "the file"
     if error["type"] == "extra_forbidden":
+        if location[-1] in _RENAMED:
+            return f"{path}: {_RENAMED[location[-1]]}"
         names = _siblings(location)
         near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.5)
         return f"{path}: unknown key" + (
@@ -206,6 +241,10 @@ def _as_yaml(value: Any) -> str:
     return repr(value) if isinstance(value, str) else dump_yaml(value).split("\n", 1)[0]
 
 
+_RENAMED = {
+    "subset": "is called `split` now",
+    "replay_clips": "is gone: name an evaluation set of each replay domain in `evaluation.sets`",
+}
 _TAGS = {"world", "videos", "kitti", "nuscenes", "bdd100k", "argoverse2", "comma2k19", "lerobot", "images"}
 
 
@@ -218,9 +257,9 @@ def _siblings(location: list[str]) -> list[str]:
         if part in _TAGS and "mapping" in node.get("discriminator", {}):
             node = definitions[node["discriminator"]["mapping"][part].rsplit("/", 1)[-1]]
             continue
-        node = _resolved(
-            node.get("items", {}) if part.isdigit() else node.get("properties", {}).get(part, {}), definitions
-        )
+        below: dict[str, Any] = next(iter(node.get("patternProperties", {}).values()), {})
+        below = node.get("items", {}) if part.isdigit() else node.get("properties", {}).get(part, below)
+        node = _resolved(below, definitions)
     return sorted(node.get("properties", {}))
 
 
@@ -236,7 +275,11 @@ def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
 
 def _refuse_secrets(spec: Spec) -> None:
     """No address in the experiment may hold a secret: the saved file, logs and a job's metadata show it."""
-    sources = [domain.source for domain in spec.domains if not isinstance(domain.source, WorldSource)]
+    sources = [
+        domain.source
+        for domain in (*spec.domains, *spec.evaluation.domains)
+        if not isinstance(domain.source, WorldSource)
+    ]
     places = [spec.storage, spec.search.warm_start, spec.model.base]
     for place in (*places, *(s.path for s in sources), *(s.evaluation for s in sources)):
         if place is not None and "://" in place:
@@ -254,6 +297,10 @@ def _anchored(spec: Spec, base: Path | None) -> Spec:
     spec = spec.model_copy(update={"storage": _absolute(spec.storage, here), "search": search})
     if base is None:
         return spec
+    if names_file(spec.model.family):
+        path, _, name = spec.model.family.rpartition(":")
+        own = f"{_absolute(path, base)}:{name}"
+        spec = spec.model_copy(update={"model": spec.model.model_copy(update={"family": own})})
     # a name without a slash is a shipped base's; one with a slash that is no directory is looked for on the hub
     if "/" in spec.model.base and Path(found := _absolute(spec.model.base, base) or "").is_dir():
         spec = spec.model_copy(update={"model": spec.model.model_copy(update={"base": found})})
@@ -268,7 +315,8 @@ def _anchored(spec: Spec, base: Path | None) -> Spec:
         return d.model_copy(update={"source": moved(d.source)})
 
     replay = spec.replay.model_copy(update={"domains": tuple(domain(d) for d in spec.replay.domains)})
-    return spec.model_copy(update={"target": domain(spec.target), "replay": replay})
+    evaluation = spec.evaluation.model_copy(update={"domains": tuple(domain(d) for d in spec.evaluation.domains)})
+    return spec.model_copy(update={"target": domain(spec.target), "replay": replay, "evaluation": evaluation})
 
 
 def _absolute(path: str | None, base: Path) -> str | None:

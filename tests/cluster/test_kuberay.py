@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ def test_both_kinds_of_workers_grow_and_only_one_takes_gpus(spec: Any) -> None:
 
 
 def _images(text: str) -> set[str]:
-    return set(re.findall(r"^ *image: (.+?)(?: +#.*)?$", text, re.MULTILINE))
+    return set(re.findall(r"^ *image: (.*drivereplay:.+?)(?: +#.*)?$", text, re.MULTILINE))
 
 
 def test_the_page_builds_every_image_and_gives_it_its_name(project_root: Path, tmp_path: Path) -> None:
@@ -176,7 +177,86 @@ def test_the_page_builds_every_image_and_gives_it_its_name(project_root: Path, t
     assert renamed == set(built.values()) and len(renamed) == 2
 
 
-def test_a_job_that_starts_again_resumes(manifests: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("code", "ends"), [(0, 0), (1, 1), (2, 0), (130, 130)])
+def test_a_job_that_starts_again_resumes_unless_the_experiment_is_wrong(
+    manifests: dict[str, Any], tmp_path: Path, code: int, ends: int
+) -> None:
+    """KubeRay makes a new cluster for each try of a job that failed, and runs its entrypoint with a shell."""
     job = manifests["job"]["spec"]
     assert job["backoffLimit"] > 0
-    assert job["entrypoint"].endswith("--resume") and "/storage/runs" in job["entrypoint"]
+    (tmp_path / "python").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nexit {code}\n', encoding="utf-8")
+    (tmp_path / "python").chmod(0o755)
+    path = f"{tmp_path}:/usr/bin:/bin"
+    done = subprocess.run(
+        ["sh", "-c", job["entrypoint"]], env={"PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == ends
+    assert ("REFUSED" in done.stdout) == (code == 2)
+    asked = (tmp_path / "asked").read_text(encoding="utf-8").split()
+    assert asked[:3] == ["-m", "drivereplay", "sweep"] and asked[-1] == "--resume" and "storage=/storage/runs" in asked
+
+
+def test_two_jobs_beside_each_other_have_an_experiment_each(project_root: Path) -> None:
+    text = (project_root / "cluster" / "kuberay" / "rayjob.yaml").read_text(encoding="utf-8")
+    (rename,) = re.findall(r"^# +sed '(.+?)'", text, re.MULTILINE)
+    jobs = []
+    for name in ("dashcam", "town"):
+        command = ["sed", rename.replace("dashcam", name)]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+        job = yaml.safe_load(done.stdout)
+        volumes = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["volumes"]
+        maps = [volume["configMap"]["name"] for volume in volumes if "configMap" in volume]
+        jobs.append((job["metadata"]["generateName"], *maps))
+    assert jobs == [("drivereplay-dashcam-", "drivereplay-dashcam"), ("drivereplay-town-", "drivereplay-town")]
+
+
+def documents(project_root: Path, folder: str) -> list[dict[str, Any]]:
+    """What `kubectl apply -k` would send."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl (Debian: kubernetes-client) is not installed")
+    command = ["kubectl", "kustomize", str(project_root / "cluster" / folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_one_command_applies_the_whole_cluster(project_root: Path, manifests: dict[str, Any]) -> None:
+    kinds = {(document["kind"], document["metadata"]["name"]) for document in documents(project_root, "kuberay")}
+    assert {("RayCluster", "drivereplay"), ("NetworkPolicy", "drivereplay")} <= kinds
+    assert {("PersistentVolumeClaim", "drivereplay-storage"), ("PriorityClass", "drivereplay-head")} <= kinds
+
+
+def test_the_control_store_can_outlive_the_head(project_root: Path) -> None:
+    found = {(d["kind"], d["metadata"]["name"]): d for d in documents(project_root, "kuberay-fault-tolerant")}
+    options = found["RayCluster", "drivereplay"]["spec"]["gcsFaultToleranceOptions"]
+    host, port = options["redisAddress"].split(":")
+    service = found["Service", host]["spec"]
+    assert int(port) in {entry["port"] for entry in service["ports"]}
+    pods = found["StatefulSet", "drivereplay-redis"]["spec"]["template"]
+    assert service["selector"].items() <= pods["metadata"]["labels"].items()
+    # the same secret on both sides, and nobody but Ray's pods gets there
+    secret = options["redisPassword"]["valueFrom"]["secretKeyRef"]
+    assert secret == pods["spec"]["containers"][0]["env"][0]["valueFrom"]["secretKeyRef"]
+    assert found["NetworkPolicy", "drivereplay-redis"]["spec"]["ingress"][0]["ports"] == [
+        {"protocol": "TCP", "port": 6379}
+    ]
+
+
+def test_metrics_reach_prometheus_and_nobody_else(project_root: Path, spec: Any) -> None:
+    folder = project_root / "cluster" / "kuberay"
+    monitor = yaml.safe_load((folder / "monitoring.yaml").read_text(encoding="utf-8"))
+    policy = yaml.safe_load((folder / "network.yaml").read_text(encoding="utf-8"))
+    named = {
+        port["name"]: port["containerPort"] for pod in _pods(spec).values() for port in pod["containers"][0]["ports"]
+    }
+    scraped = {named[endpoint["port"]] for endpoint in monitor["spec"]["podMetricsEndpoints"]}
+    # 8080 is KubeRay's --metrics-export-port, the others are Ray's AUTOSCALER_METRIC_PORT and DASHBOARD_METRIC_PORT
+    assert scraped == {8080, 44217, 44227}
+    assert all("metrics" in {port["name"] for port in pod["containers"][0]["ports"]} for pod in _pods(spec).values())
+    rules = policy["spec"]["ingress"]
+    allowed = [rule for rule in rules if {p["port"] for p in rule.get("ports", ())} & scraped]
+    assert len(allowed) == 1 and "prometheus" in str(allowed[0]["from"])
+    # a rule without ports opens all of them: to Ray's own pods alone
+    (everything,) = [rule for rule in rules if "ports" not in rule]
+    assert everything["from"] == [{"podSelector": policy["spec"]["podSelector"]}]
+    assert policy["spec"]["policyTypes"] == ["Ingress"]

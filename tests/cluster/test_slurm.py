@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,10 @@ def test_the_first_node_works_like_the_others(project_root: Path, tmp_path: Path
     commands = _stand_ins(
         tmp_path / "bin",
         {
-            "srun": 'echo "$*" >> "$HOME/srun.log"\necho told > "$HOME/told"\nexec sleep 60',
+            "srun": (
+                'echo "$*" >> "$HOME/srun.log"\n[[ "$*" == *"rm -rf"* ]] && exit\n'
+                'echo told > "$HOME/told"\nexec sleep 60'
+            ),
             "scontrol": "printf 'localhost\\nother\\n'",
             "ray": "exit 0",
         },
@@ -79,8 +83,12 @@ def test_the_first_node_works_like_the_others(project_root: Path, tmp_path: Path
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     told = (tmp_path / "srun.log").read_text(encoding="utf-8").splitlines()
+    assert f"--nodes=2 --ntasks=2 --overlap rm -rf /tmp/ray-{os.getpid()}" in told[-1]
     told.sort(key=lambda line: "--head" not in line)
+    told = [line for line in told if "ray start" in line]
     assert len(told) == 2 and "ray start --head" in told[0] and "ray start --address" in told[1]
+    ports = [int(word) for line in told for word in re.findall(r"port (\d+)", line)]
+    assert len(ports) >= 6 and all(port == 0 or 20_000 <= port < 32_768 for port in ports)
     # all its CPUs, and its GPUs, which Ray finds itself
     assert all("--num-cpus 16" in line and "--num-gpus" not in line for line in told)
 
@@ -114,3 +122,4 @@ def test_it_starts_a_cluster_and_gives_back_the_exit_code(project_root: Path, tm
     assert done.returncode == 7, done.stdout + done.stderr
     assert "nodes 1 cpus 2.0 ['sweep', 'e.yaml', '--set', 'seed=1', '--resume']" in done.stdout
     assert not list((tmp_path / ".drivereplay").iterdir()), "the token stays behind"
+    assert not Path(f"/tmp/ray-{environment['SLURM_JOB_ID']}").exists(), "Ray's files stay behind"

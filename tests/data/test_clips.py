@@ -91,5 +91,5 @@ def test_what_cannot_be_read_is_passed_over(make_spec: Callable[..., Spec], tmp_
 
 def test_a_subset_that_is_not_there(make_spec: Callable[..., Spec]) -> None:
     spec = make_spec()
-    with pytest.raises(DataError, match="no held-out clip of subset 'rare-motion'"):
+    with pytest.raises(DataError, match="no held-out clip of split 'rare-motion'"):
         next(evaluation_clips(prepare(spec)["driving"], spec.clip, count=1, seed=0, subset="rare-motion"))

@@ -82,7 +82,7 @@ def test_a_world_is_written_and_indexed_with_its_annotations(make_spec: Callable
 def test_training_on_regular_motion_alone(make_spec: Callable[..., Spec]) -> None:
     source = {"kind": "world", "world": "highway", "clips": 8, "split": "both"}
     whole = prepare(make_spec(target={"name": "driving", "source": source}))["driving"]
-    index = prepare(make_spec(target={"name": "driving", "source": source, "subset": "regular"}))["driving"]
+    index = prepare(make_spec(target={"name": "driving", "source": source, "split": "regular"}))["driving"]
     assert 0 < index.count("train") < whole.count("train")
     kept = {index.window("train", n).name for n in range(index.count("train"))}
     everything = [whole.window("train", n) for n in range(whole.count("train"))]
@@ -91,13 +91,13 @@ def test_training_on_regular_motion_alone(make_spec: Callable[..., Spec]) -> Non
 
 
 def test_training_on_a_subset_that_nobody_annotated(make_spec: Callable[..., Spec], footage: dict[str, Path]) -> None:
-    with pytest.raises(DataError, match="no training clip of subset 'regular'"):
-        prepare(make_spec(target={**videos(footage["driving"]), "subset": "regular"}))
+    with pytest.raises(DataError, match="no training clip of split 'regular'"):
+        prepare(make_spec(target={**videos(footage["driving"]), "split": "regular"}))
 
 
 def test_a_buffer_chooses_within_the_subset(make_spec: Callable[..., Spec]) -> None:
     source = {"kind": "world", "world": "town", "clips": 8, "split": "both"}
-    domains = [{"name": "town", "source": source, "subset": "rare-motion"}]
+    domains = [{"name": "town", "source": source, "split": "rare-motion"}]
     for kind in ("first", "k-centre"):
         index = prepare(make_spec(replay={"domains": domains, "buffer": {"kind": kind, "clips": 2}}))["town"]
         assert [index.window("train", n).subset for n in range(index.count("train"))] == ["rare-motion"] * 2

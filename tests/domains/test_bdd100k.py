@@ -79,3 +79,34 @@ def test_videos_without_labels_are_left_out(truth: Drive, tmp_path: Path) -> Non
         shutil.copy(truth.video, path)
     found = read_bdd100k(str(tmp_path / "bdd"), tmp_path / "notes")
     assert [(r.key, r.split) for r in found] == [("train/a1.mp4", "train"), ("val/b1.mp4", "evaluation")]
+
+
+def _without(entries: list[dict[str, object]], form: str) -> list[dict[str, object]]:
+    """The same labels as other tools write them."""
+    for entry in entries:
+        index = entry.pop("frameIndex")
+        if form == "snake_case":
+            entry["frame_index"] = index
+        if form == "old":
+            entry["index"] = index
+        if form == "names from 1":
+            entry["name"] = f"b1-{int(str(index)) + 1:07d}.jpg"
+    if form == "some":
+        entries[0]["frameIndex"] = 0  # says that this file's names count from 0
+    return entries
+
+
+@pytest.mark.parametrize("form", ["snake_case", "old", "names from 1", "some"])
+def test_labels_without_frame_index(truth: Drive, tmp_path: Path, form: str) -> None:
+    label = write(tmp_path / "bdd", truth)
+    known = read_back(read_bdd100k(str(tmp_path / "bdd"), tmp_path / "notes")[1])
+    label.write_text(json.dumps(_without(json.loads(label.read_text()), form)))
+    found = read_back(read_bdd100k(str(tmp_path / "bdd"), tmp_path / "notes")[1])
+    assert np.array_equal(found.boxes_px, known.boxes_px, equal_nan=True)
+
+
+def test_labels_of_no_known_frame_are_refused(truth: Drive, tmp_path: Path) -> None:
+    label = write(tmp_path / "bdd", truth)
+    label.write_text('[{"name": "b.jpg", "labels": []}]')
+    with pytest.raises(DataError, match="entry 0 has no frameIndex, nor a name that ends with a number"):
+        read_bdd100k(str(tmp_path / "bdd"), tmp_path / "notes")

@@ -44,10 +44,10 @@ def test_times_are_needed_and_must_fit(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="have no times"):
         read_images(str(tmp_path), None)
     (tmp_path / "a" / "times.txt").write_text("0 1 2")
-    with pytest.raises(DataError, match="3 times for 4 pictures"):
+    with pytest.raises(DataError, match="3 times for 4 images"):
         read_images(str(tmp_path), None)
     (tmp_path / "a" / "times.txt").write_text("0 1 two 3")
-    with pytest.raises(DataError, match="could not convert"):
+    with pytest.raises(DataError, match="'two' is no number"):
         read_images(str(tmp_path), None)
     with pytest.raises(SpecError, match="no directory"):
         read_images(str(tmp_path / "nowhere"), None)
@@ -73,3 +73,37 @@ def test_directories_behind_links_are_searched(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     assert [r.key for r in read_images(str(tmp_path / "root"), 5.0)] == ["linked/a"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["0.25.png", "0.5.png", "1.0.png", "2.0.png", "10.0.png"],
+        ["1e-05.png", "0.5.png", "10.0.png"],
+        ["1403636579.763.png", "1403636579.81355.png", "1403636579.9.png"],
+        ["1.8.png", "1.9.png", "1.10.png", "1.11.png"],
+        ["2.png", "10.png", "010b.png"],
+    ],
+)
+def test_names_that_are_numbers_go_by_their_value(tmp_path: Path, names: list[str]) -> None:
+    write_pictures(tmp_path / "a", moving_square(1, len(names)), names)
+    assert read_images(str(tmp_path), 5.0)[0].images == tuple(names)
+
+
+def test_two_files_of_one_image_are_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "a", moving_square(1, 3), ["0.png", "1.png", "1.jpg"])
+    with pytest.raises(DataError, match=r"has both 1\.jpg and 1\.png"):
+        read_images(str(tmp_path), 5.0)
+
+
+def test_times_go_with_the_names_beside_them(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "a", moving_square(1, 3), ["a.png", "b.png", "c.png"])
+    file = tmp_path / "a" / "timestamps.txt"
+    file.write_text("100 rgb/a.png\n200 rgb/b.png\n250 rgb/left-out.png\n300 rgb/c.png\n")
+    (recording,) = read_images(str(tmp_path), None)
+    assert recording.timestamps_s == pytest.approx([0.0, 0.1, 0.2])
+    assert "milliseconds" in recording.notes[0]
+    assert read_images(str(tmp_path), None, "s")[0].timestamps_s == pytest.approx([0.0, 100.0, 200.0])
+    file.write_text("0.1 a.png\n0.2 b.png\n0.3 d.png\n")
+    with pytest.raises(DataError, match=r"no time for c\.png"):
+        read_images(str(tmp_path), None)

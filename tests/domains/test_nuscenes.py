@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,25 @@ def test_a_row_that_lacks_a_value_is_damage(truth: Drive, tmp_path: Path) -> Non
     write(tmp_path / "n", content, truth)
     with pytest.raises(DataError, match=r"v1\.0-mini is damaged: KeyError"):
         read_nuscenes(str(tmp_path / "n"), None, tmp_path / "notes")
+
+
+def test_without_sweeps_the_key_frames_are_used(truth: Drive, tmp_path: Path) -> None:
+    write(tmp_path / "n", tables(truth), truth)
+    (before,) = read_nuscenes(str(tmp_path / "n"), None, tmp_path / "notes")
+    assert len(before.images) == FRAMES and not before.notes
+    shutil.rmtree(tmp_path / "n" / "sweeps")
+    (recording,) = read_nuscenes(str(tmp_path / "n"), None, tmp_path / "notes")
+    assert recording.images == tuple(f"samples/CAM_FRONT/{n:04d}.jpg" for n in range(0, FRAMES, 2))
+    assert recording.timestamps_s == pytest.approx(truth.times_s[::2], abs=1e-6)
+    assert "no sweeps/" in recording.notes[0]
+    # boxes and poses go with the images that are left
+    found = read_back(recording)
+    assert np.allclose(relative(found.poses[: FRAMES // 2]), relative(truth.poses[::2]), atol=1e-6)
+    assert np.isfinite(found.boxes_px[: FRAMES // 2]).any(axis=(1, 2)).all()
+
+
+def test_a_single_missing_sweep_is_left_to_the_index(truth: Drive, tmp_path: Path) -> None:
+    write(tmp_path / "n", tables(truth), truth)
+    (tmp_path / "n" / "sweeps" / "CAM_FRONT" / "0003.jpg").unlink()
+    (recording,) = read_nuscenes(str(tmp_path / "n"), None, tmp_path / "notes")
+    assert len(recording.images) == FRAMES and not recording.notes

@@ -162,3 +162,24 @@ def test_a_byte_order_mark_is_no_damage(video: Path, tmp_path: Path) -> None:
     text = json.dumps({"width": WIDTH, "height": HEIGHT, "objects": [{"frame": 0, "id": 1}]})
     video.with_suffix(".json").write_text(text, encoding="utf-8-sig")
     assert sidecar(video, tmp_path / "notes") is not None
+
+
+def test_mot_that_counts_frames_from_0(video: Path, truth: Drive, tmp_path: Path) -> None:
+    lines = [f"{int(number) - 1},{rest}" for number, _, rest in (line.partition(",") for line in mot_lines(truth))]
+    video.with_name("a.mot.txt").write_text("\n".join(lines))
+    (recording,) = read_videos(str(video), tmp_path / "notes")
+    assert np.allclose(read_back(recording).boxes_px, truth.known.boxes_px, atol=1e-3, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.annotations"])
+def test_annotations_of_two_videos_are_refused(video: Path, truth: Drive, tmp_path: Path, name: str) -> None:
+    shutil.copy(video, video.with_suffix(".mov"))
+    assert len(read_videos(str(video.parent), tmp_path / "notes")) == 2
+    if name == "a.json":
+        video.with_name(name).write_text(json.dumps({"width": 8, "height": 8, "objects": [{"frame": 0, "id": 1}]}))
+    else:
+        shutil.copytree(truth.video.with_name(f"{truth.video.stem}.annotations"), video.with_name(name))
+    with pytest.raises(DataError, match="lie beside the same annotations"):
+        read_videos(str(video.parent), tmp_path / "notes")
+    # one that is asked for alone has them
+    assert read_videos(str(video), tmp_path / "notes")[0].annotations is not None

@@ -54,3 +54,13 @@ def test_directories_behind_links_are_searched_once(tree: Path, tmp_path_factory
 def test_what_macos_leaves_beside_a_video_is_none(tree: Path) -> None:
     (tree / "deep" / "._c.mp4").write_bytes(b"x")
     assert keys(tree) == ["a.MKV", "b.mp4", "deep/er/c.webm"]
+
+
+def test_a_glob_below_a_directory_with_brackets(tree: Path) -> None:
+    odd = tree / "[2026] day*" / "deep"
+    odd.mkdir(parents=True)
+    (odd / "c.mp4").write_bytes(b"x")
+    assert keys(tree / "[2026] day*" / "**" / "*.mp4") == ["deep/c.mp4"]
+    assert keys(tree / "[2026] day*") == ["deep/c.mp4"]
+    # where there is no such directory brackets are a pattern
+    assert keys(tree / "[bc].mp4") == ["b.mp4"]

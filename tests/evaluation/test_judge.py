@@ -23,12 +23,12 @@ def test_a_model_is_judged_with_reference_rows_tables_and_protocol(tmp_path: Pat
     seen: list[int] = []
     report = evaluate_model(StandInModel(), iter(clips), spec, videos=Storage.of(tmp_path), progress=seen.append)  # type: ignore[arg-type]
     assert seen == [4, 6] and report.clips == [c.name for c in clips]
-    assert set(report.metrics) == set(LIGHT) and report.metrics["fidelity.psnr"].n == 6
+    assert set(report.metrics) == {*LIGHT, *spec.search.objectives} and report.metrics["fidelity.psnr"].n == 6
     assert set(report.references) == {"real", "frozen", "constant-motion"}
     assert report.references["real"]["fidelity.psnr"].mean == 100
     assert report.references["real"]["agents.ade"].mean < 0.03 < report.references["frozen"]["agents.ade"].mean
     assert report.tables["best"]["fidelity.psnr"]["mean"] >= report.metrics["fidelity.psnr"].mean
-    assert set(report.tables["subset"]) == {"regular", "rare-motion"}
+    assert set(report.tables["split"]) == {"regular", "rare-motion"}
     horizon = report.tables["horizon"]["agents.ade"]
     assert horizon["seconds"][0] == 0.125 and len(horizon["mean"]) == 6
     fields = report.protocol.fields
@@ -167,3 +167,23 @@ def test_anyone_s_videos(tmp_path: Path) -> None:
     report = evaluate_videos(tmp_path / "made", tmp_path / "real", context=2, resamples=100)
     assert report.clips == ["drive-0", "drive-1", "drive-2"]
     assert 10 < report.metrics["fidelity.psnr"].mean < 40 and report.protocol.fields["context"] == 2
+
+
+def test_several_samples_of_anyone_s_videos_give_their_mean_and_the_best(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = (4.0, 25.0, 12.0)
+    for n in range(3):
+        clip = make_clip(n)
+        write_video(tmp_path / "real" / f"{n}.mp4", clip.frames, 8)
+        for k, sigma in enumerate(noise):
+            frames = np.clip(clip.frames + rng.normal(0, sigma, clip.frames.shape), 0, 255).astype(np.uint8)
+            write_video(tmp_path / "made" / f"{n}.{k}.mp4", frames, 8)
+            write_video(tmp_path / f"alone{k}" / f"{n}.mp4", frames, 8)
+    names = ("fidelity.psnr", "fidelity.kvd_worlds")
+    found = evaluate_videos(tmp_path / "made", tmp_path / "real", metrics=names, pseudo="none")
+    alone = [evaluate_videos(tmp_path / f"alone{k}", tmp_path / "real", metrics=names, pseudo="none") for k in range(3)]
+    for name in names:
+        assert found.metrics[name].mean == pytest.approx(np.mean([r.metrics[name].mean for r in alone]), rel=1e-6)
+    best = found.tables["best"]["fidelity.psnr"]["mean"]
+    assert best == pytest.approx(alone[0].metrics["fidelity.psnr"].mean)
+    assert found.protocol.fields["samples"] == 3 and "fidelity.psnr" not in alone[0].tables["best"]

@@ -95,3 +95,38 @@ def test_a_clip_from_the_start_of_a_file(tmp_path: Path) -> None:
     assert clip.frames.shape == (6, 32, 32, 3) and (clip.frames[4] == clip.frames[3]).all()
     with pytest.raises(DataError, match="5 are needed as context"):
         read_clip_file(tmp_path / "in.mp4", ClipSpec(frames=8, context=5, fps=8, height=32, width=32))
+
+
+def test_numbered_files_are_samples_of_one_clip(folders: tuple[Path, Path]) -> None:
+    made, real = folders
+    (made / "a.mp4").unlink()
+    write_video(real / "a.mp4", make_clip(1).frames, 8)
+    write_video(real / "deep" / "b.2.mp4", make_clip(2).frames, 8)  # a name may end in a number itself
+    for n in (0, 2, 10):
+        write_video(made / f"a.{n}.mp4", make_clip(n).frames, 8)
+        write_video(made / "deep" / f"b.2.{n}.mp4", make_clip(n).frames, 8)
+    found = matched(made, real)
+    assert [(name, [p.name for p in ours]) for name, ours, _ in found] == [
+        ("a", ["a.0.mp4", "a.2.mp4", "a.10.mp4"]), ("deep/b.2", ["b.2.0.mp4", "b.2.2.mp4", "b.2.10.mp4"]),
+    ]  # fmt: skip
+    clip, frames = next(iter(read_pairs(found, PairRules())))
+    assert frames.shape == (3, *clip.frames.shape)
+    alone = [read_pairs([(name, (path,), real)], PairRules()) for name, ours, real in found[:1] for path in ours]
+    for sample, single in zip(frames, alone, strict=True):
+        np.testing.assert_array_equal(sample, next(iter(single))[1])
+
+
+def test_unlike_samples_are_refused(folders: tuple[Path, Path]) -> None:
+    made, real = folders
+    write_video(real / "a.mp4", make_clip(1).frames, 8)
+    write_video(made / "a.0.mp4", make_clip(0).frames, 8)
+    with pytest.raises(DataError, match="both for 'a'"):
+        matched(made, real)
+    (made / "a.mp4").unlink()
+    write_video(made / "a.1.mp4", make_clip(0, height=96, width=128).frames, 8)
+    with pytest.raises(DataError, match=r"a.1.mp4.*128x96, another sample of the clip has 64x48"):
+        _pair(made, real)
+    write_video(real / "b.mp4", make_clip(1).frames, 8)
+    write_video(made / "b.mp4", make_clip(1).frames, 8)
+    with pytest.raises(DataError, match="1 samples of 'b' and 2 of 'a'"):
+        matched(made, real)

@@ -142,6 +142,34 @@ def test_stopped_resumed_and_cooled_down_from_the_command_line(
     assert denoiser.stat().st_size < 2 * sum(p.numel() for p in model.module.parameters()) + 20_000
 
 
+def test_a_run_goes_on_from_exported_weights_with_a_new_warm_up(
+    script: Callable[[str], ModuleType], shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = script("train")
+    settings, run, windows = new_run(script, shards)
+    for _ in range(4):
+        run.train_step(windows, 2, settings.seed, 1.0)
+    train.export(run, tmp_path / "model")
+    factors: list[tuple[int, float]] = []
+
+    def stop_after_three(run: Any, _: Any, __: int, ___: int, factor: float) -> float:
+        factors.append((run.step, factor))
+        run.step += 1
+        run.cpu_s += 1
+        if len(factors) == 4:
+            signal.raise_signal(signal.SIGTERM)
+        return 0.0
+
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    monkeypatch.setattr(train.Run, "train_step", stop_after_three)
+    call = ["--out", str(tmp_path / "on"), "--latents", str(shards), "--no-render", "--size", "quarter"]
+    train.main([*call, "--start", str(tmp_path / "model"), "--set", "warmup=4", "--hours", "1"])
+    assert factors == [(4, 0.25), (5, 0.5), (6, 0.75), (7, 1.0)]
+    average = torch.load(tmp_path / "on" / "state.pt", weights_only=True)["average"]
+    for name, value in run.average.state_dict().items():
+        torch.testing.assert_close(average[name], value.half().float())
+
+
 def test_sizes_are_a_quarter_and_four_times(script: Callable[[str], ModuleType]) -> None:
     from diffusers import WanTransformer3DModel
 

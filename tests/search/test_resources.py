@@ -61,6 +61,14 @@ GPU_NODE = {"CPU": 8.0, "GPU": 2.0, "accelerator_type:A100": 1.0}
         ),
         ([{"CPU": 4.0}] * 2, {"cpus_per_worker": 5.0}, "room for 0: 2 nodes of 4 CPUs"),
         ([{"CPU": 4.0}] * 2, {"cpus_per_worker": 3.0, "workers": 4}, "needs 4 workers with 3 CPUs each"),
+        # two workers would hold both CPUs, and their decoding tasks would wait for ever
+        (
+            [{"CPU": 2.0}],
+            {"workers": 2},
+            "2 workers with 1 CPUs each and 0.25 CPUs for decoding .* room for 1: a node of 2",
+        ),
+        ([{"CPU": 64.0}], {"cpus_per_worker": 8.0, "workers": 8}, "room for 7: a node of 64 CPUs"),
+        ([{"CPU": 8.0}] * 8, {"cpus_per_worker": 8.0, "workers": 8}, "room for 7: 8 nodes of 8 CPUs"),
         ([GPU_NODE], {"gpus_per_worker": 1.0, "accelerator_type": "H100"}, r"1 GPUs \(H100\) each.* 2 GPUs \(A100\)"),
     ],
 )

@@ -90,6 +90,12 @@ def test_a_clear_winner_on_the_same_clips_is_one() -> None:
     assert next_round(rows, NAMES, MINIMISED, RacingSpec(seeds=3, budget=4), seed=0, used=0) == []
 
 
+def test_a_figure_without_an_interval_gets_none_from_its_seeds() -> None:
+    rows = [row(f"t-s{k}", v, 1.0, math.nan, "t") for k, v in enumerate((1.0, 1.5))]
+    looks = pooled(rows)[0].candidate.metrics["loss.looks"]
+    assert looks.mean == 1.25 and math.isnan(looks.low)
+
+
 def test_a_lucky_seed_alone_does_not_make_the_front() -> None:
     rows = [row("t0", 1.0, 1.0), row("t1", 0.5, 0.5), row("t1-s1", 2.5, 2.5, setting="t1")]
     front = front_of(rows, NAMES, ("min", "min"))

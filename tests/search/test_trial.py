@@ -14,6 +14,7 @@ from tests.evaluation.clips import StandInModel, make_clip
 from tests.search.problems import experiment
 from tests.training.helpers import small_spec
 
+from drivereplay.data.clips import ClipSets
 from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.evaluation.report import Estimate
 from drivereplay.models import load_model
@@ -72,6 +73,33 @@ def test_reports_hold_the_metrics_of_constraints(tmp_path: Path) -> None:
     assert set(outcomes[0].metrics) == {*objectives, "fidelity.ssim"}
 
 
+def test_objectives_and_constraints_may_be_metrics_of_evaluation_sets(tmp_path: Path) -> None:
+    spec = with_values(
+        small_spec(str(tmp_path)),
+        {
+            "evaluation.sets": {"all": {}, "rare": {"split": "rare-motion"}},
+            "evaluation.metrics": ["fidelity.psnr", "agents.ade@rare"],
+            "evaluation.videos": 0,
+            "search.objectives": ["fidelity.psnr@all", "agents.ade@rare"],
+            "search.constraints": {"fidelity.ssim@rare": 0.1},
+        },
+    )
+    assert FineTuning().directions(spec.search.objectives) == ("max", "min")
+    outcomes: list[Outcome] = []
+    clips = [make_clip(number) for number in range(3)]
+    sets = ClipSets(clips, {"all": frozenset(c.name for c in clips), "rare": frozenset([c.name for c in clips[1:]])})
+    judge = Judge(spec, Storage.of(tmp_path / "t"), sets, {}, lambda outcome: outcomes.append(outcome) is None)
+    assert judge(StandInModel(), 2, "checkpoints/step-2")  # type: ignore[arg-type]
+    (found,) = outcomes
+    assert {"fidelity.psnr@all", "agents.ade@rare", "fidelity.ssim@rare"} <= set(found.metrics)
+    assert "fidelity.ssim@all" not in found.metrics and "agents.ade@all" not in found.metrics
+    assert [len(found.figures[name].units) for name in ("fidelity.psnr@all", "agents.ade@rare")] == [3, 2]
+    assert set(found.figures) == {"fidelity.psnr@all", "agents.ade@rare", "fidelity.ssim@rare"}
+    plain = with_values(spec, {"search.objectives": ["fidelity.psnr", "agents.ade@rare"]})
+    with pytest.raises(SpecError, match="for example fidelity.psnr@all"):
+        FineTuning().prepare(plain)
+
+
 def test_a_judge_apart_is_asked_for_the_metrics_of_constraints_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +156,9 @@ class Said:
 
     protocol = SimpleNamespace(hash="abc")
     metrics = {"fidelity.psnr": Estimate(20.0, 19.0, 21.0, 4)}
+
+    def figures(self, names: Any) -> dict[str, Any]:
+        return {}
 
     def save(self, directory: Storage, name: str = "evaluation.json") -> None:
         directory.write(name, b"{}")

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from tests.data.conftest import spoil_group
@@ -147,10 +148,22 @@ def test_every_use_shows_what_ffmpeg_shows(tmp_path: Path, case: str) -> None:
         assert_same(clips[0][1], expected.frames[places], f"evaluate {rules}")
 
 
-def test_damage_in_the_middle_shows_in_no_use(tmp_path: Path) -> None:
+def spoil_packet(path: Path, number: int) -> tuple[int, int]:
+    """Overwrite half of one packet; its number, and that of the next key frame."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    position, size = packets[number].pos + packets[number].size // 3, packets[number].size // 2
+    data[position : position + size] = bytes(size)
+    path.write_bytes(bytes(data))
+    return number, next(n for n in range(number + 1, len(packets)) if packets[n].is_keyframe)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: spoil_group(path, 2), lambda path: spoil_packet(path, 26)])
+def test_damage_in_the_middle_shows_in_no_use(tmp_path: Path, spoil: Callable[[Path], tuple[int, int]]) -> None:
     path = make(tmp_path / "v" / "a.mp4", FRAMES, *X264)
     whole = truth(path)
-    first, after = spoil_group(path, 2)
+    first, after = spoil(path)
     clip = ClipSpec(frames=4, context=2, fps=30, height=HEIGHT, width=WIDTH, stride=1)
     index = index_of(path.parent, clip, tmp_path / "index")
     windows = [index.window("train", n) for n in range(index.count("train"))]
@@ -160,6 +173,7 @@ def test_damage_in_the_middle_shows_in_no_use(tmp_path: Path) -> None:
         assert_same(shown, whole.frames[whole.nearest(np.asarray(window.times_s))], "index")
     seen = read_frames(path)
     assert seen.damaged == FRAMES - len(seen.frames) >= after - first
+    assert not set(numbers_in(seen.frames)) & set(range(first, after))
     assert_same(seen.frames, whole.frames[whole.nearest(seen.times_s)], "film strip")
     left = read_frames(path).times_s
     shown = read_clip_file(path, clip.model_copy(update={"frames": 50})).frames

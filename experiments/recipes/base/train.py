@@ -6,6 +6,7 @@ itself can go on afterwards from where it was.
 
     python experiments/recipes/base/train.py --out DIRECTORY [--size SIZE] [--hours CORE_HOURS]
     python experiments/recipes/base/train.py --out DIRECTORY --cooldown [MINUTES]
+    python experiments/recipes/base/train.py --out DIRECTORY --export MODEL      # the average so far, to go on from
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from latents import HELD_OUT_SEED, shard_path, write_latents
 from network import velocity
 from numpy.typing import NDArray
 from recipe import SHARD, Recipe, Training, load_recipe, new_model
+from safetensors.torch import load_file
 from torch import Tensor
 
 from drivereplay.domains.whole import write_whole
@@ -39,6 +41,8 @@ SAVE_EVERY_S = 180.0
 REPORT_EVERY = 250
 """Steps between two held-out losses."""
 HELD_OUT_LEVELS = (1.0, 0.94, 0.8, 0.5)
+WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
+COUNTERS = ("step", "averaged", "begun", "cpu_s")
 AVERAGED_SHARE = 6.94
 """Exponent of the average's power profile: its width is a tenth of the run so far (arXiv 2312.02696, eq. 127)."""
 
@@ -141,6 +145,8 @@ class Run:
         self.training = training
         self.step = 0
         self.averaged = 0
+        self.begun = 0
+        """Step at which the optimisers were new."""
         self.cpu_s = 0.0
 
     def state(self) -> dict[str, Any]:
@@ -148,17 +154,26 @@ class Run:
             "module": self.module.state_dict(),
             "average": self.average.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "counters": {"step": self.step, "averaged": self.averaged, "cpu_s": self.cpu_s},
+            "counters": {name: getattr(self, name) for name in COUNTERS},
         }
 
     def load(self, path: Path) -> None:
-        """Go on from a state; only tensors are read, nothing is executed."""
+        """Go on from a state, or from an exported model with new optimisers; only tensors and numbers are read."""
+        if path.is_dir():
+            weights = load_file(path / WEIGHTS)
+            for module in (self.module, self.average):
+                module.load_state_dict(weights)
+            counters = json.loads((path / "run.json").read_text(encoding="utf-8"))
+            self.step = self.begun = counters["step"]
+            self.averaged, self.cpu_s = counters["averaged"], counters["cpu_s"]
+            return
         state = torch.load(path, weights_only=True)
         self.module.load_state_dict(state["module"])
         self.average.load_state_dict(state["average"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.step, self.averaged, self.cpu_s = (state["counters"][key] for key in ("step", "averaged", "cpu_s"))
+        for name, value in state["counters"].items():
+            setattr(self, name, value)
 
     def train_step(self, windows: Windows, context: int, seed: int, factor: float) -> float:
         """One step; everything random in it comes from (seed, step), so that a resumed run is the same run."""
@@ -220,9 +235,9 @@ def train(
                 end="",
                 flush=True,
             )
-        if run.step % REPORT_EVERY == 0:
+        if run.step % REPORT_EVERY == 0 or run.cpu_s >= until_s:
             losses = held_out.losses(run.average)
-            line = {"step": run.step, "cpu_s": round(run.cpu_s, 1), "train": round(mean_loss, 4), "held_out": losses}
+            line = {"step": run.step, "cpu_s": round(run.cpu_s, 2), "train": round(mean_loss, 4), "held_out": losses}
             with (directory / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
             print(f"\n  held-out loss by noise level: {losses}", flush=True)
@@ -244,10 +259,14 @@ def save_state(run: Run, directory: Path) -> None:
 
 
 def export(run: Run, directory: Path) -> None:
-    """The averaged weights as a whole model in diffusers' layout, the denoiser in half precision."""
+    """The averaged weights as a whole model in diffusers' layout, the denoiser in half precision.
+
+    `Run.load` goes on from it; run.json has the counters.
+    """
     model = copy.copy(run.model)
     model.module = copy.deepcopy(run.average).half()
     model.save(directory)
+    write_whole(directory / "run.json", json.dumps({name: getattr(run, name) for name in COUNTERS}).encode())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -258,7 +277,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", default="base", help="a key of `sizes` in recipe.yaml")
     parser.add_argument("--hours", type=float, help="core-hours in all instead of the recipe's")
     parser.add_argument("--cooldown", type=float, nargs="?", const=0.0, metavar="MINUTES", help="branch off and finish")
-    parser.add_argument("--start", type=Path, help="state.pt that a new run starts from")
+    parser.add_argument("--start", type=Path, help="state.pt or exported model that a new run starts from")
+    parser.add_argument("--export", type=Path, metavar="DIRECTORY", help="train nothing, write the averaged weights")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change of recipe.yaml")
     parser.add_argument("--render", action=argparse.BooleanOptionalAction, default=True, help="make missing shards")
     options = parser.parse_args(arguments)
@@ -279,7 +299,14 @@ def main(arguments: list[str] | None = None) -> None:
     warmup = recipe.training.warmup
 
     def stable(run: Run) -> float:
-        return min(1.0, (run.step + 1) / warmup)
+        return min(1.0, (run.step - run.begun + 1) / warmup)
+
+    if options.export:
+        export(run, options.export)
+        print(
+            f"written: {options.export}, {run.step} steps; held-out loss by noise level: {held_out.losses(run.average)}"
+        )
+        return
 
     if options.cooldown is None:
         hours = options.hours or recipe.training.core_hours

@@ -7,12 +7,27 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from drivereplay._sections.base import Section
+from drivereplay._sections.video import DomainSpec
 
 Positive = Annotated[int, Field(ge=1)]
 
 
+class SetSpec(Section):
+    """One evaluation set: held-out clips of one domain or several. Its metrics are called `metric@set`."""
+
+    domains: tuple[str, ...] = ()
+    """Names of domains: the target, replay domains, or those of `evaluation.domains`; empty means the target."""
+    split: Literal["all", "regular", "rare-motion"] = "all"
+    """Which part of their held-out clips; all clips of a domain that has no such parts, where another one has them."""
+    clips: Positive | None = None
+    """Clips in all, spread evenly over the domains; null means `evaluation.clips`."""
+
+
+SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$")]
+
+
 class EvaluationSpec(Section):
-    """How a checkpoint is judged; most of it goes into the protocol."""
+    """How a checkpoint is evaluated; most of it goes into the protocol."""
 
     every: Positive | None = None
     """Steps between evaluations; null means only at the end of a run."""
@@ -21,21 +36,30 @@ class EvaluationSpec(Section):
 
     The scheduler then stops a trial a checkpoint later, and a cluster without room for it judges as without."""
     clips: Positive = 64
-    """Held-out clips of the target domain."""
+    """Held-out clips of each evaluation set that does not say its own number."""
+    sets: dict[SetName, SetSpec] = {}
+    """Evaluation sets by name; none means one without a name: `clips` clips of the target's `split`.
+
+    Every checkpoint is evaluated on each. Metrics are then called `agents.ade@NAME`, in objectives and constraints too;
+    a name without a set in `metrics` means the metric on all sets."""
+    domains: tuple[DomainSpec, ...] = ()
+    """Further domains that sets may name; nothing of them is trained on."""
     samples: Positive = 1
     """k: generated futures per clip; tables show the mean and the best of k."""
     denoising_steps: Positive = 8
     """Steps of the sampler."""
+    guidance: Annotated[float, Field(ge=1)] = 1.0
+    """Classifier-free guidance; 1 is none. More needs a base, or a run, with `training.condition_dropout`."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """In which the denoiser computes when futures are generated; bf16 is several times as fast on GPUs."""
     batch_size: Positive = 16
     """Clips generated at a time."""
     metrics: tuple[str, ...] = ()
     """Metric names; empty means all that need no installed weights (`drivereplay weights install`)."""
     split: Literal["all", "regular", "rare-motion"] = "all"
-    """Which part of the held-out clips."""
+    """Which part of the target's held-out clips, where no `sets` are named."""
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.25
     """Share of the videos (by recording) held out for evaluation."""
-    replay_clips: Annotated[int, Field(ge=0)] = 0
-    """Held-out clips per replay domain on which forgetting is measured; 0 means it is not."""
     pseudo: Literal["motion", "detector", "none"] = "motion"
     """How objects are found in clips that nobody annotated: regions that move, a detector (needs weights), or not."""
     seed: int = 0
@@ -44,6 +68,17 @@ class EvaluationSpec(Section):
     """Bootstrap resamples for the 95 % intervals."""
     videos: Annotated[int, Field(ge=0)] = 4
     """Generated clips kept as mp4 and shown beside the real ones."""
+
+    @model_validator(mode="after")
+    def _split_is_a_set_s(self) -> EvaluationSpec:
+        if self.sets and self.split != "all":
+            raise ValueError("`split` is for an evaluation without `sets`: give each set its own")
+        return self
+
+    @property
+    def named_sets(self) -> dict[str, SetSpec]:
+        """The sets by name; one without a name where none are named."""
+        return dict(self.sets) or {"": SetSpec(split=self.split)}
 
 
 class SchedulerSpec(Section):
@@ -67,7 +102,7 @@ class RacingSpec(Section):
 class SearchSpec(Section):
     """What is searched, for what, and how."""
 
-    objectives: tuple[str, ...] = ("fidelity.psnr", "agents.flow_epe")
+    objectives: tuple[str, ...] = ("fidelity.psnr", "ego.motion_error")
     """Two or three metric names; each is minimised or maximised as the metric declares."""
     space: dict[str, Any] = {}
     """Key of this file → {uniform: [a, b]}, {loguniform: [a, b]}, {int: [a, b]}, {choice: [...]} or `simplex`.

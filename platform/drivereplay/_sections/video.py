@@ -88,6 +88,8 @@ class DatasetSource(Section):
     """Camera channel; null means the dataset's front camera."""
     fps: Annotated[float, Field(gt=0)] | None = None
     """Frames per second of image sequences that have no file of times; other datasets say it themselves."""
+    time_unit: Literal["s", "ms", "us", "ns"] | None = None
+    """Unit of an image sequence's file of times; null takes the one that gives 1 to 240 frames per second."""
     evaluation: str | None = None
     """Root of a held-out part; null means a share of the recordings is held out."""
 
@@ -104,8 +106,8 @@ class DomainSpec(Section):
     """Where the videos come from."""
     weight: Annotated[float, Field(ge=0)] = 1.0
     """Relative weight within the domain mix; weights are normalised. Ignored for the target."""
-    subset: Literal["all", "regular", "rare-motion"] = "all"
-    """Which of its clips are trained on; `evaluation.split` says which of the held-out ones are judged."""
+    split: Literal["all", "regular", "rare-motion"] = "all"
+    """Which of its clips are trained on; that of an evaluation set says on which held-out ones it is evaluated."""
     prompt: str | None = None
     """Text condition for models that take one; null means `model.prompt`."""
 

@@ -29,12 +29,11 @@ def evaluate(
     """The metrics of a checkpoint on the held-out clips of the run it belongs to.
 
     Work on real clips is kept in the run's storage, so that the next evaluation skips it; `quiet` shows no progress.
-    With `evaluation.replay_clips` the report holds what was forgotten on the replay domains, against the base.
+    What was forgotten on a replay domain is the difference to the base on an evaluation set of it (`compare`).
     """
-    from drivereplay.data.clips import evaluation_clips
-    from drivereplay.data.prepare import prepare
+    from drivereplay.data.clips import evaluation_sets
+    from drivereplay.data.prepare import evaluation_indexes, prepare
     from drivereplay.evaluation.counter import Counter
-    from drivereplay.evaluation.domains import forgetting_table
     from drivereplay.evaluation.judge import evaluate_model
     from drivereplay.models import load_checkpoint
     from drivereplay.session import ensure_ray
@@ -42,18 +41,13 @@ def evaluate(
 
     spec = spec_of_checkpoint(checkpoint, sets, metrics)
     ensure_ray()
-    indexes = prepare(spec)
-    index = indexes[spec.target.name]
-    clips = evaluation_clips(
-        index, spec.clip, count=spec.evaluation.clips, seed=spec.evaluation.seed, subset=spec.evaluation.split
-    )
+    clips = evaluation_sets(spec, evaluation_indexes(spec, prepare(spec)))
     page = None if out is None else Storage.of(out)
     cache = Storage.of(spec.storage).below(".shared", "cache")
     model = load_checkpoint(checkpoint, device=choose_device(spec))
-    with Counter("evaluate", None if quiet else spec.evaluation.clips) as counter:
+    total = sum(one.clips or spec.evaluation.clips for one in spec.evaluation.named_sets.values())
+    with Counter("evaluate", None if quiet else total) as counter:
         report = evaluate_model(model, clips, spec, cache=cache, page=page, progress=counter)
-    if spec.evaluation.replay_clips:
-        report.tables["forgetting"] = forgetting_table(model, spec, indexes, cache=cache, after=report)
     if out is not None:
         report.save(Storage.of(out))
     return report

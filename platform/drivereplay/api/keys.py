@@ -20,10 +20,9 @@ def describe_keys() -> list[dict[str, str]]:
             nested = [r for r in _references(field) if r not in seen]
             shown = "" if isinstance(default, dict) and nested else str(default)
             rows.append({"key": name, "default": shown, "meaning": str(field.get("description", ""))})
+            between = ".N." if "items" in field else ".NAME." if "patternProperties" in field else "."
             for reference in nested:
-                walk(
-                    schema["$defs"][reference], f"{name}." if "items" not in field else f"{name}.N.", (*seen, reference)
-                )
+                walk(schema["$defs"][reference], f"{name}{between}", (*seen, reference))
 
     walk(schema, "", ())
     return rows

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drivereplay.spec import Spec
-from drivereplay.storage import Storage
 
 if TYPE_CHECKING:
     from drivereplay.search.single import TrialOutcome
@@ -14,29 +13,11 @@ if TYPE_CHECKING:
 
 
 def train(spec: Spec, *, resume: bool = False, quiet: bool = False) -> TrialOutcome:
-    """One fine-tuning run, evaluated at its checkpoints, in `<storage>/<name>/trials/run/`, with its event files.
-
-    With `evaluation.replay_clips` the report of the last checkpoint holds what was forgotten on the replay domains.
-    """
+    """One fine-tuning run, evaluated at its checkpoints, in `<storage>/<name>/trials/run/`, with its event files."""
     from drivereplay.dashboard.curves import RunBoard
     from drivereplay.search.single import run_single
 
-    outcome = run_single(spec, resume=resume, show_progress=not quiet, told=RunBoard(spec))
-    if spec.evaluation.replay_clips and outcome.report is not None:
-        from drivereplay.data.prepare import prepare
-        from drivereplay.evaluation.domains import forgetting_table
-        from drivereplay.models import load_checkpoint
-        from drivereplay.training.checkpoint import checkpoints
-        from drivereplay.training.trainer import choose_device
-
-        with checkpoints(Storage.of(outcome.directory))[-1].local() as path:
-            model = load_checkpoint(path, device=choose_device(spec))
-        cache = Storage.of(spec.storage).below(".shared", "cache")
-        outcome.report.tables["forgetting"] = forgetting_table(
-            model, spec, prepare(spec), cache=cache, after=outcome.report
-        )
-        outcome.report.save(Storage.of(outcome.directory))
-    return outcome
+    return run_single(spec, resume=resume, show_progress=not quiet, told=RunBoard(spec))
 
 
 def foresee(spec: Spec) -> dict[str, Any]:

@@ -212,8 +212,8 @@ class ClipIndex:
         clips = [np.arange(begin, end) for begin, end in zip(begins[wanted], ends[wanted], strict=True)]
         if not clips:
             raise DataError(
-                f"Domain '{self.name}' has no training clip of subset '{subset}'.",
-                "Only worlds and annotated recordings know their subset; `subset: all` takes every clip.",
+                f"Domain '{self.name}' has no training clip of split '{subset}'.",
+                "Only worlds and annotated recordings know their split; `split: all` takes every clip.",
             )
         return self.kept(np.concatenate(clips))
 

@@ -74,6 +74,7 @@ def run(
         raise DataError(f"Domain '{domain}': no clip in {len(recordings)} videos. {_reasons(set_aside)}", _FIX)
     mark_duplicates(rows)
     divide(rows, held_out, seed)
+    said = {recording.key: recording.notes for recording in recordings}
     clips = {s: sum(int(r["windows"]) for r in rows if r["split"] == s) for s in ("train", "evaluation")}
     report = IngestReport(
         domain=domain,
@@ -81,7 +82,7 @@ def run(
         clips=clips,
         seconds=float(sum(row["frames"] * row["interval_s"] for row in rows)),
         set_aside=dict(sorted(set_aside.items())),
-        notes={row["key"]: note for row in rows if (note := _note(row))},
+        notes={row["key"]: note for row in rows if (note := _note(row, said.get(row["key"], ())))},
     )
     index = ClipIndex(domain, clip, _table(rows), report)
     index.save(out)
@@ -215,9 +216,9 @@ def _held_out(clips: Mapping[str, int], share: float, seed: int, *, train_elsewh
     return chosen or {min(order, key=lambda group: clips[group])}
 
 
-def _note(row: Row) -> str:
+def _note(row: Row, said: Sequence[str]) -> str:
     twice = f"shows the same as {row['duplicate_of']}" if row["duplicate_of"] else None
-    return "; ".join(filter(None, (row["note"], twice)))
+    return "; ".join(filter(None, (*said, row["note"], twice)))
 
 
 def _row(found: Probe) -> Row:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from drivereplay.data.buffer import buffered
@@ -27,40 +29,55 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
         DataError: A domain has no clip.
     """
     shared = Storage.of(spec.storage).below(".shared")
-    indexes: dict[str, ClipIndex] = {}
+    indexes = {domain.name: _index(spec, domain, shared) for domain in spec.domains}
+    _check_target(indexes[spec.target.name], spec)
+    everything = evaluation_indexes(spec, indexes)
+    named = [name for wanted in spec.evaluation.sets.values() for name in wanted.domains]
+    held_out = {name: everything[name] for name in (spec.target.name, *named)}
     for domain in spec.domains:
-        index = _index(spec, domain, shared)
+        index = _apart(indexes[domain.name], held_out).trained_on(domain.split)
         if domain is not spec.target:
-            index = _apart(index, indexes[spec.target.name]).trained_on(domain.subset)
             index = buffered(index, spec.replay.buffer, spec.seed, shared.below("indexes", "buffers"))
-        else:
-            _check_target(index, spec)
-            index = index.trained_on(domain.subset)
         indexes[domain.name] = index
     return indexes
 
 
-def _index(spec: Spec, domain: DomainSpec, shared: Storage) -> ClipIndex:
+def evaluation_indexes(spec: Spec, indexes: Mapping[str, ClipIndex]) -> dict[str, ClipIndex]:
+    """The indexes of the domains that are trained on, and of those that are only evaluated on, all held out.
+
+    Args:
+        indexes: What `prepare` gives.
+    """
+    shared = Storage.of(spec.storage).below(".shared")
+    named = {name for wanted in spec.evaluation.sets.values() for name in wanted.domains}
+    further = [domain for domain in spec.evaluation.domains if domain.name in named]
+    return {**indexes, **{domain.name: _index(spec, domain, shared, held_out=True) for domain in further}}
+
+
+def _index(spec: Spec, domain: DomainSpec, shared: Storage, *, held_out: bool = False) -> ClipIndex:
     if isinstance(domain.source, WorldSource) and domain.source.clips == "fresh":
         return RenderedIndex(domain.name, spec.clip, domain.source)
+    found = recordings(domain, spec.clip, shared)
+    if held_out:
+        found = [replace(recording, split="evaluation") for recording in found]
     return ingest(
-        recordings(domain, spec.clip, shared),
+        found,
         domain=domain.name,
         clip=spec.clip,
         held_out=spec.evaluation.held_out,
         seed=spec.evaluation.seed,
-        out=shared.below("indexes", _name(spec, domain)).uri,
+        out=shared.below("indexes", _name(spec, domain) + ("-held-out" if held_out else "")).uri,
     )
 
 
-def _apart(index: ClipIndex, target: ClipIndex) -> ClipIndex:
-    """A replay domain without what is held out of the target: nothing may be trained on and judged by."""
-    shared = shared_footage(index.footage("train"), target.footage("evaluation"))
-    if not shared:
-        return index
-    return index.without(
-        {key: f"shows the same as {other}, held out of '{target.name}'" for key, other in shared.items()}
-    )
+def _apart(index: ClipIndex, held_out: Mapping[str, ClipIndex]) -> ClipIndex:
+    """A domain without what is held out of another one: nothing may be trained on and evaluated by."""
+    dropped: dict[str, str] = {}
+    for name, other in held_out.items():
+        if name != index.name:
+            shared = shared_footage(index.footage("train"), other.footage("evaluation"))
+            dropped |= {key: f"shows the same as {same}, held out of '{name}'" for key, same in shared.items()}
+    return index.without(dropped) if dropped else index
 
 
 def _name(spec: Spec, domain: DomainSpec) -> str:

@@ -151,7 +151,7 @@ def _images(source: DatasetSource, path: str, out: Path) -> list[Recording]:
     from drivereplay.domains.images import read_images
 
     del out  # only our own annotations are looked for beside pictures
-    return read_images(path, source.fps)
+    return read_images(path, source.fps, source.time_unit)
 
 
 _DATASETS: dict[str, Callable[[DatasetSource, str, Path], list[Recording]]] = {

@@ -6,6 +6,7 @@ F. Yu et al., "BDD100K: a diverse driving dataset for heterogeneous multitask le
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +28,8 @@ def read_bdd100k(path: str, out: Path) -> list[Recording]:
     """One recording per video of `videos/{train,val}/`, with boxes of `labels/box_track_20/` where there are any.
 
     The data set's own division is kept: `train` is trained on, `val` is held out, and `test`, which has no labels, is
-    left out. Labels come five times a second; the frames between them have none.
+    left out. Labels come five times a second; the frames between them have none. Which of them an entry is says its
+    `frameIndex` (or `frame_index`, or `index`), counted from 0, or else the number at the end of its image's name.
 
     Raises:
         SpecError: There is no `videos/` directory.
@@ -56,8 +58,7 @@ def _rows(label: Path, video: Path) -> Made:
     try:
         frames = json.loads(label.read_text(encoding="utf-8"))
         frames = frames.get("frames", frames) if isinstance(frames, dict) else frames
-        for entry in frames:
-            index = int(entry.get("frameIndex", entry.get("index", 0)))
+        for entry, index in zip(frames, _indices(frames), strict=True):
             number = round(index * rate / _LABELS_PER_S)
             rows.frame(number, time_s=index / _LABELS_PER_S)
             for thing in entry.get("labels") or ():
@@ -65,6 +66,25 @@ def _rows(label: Path, video: Path) -> Made:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{label} is no BDD100K tracking label: {error!r}.", "Unpack the labels again.") from error
     return rows, size
+
+
+def _indices(entries: list[dict[str, Any]]) -> list[int]:
+    """Number of each entry among the labelled images of its video, from 0."""
+    given = [next((int(e[key]) for key in _INDEX if e.get(key) is not None), None) for e in entries]
+    named = [int(match[1]) if (match := _NUMBER.search(str(e.get("name", "")))) else None for e in entries]
+    both = [name - index for name, index in zip(named, given, strict=True) if name is not None and index is not None]
+    # the data set's own names count from 1
+    first = min(both, default=1)
+    found = []
+    for number, (index, name) in enumerate(zip(given, named, strict=True)):
+        if index is None and name is None:
+            raise ValueError(f"entry {number} has no frameIndex, nor a name that ends with a number")
+        found.append(name - first if index is None and name is not None else index)
+    return [index for index in found if index is not None]
+
+
+_INDEX = ("frameIndex", "frame_index", "index")
+_NUMBER = re.compile(r"(\d+)(?:\.\w+)?$")
 
 
 def _thing(number: int, thing: dict[str, Any], rows: Rows) -> None:

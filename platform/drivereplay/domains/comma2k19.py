@@ -52,6 +52,7 @@ def read_comma2k19(path: str, out: Path) -> list[Recording]:
                 path=str(video.absolute()),
                 fps=_FPS,
                 timestamps_s=tuple((stamps - stamps[:1]).tolist()),
+                stated_frames=len(stamps) or None,
                 group=segment.parent.relative_to(root).as_posix(),
                 annotations=annotations,
             )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from drivereplay.domains.annotations import write_annotations
 from drivereplay.errors import DataError
 
-CONVERSION_VERSION = 2
+CONVERSION_VERSION = 3
 """Goes up when the same files are converted to other rows, so that what lies converted is made anew."""
 
 FORWARD_LEFT_UP = np.asarray([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from drivereplay.domains.conversion import rigid
 from drivereplay.domains.search import natural
+from drivereplay.domains.times import date_seconds
 from drivereplay.errors import DataError
 
 T = TypeVar("T")
@@ -165,11 +165,8 @@ def times_of(file: Path, pictures: Pictures) -> list[float | None]:
 
 def _seconds(line: str) -> float | None:
     try:
-        if ":" in line:
-            # KITTI's nanoseconds are more than datetime takes
-            passed = np.datetime64(datetime.fromisoformat(line[:26]), "us") - np.datetime64("2011-01-01", "us")
-            return float(passed / np.timedelta64(1, "s"))
-        seconds = float(line)
+        date = date_seconds(line.strip())
+        seconds = float(line if date is None else date)
     except ValueError:
         return None
     return seconds if np.isfinite(seconds) else None

@@ -7,6 +7,7 @@ lie, and the tables say it (`docs/data.md` has the whole comparison).
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from drivereplay.errors import DataError, SpecError
 
 def read_lerobot(path: str, camera: str | None) -> list[Recording]:
     """One recording per episode: a stretch of one of the data set's video files.
+
+    Times of episodes are sums of rounded durations and may be off by frames. Where all episodes of a file come to the
+    number of frames that it has, the frames of an episode are counted instead.
 
     Args:
         path: Directory with `meta/info.json`.
@@ -39,8 +43,10 @@ def read_lerobot(path: str, camera: str | None) -> list[Recording]:
     if key not in cameras:
         raise SpecError(f"{path} has no camera '{key}'.", f"It has {', '.join(cameras) or 'none'}.")
     pattern = info.get("video_path") or "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+    rows = _episodes(root, key)
+    frames = _frames(rows, key)
     found = []
-    for row in _episodes(root, key):
+    for row, part_frames in zip(rows, frames, strict=True):
         chunk, file, start, end = (row[f"videos/{key}/{name}"] for name in _COLUMNS)
         video = root / pattern.format(video_key=key, chunk_index=chunk, file_index=file)
         found.append(
@@ -49,12 +55,28 @@ def read_lerobot(path: str, camera: str | None) -> list[Recording]:
                 path=str(video.absolute()),
                 fps=float(info["fps"]),
                 part_s=(float(start), float(end)),
+                part_frames=part_frames,
+                stated_frames=None if part_frames is None else part_frames[1],
             )
         )
     return found
 
 
 _COLUMNS = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
+
+
+def _frames(rows: list[dict[str, Any]], key: str) -> list[tuple[int, int, int] | None]:
+    """First frame in the file, number of frames, and frames of the whole file, for each episode."""
+    if any(row.get("length") is None for row in rows):
+        return [None] * len(rows)
+    files = [tuple(row[f"videos/{key}/{name}"] for name in _COLUMNS[:2]) for row in rows]
+    order = sorted(range(len(rows)), key=lambda n: rows[n][f"videos/{key}/{_COLUMNS[2]}"])
+    totals: Counter[tuple[Any, ...]] = Counter()
+    firsts = [0] * len(rows)
+    for n in order:
+        firsts[n] = totals[files[n]]
+        totals[files[n]] += int(rows[n]["length"])
+    return [(first, int(row["length"]), totals[file]) for first, row, file in zip(firsts, rows, files, strict=True)]
 
 
 def _info(root: Path) -> dict[str, Any]:
@@ -69,11 +91,14 @@ def _info(root: Path) -> dict[str, Any]:
 
 
 def _episodes(root: Path, key: str) -> list[dict[str, Any]]:
-    names = ["episode_index", *(f"videos/{key}/{name}" for name in _COLUMNS)]
+    names = {"episode_index", *(f"videos/{key}/{name}" for name in _COLUMNS)}
     rows: list[dict[str, Any]] = []
     for file in files_below(root / "meta" / "episodes", frozenset({".parquet"})):
         try:
-            rows += pq.read_table(file, columns=names, partitioning=None).to_pylist()
+            table = pq.read_table(file, columns=[*names, "length"], partitioning=None)
+            if missing := names - set(table.column_names):
+                raise KeyError(f"no column {', '.join(sorted(missing))}")
+            rows += table.to_pylist()
         except (OSError, pa.ArrowException, KeyError) as error:
             raise DataError(f"{file} cannot be read: {error}.", "Download the data set's `meta` again.") from error
     return sorted(rows, key=lambda row: int(row["episode_index"]))

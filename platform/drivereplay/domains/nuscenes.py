@@ -7,6 +7,7 @@ of the large ones only rows of the camera that is asked for stay in memory.
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
@@ -31,6 +32,8 @@ _CHUNK = 1 << 20
 
 def read_nuscenes(path: str, camera: str | None, out: Path) -> list[Recording]:
     """One recording per scene: all pictures of one camera, key frames and sweeps.
+
+    Where the archives with `sweeps/` have not been unpacked, a scene has its key frames only, two a second.
 
     A row that points to one that is not there (a dangling token) is treated as not there itself; what then is unknown
     about a frame is null.
@@ -88,10 +91,16 @@ def _scenes(tables: Path, channel: str, out: Path) -> list[Recording]:
     poses = {row["token"]: row for row in rows_of(tables / "ego_pose.json") if row["token"] in wanted}
     boxes = _annotations(tables, {row["sample_token"] for rows in pictures.values() for row in rows})
     files = [tables / f"{table}.json" for table in (*_TABLES, *_BOXES)]
+    unpacked = _Unpacked(tables.parent)
     found = []
     for token, rows in sorted(pictures.items(), key=lambda item: str(scenes[item[0]]["name"])):
         rows.sort(key=lambda row: row["timestamp"])
         name = str(scenes[token]["name"])
+        notes: tuple[str, ...] = ()
+        swept = [row for row in rows if not row["is_key_frame"]]
+        if swept and not any(row["filename"] in unpacked for row in swept):
+            rows = [row for row in rows if row["is_key_frame"]]
+            notes = ("has no sweeps/: only its key frames, two a second, are used",)
         make = partial(_rows, rows, mounted, poses, boxes)
         found.append(
             Recording(
@@ -99,10 +108,29 @@ def _scenes(tables: Path, channel: str, out: Path) -> list[Recording]:
                 path=str(tables.parent.absolute()),
                 images=tuple(row["filename"] for row in rows),
                 timestamps_s=tuple((row["timestamp"] - rows[0]["timestamp"]) * 1e-6 for row in rows),
-                annotations=converted(out, f"{tables}-{name}-{channel}", files, make),
+                annotations=converted(out, f"{tables}-{name}-{channel}", files, make, _KEY_FRAMES if notes else ()),
+                notes=notes,
             )
         )
     return found
+
+
+_KEY_FRAMES = ("key frames",)
+
+
+class _Unpacked:
+    """Which of the data set's files are there; each directory is listed once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._names: dict[str, frozenset[str]] = {}
+
+    def __contains__(self, file: str) -> bool:
+        directory, _, name = file.rpartition("/")
+        if directory not in self._names:
+            place = self._root / directory
+            self._names[directory] = frozenset(os.listdir(place)) if place.is_dir() else frozenset()  # noqa: PTH208
+        return name in self._names[directory]
 
 
 def rows_of(file: Path) -> Iterator[Row]:

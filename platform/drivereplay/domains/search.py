@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -41,6 +41,26 @@ def files_below(root: Path, suffixes: frozenset[str]) -> list[Path]:
 def natural(name: str) -> tuple[list[str | int], str]:
     """Sorts names by the value of the numbers in them: `frame2` comes before `frame10`."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """File names in the order in which their images were taken: by the numbers in them.
+
+    Names that are decimal numbers and nothing else, as a program writes them that names images by their times, go by
+    their value: `0.5`, `0.25` and `1e-05` are seconds. `1.9` and `1.10`, where a fraction ends with 0, are counted.
+    """
+    found = list(names)
+    stems = {name: Path(name).stem for name in found}
+    fractions = [parts[1] or "" for stem in stems.values() if (parts := _DECIMAL.fullmatch(stem))]
+    decimal = len(fractions) == len(found) and any(fractions)
+    # the shortest text of a float never ends with 0, but for whole numbers
+    counted = any(len(fraction) > 1 and fraction.endswith("0") for fraction in fractions)
+    if decimal and (not counted or len({len(fraction) for fraction in fractions}) == 1):
+        return sorted(found, key=lambda name: (float(stems[name]), name))
+    return sorted(found, key=natural)
+
+
+_DECIMAL = re.compile(r"[-+]?\d+(?:\.(\d+))?(?:[eE][-+]?\d+)?")
 
 
 def _entries(directory: Path) -> list[os.DirEntry[str]]:

@@ -25,7 +25,7 @@ def sidecar(video: Path, out: Path) -> str | None:
     2. `<stem>.json`: `{"width": W, "height": H, "frames": [{column: value}], "objects": [{column: value}]}`; a JSON
        file of something else is passed over,
     3. `<stem>.mot.txt`: MOT-challenge lines `frame,id,left,top,width,height,confidence,class,visibility`, frames and
-       pixels from 1, in the video's own size.
+       pixels from 1, in the video's own size. Frames count from 0 where a line has frame 0, as many programs write.
 
     Raises:
         DataError: A file is there but is not what its name says.
@@ -93,11 +93,14 @@ def _mot(file: Path, video: Path) -> Made:
     rows = Rows()
     seen: set[int] = set()
     with file.open(newline="", encoding="utf-8-sig") as stream:
-        for number, line in enumerate(csv.reader(stream), start=1):
-            try:
-                _box(line, seen, rows)
-            except (ValueError, OverflowError, IndexError) as error:
-                raise DataError(f"{file}, line {number}: {error}.", "It holds MOT-challenge lines.") from error
+        lines = [(number, line) for number, line in enumerate(csv.reader(stream), start=1) if line]
+    # MOT's frames begin with 1
+    first = 0 if any(line[0].strip() == "0" for _, line in lines) else 1
+    for number, line in lines:
+        try:
+            _box(line, first, seen, rows)
+        except (ValueError, OverflowError, IndexError) as error:
+            raise DataError(f"{file}, line {number}: {error}.", "It holds MOT-challenge lines.") from error
     try:
         with open_video(video) as opened:
             return rows, opened.pixel_size
@@ -105,10 +108,8 @@ def _mot(file: Path, video: Path) -> Made:
         raise DataError(f"{video} {error.what}.", f"{file} needs its size.") from error
 
 
-def _box(line: list[str], seen: set[int], rows: Rows) -> None:
-    if not line:
-        return
-    frame, identity = int(line[0]) - 1, int(line[1])
+def _box(line: list[str], first: int, seen: set[int], rows: Rows) -> None:
+    frame, identity = int(line[0]) - first, int(line[1])
     left, top, width, height = (float(value) for value in line[2:6])
     considered = float(line[6]) if len(line) > 6 else 1.0
     label = int(float(line[7])) if len(line) > 7 else -1

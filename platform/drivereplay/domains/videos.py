@@ -9,7 +9,7 @@ from drivereplay.domains.annotations import annotation_directory
 from drivereplay.domains.recording import Recording
 from drivereplay.domains.search import files_below
 from drivereplay.domains.sidecar import sidecar
-from drivereplay.errors import SpecError
+from drivereplay.errors import DataError, SpecError
 
 EXTENSIONS = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv", ".ogv",
@@ -31,6 +31,7 @@ def read_videos(path: str, out: Path | None = None) -> list[Recording]:
 
     Raises:
         SpecError: There is no such directory or file.
+        DataError: Two videos lie beside the same annotations, or annotations cannot be read.
     """
     root = Path(path).expanduser()
     if root.is_dir():
@@ -38,21 +39,35 @@ def read_videos(path: str, out: Path | None = None) -> list[Recording]:
     elif root.is_file():
         files, root = [root], root.parent
     elif glob.has_magic(path):
-        files = sorted(p for p in map(Path, glob.glob(str(root), recursive=True)) if p.is_file())  # noqa: PTH207 (absolute globs)
-        root = _fixed_part(root)
+        root, pattern = _divided(root)
+        files = sorted(p for p in map(Path, glob.glob(pattern, recursive=True)) if p.is_file())  # noqa: PTH207 (absolute globs)
     else:
         raise SpecError(f"There is no directory or file {path}.", "Correct the source's `path`.")
-    return [_recording(file, root, out) for file in files]
+    found = [_recording(file, root, out) for file in files]
+    _check_annotations(found)
+    return found
 
 
-def _fixed_part(pattern: Path) -> Path:
-    """The directory above the first wildcard."""
-    parts = []
-    for part in pattern.parts:
-        if glob.has_magic(part):
+def _divided(path: Path) -> tuple[Path, str]:
+    """The directory above the first wildcard, and the glob; brackets in names of directories that exist are letters."""
+    fixed = Path()
+    for part in path.parts:
+        if glob.has_magic(part) and not (fixed / part).is_dir():
             break
-        parts.append(part)
-    return Path(*parts)
+        fixed /= part
+    return fixed, str(Path(glob.escape(str(fixed))) / path.relative_to(fixed))
+
+
+def _check_annotations(recordings: list[Recording]) -> None:
+    """Refuse annotations that could be of either of two videos, such as `a.json` beside `a.mp4` and `a.mov`."""
+    by_stem: dict[Path, Recording] = {}
+    for recording in recordings:
+        other = by_stem.setdefault(Path(recording.path).with_suffix(""), recording)
+        if other is not recording and recording.annotations is not None:
+            raise DataError(
+                f"{other.path} and {recording.key} lie beside the same annotations.",
+                "Rename one video, and the annotations of each by its name.",
+            )
 
 
 def _recording(file: Path, root: Path, out: Path | None) -> Recording:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.evaluation import references
+from drivereplay.evaluation.floor import note_floor
 from drivereplay.evaluation.metric import ClipMetric, SetMetric, metric
 from drivereplay.evaluation.protocol import Protocol
 from drivereplay.evaluation.report import Report
@@ -27,7 +28,7 @@ class Collected:
         fps: Frames per second of the clips.
         samples: For each of k samples, the batches' scores.
         rows: Reference row → the batches' scores.
-        pseudo: Clips whose objects nobody annotated and that were found in the real video.
+        pseudo: For each clip, whether its objects were found in the real video because nobody annotated them.
     """
 
     units: list[tuple[str, str]] = field(default_factory=list)
@@ -35,7 +36,26 @@ class Collected:
     fps: float = 1.0
     samples: list[list[Scores]] = field(default_factory=list)
     rows: dict[str, list[Scores]] = field(default_factory=dict)
-    pseudo: int = 0
+    pseudo: list[bool] = field(default_factory=list)
+
+    def part(self, chosen: Sequence[int]) -> Collected:
+        """Of the clips at these positions only."""
+
+        def of(batches: Sequence[Scores]) -> list[Scores]:
+            curves = {name: self.curves(name, batches)[chosen] for name in batches[0].curves}
+            features = {
+                name: np.concatenate([s.features[name] for s in batches])[chosen] for name in batches[0].features
+            }
+            return [Scores(curves, features)]
+
+        return Collected(
+            units=[self.units[n] for n in chosen],
+            subsets=[self.subsets[n] for n in chosen],
+            fps=self.fps,
+            samples=[of(batches) for batches in self.samples],
+            rows={row: of(batches) for row, batches in self.rows.items()},
+            pseudo=[self.pseudo[n] for n in chosen],
+        )
 
     @property
     def names(self) -> list[str]:
@@ -64,7 +84,7 @@ def assemble(collected: Collected, names: Sequence[str], protocol: Protocol, *, 
         seed: Seed of those; what each clip says is in the report, so that two reports are compared whatever it was.
     """
     report = Report(protocol=protocol, metrics={}, clips=collected.names, groups=collected.groups)
-    report.tables = {"horizon": {}, "best": {}, "subset": {}, "unbiased": {}}
+    report.tables = {"horizon": {}, "best": {}, "split": {}, "unbiased": {}}
     for name in names:
         judge = metric(name)
         report.directions[name], report.units[name] = judge.direction, judge.unit
@@ -79,8 +99,8 @@ def assemble(collected: Collected, names: Sequence[str], protocol: Protocol, *, 
             why = f"it needs {needs} that none" if needs else "there is nothing it could judge in any"
             count = len(collected.names)
             report.warnings.append(f"{name} is left out: {why} of the {count} clips{' has' if needs else ''}.")
-    if collected.pseudo:
-        _say_pseudo(report, collected.pseudo)
+    if any(collected.pseudo):
+        _say_pseudo(report, sum(collected.pseudo))
     for table in (report.directions, report.units):
         for name in table.keys() - report.metrics.keys():
             del table[name]
@@ -110,7 +130,7 @@ def _say_pseudo(report: Report, clips: int) -> None:
     report.warnings.append(
         f"Pseudo ground truth, not annotations, in {clips} of {len(report.clips)} clips ({what[truth]}): "
         f"{', '.join(names) or 'no metric has a figure from it'}."
-        + (" The row `real` of these is the follower against itself." if truth == "motion" and names else "")
+        + (" Their row `real` is 0 by construction." if names else "")
     )
 
 
@@ -132,8 +152,10 @@ def _clip_metric(report: Report, judge: ClipMetric, collected: Collected, interv
     report.per_clip[name] = clips
     report.metrics[name] = interval(clips)
     rows = {row: collected.curves(name, scores) for row, scores in collected.rows.items()}
-    for row, values in rows.items():
-        report.references.setdefault(row, {})[name] = interval(np.array([judge.score(c) for c in values]))
+    scores = {row: np.array([judge.score(curve) for curve in values]) for row, values in rows.items()}
+    for row, values in scores.items():
+        report.references.setdefault(row, {})[name] = interval(values)
+    note_floor(report, judge, scores)
     if len(curves) > 1:
         best = np.fmin.reduce(figures) if judge.direction == "min" else np.fmax.reduce(figures)
         report.tables["best"][name] = asdict(interval(best))
@@ -141,7 +163,7 @@ def _clip_metric(report: Report, judge: ClipMetric, collected: Collected, interv
         report.tables["horizon"][name] = _horizon(_mean_known(curves, 0), rows, collected.fps, interval)
     for subset in sorted(set(collected.subsets) - {""}):
         inside = np.array([s == subset for s in collected.subsets])
-        report.tables["subset"].setdefault(subset, {})[name] = asdict(interval(clips[inside], inside))
+        report.tables["split"].setdefault(subset, {})[name] = asdict(interval(clips[inside], inside))
 
 
 def _horizon(

@@ -84,12 +84,13 @@ def compare(a: Report, b: Report, *, resamples: int = 1000, seed: int = 0) -> Co
         raise ProtocolError("The reports hold different clips under one protocol.", "Evaluate both again.")
     differences: dict[str, Difference] = {}
     for name in a.metrics.keys() & b.metrics.keys():
+        groups = [recording for recording, _ in a.units_of(name)]
         if name in a.per_clip:
-            found = compare_means(a.per_clip[name], b.per_clip[name], a.groups, resamples=resamples, seed=seed)
+            found = compare_means(a.per_clip[name], b.per_clip[name], groups, resamples=resamples, seed=seed)
         else:
             means = a.metrics[name].mean, b.metrics[name].mean
             pseudo = a.pseudo_values[name], b.pseudo_values[name]
-            found = compare_sets(*means, *pseudo, a.groups, resamples=resamples, seed=seed)
+            found = compare_sets(*means, *pseudo, groups, resamples=resamples, seed=seed)
         differences[name] = found
     ordered = {name: differences[name] for name in a.metrics if name in differences}
     return Comparison(

@@ -13,7 +13,7 @@ from drivereplay.domains.mp4 import encode_video
 from drivereplay.evaluation.draw import side_by_side
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.gallery import Gallery, Shown
-from drivereplay.evaluation.metric import metric, metric_names
+from drivereplay.evaluation.metric import metric, metric_names, plain_name
 from drivereplay.evaluation.report import Estimate, Report
 from drivereplay.storage import Storage
 
@@ -49,16 +49,18 @@ def write_page(report: Report, gallery: Gallery, storage: Storage, name: str = F
 def page(report: Report, gallery: Gallery, title: str = "Evaluation") -> str:
     """The page as text."""
     fields = report.protocol.fields
-    shape = f"{fields['width']}×{fields['height']} px, {fields['frames']} frames at {fields['fps']:g} fps"
+    sets: Mapping[str, Any] = fields.get("sets") or {"": fields}
+    one = next(iter(sets.values()))
+    shape = f"{one['width']}×{one['height']} px, {one['frames']} frames at {one['fps']:g} fps"
+    counts = ", ".join(f"{part['clips']['count']} {name}".strip() for name, part in sets.items())
     parts = [
         f"<h1>{html.escape(title)}</h1>",
-        f"<p>{fields['clips']['count']} clips of {shape}, {fields['context']} of them given. "
-        f"Protocol <code>{report.protocol.hash}</code>. Intervals: 95 %, bootstrap over clips.</p>",
+        f"<p>{html.escape(counts)} clips of {shape}, {one['context']} of them given. "
+        f"Protocol <code>{report.protocol.hash}</code>. Intervals: 95 %, over recordings, then clips.</p>",
         _warnings(report),
         "<h2>Figures</h2>",
         _table(report),
         _best(report),
-        _forgetting(report),
         "<h2>Error over the horizon</h2>",
         _key(report),
         '<div class="charts">',
@@ -78,8 +80,9 @@ def page(report: Report, gallery: Gallery, title: str = "Evaluation") -> str:
 
 
 def _ordered(names: Mapping[str, Any] | Sequence[str]) -> list[str]:
-    """In the order of the registry."""
-    return [name for name in metric_names() if name in names]
+    """In the order of the registry, a metric's evaluation sets one after the other."""
+    order = metric_names()
+    return sorted(names, key=lambda name: order.index(plain_name(name)))
 
 
 def _table(report: Report) -> str:
@@ -106,7 +109,7 @@ def _best(report: Report) -> str:
         columns["with endless clips"] = report.tables["unbiased"]
     if report.tables.get("best"):
         columns["best of k"] = report.tables["best"]
-    columns |= report.tables.get("subset", {})
+    columns |= report.tables.get("split", {})
     if not columns:
         return ""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
@@ -115,7 +118,7 @@ def _best(report: Report) -> str:
         cells = [_estimate(Estimate(**_known(table[name]))) if name in table else "–" for table in columns.values()]
         lines.append(f"<tr><td>{name}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     table = f"<table><tr><th>metric</th>{head}</tr>{''.join(lines)}</table>"
-    return f'<h2>By sample and subset</h2><div class="scroll">{table}</div>'
+    return f'<h2>By sample and split</h2><div class="scroll">{table}</div>'
 
 
 def _known(figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,21 +155,6 @@ def _is_minor(text: str) -> bool:
     return "is left out: it needs" in text or "does not apply to the others" in text
 
 
-def _forgetting(report: Report) -> str:
-    """What fine-tuning did to every domain, where it was measured."""
-    if "forgetting" not in report.tables:
-        return ""
-    from drivereplay.evaluation.domains import rows
-
-    lines = rows(report.tables["forgetting"])
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in lines[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(v))}</td>" for v in line.values()) + "</tr>" for line in lines
-    )
-    note = '<p class="note">Positive: better than before fine-tuning.</p>'
-    return f'<h2>Forgetting</h2>{note}<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
-
-
 def _key(report: Report) -> str:
     names = ["generated", *report.references]
     spans = (f'<span><i style="background:{COLOURS.get(n, "#000")}"></i>{html.escape(n)}</span>' for n in names)
@@ -178,7 +166,7 @@ def _chart(name: str, report: Report) -> str:
     table = report.tables["horizon"][name]
     seconds, lines = table["seconds"], {"generated": table["mean"], **table["references"]}
     # an identical video's capped figure would flatten every other line
-    if name == "fidelity.psnr":
+    if plain_name(name) == "fidelity.psnr":
         lines = {row: values for row, values in lines.items() if row != "real"}
     known = [v for values in (*lines.values(), table["low"], table["high"]) for v in values if _is_number(v)]
     if sum(_is_number(v) for v in table["mean"]) < 2:

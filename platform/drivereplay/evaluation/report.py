@@ -36,7 +36,10 @@ class Report:
         per_clip: Name → (N,) figures, mean over samples; NaN where a metric does not apply to a clip.
         groups: Recording of each clip; clips of one recording are no independent evidence.
         pseudo_values: Set metric → (N,) jackknife pseudo-values, mean over samples: what each clip does to the figure.
-        tables: `best` (best of k), `horizon` (by seconds ahead), `subset` (regular, rare-motion), by metric.
+        sets: Evaluation set → (first, end) of its clips in `clips`; empty for one set without a name. The figures of
+            `agents.ade@rare` are those of the set `rare`, clip by clip.
+        tables: `best` (best of k), `horizon` (by seconds ahead), `split` (regular, rare-motion), `unbiased` (figures of
+            sets as they would be with endless clips), by metric.
         directions: Name → `min` or `max`.
         units: Name → unit.
         warnings: What a reader has to know before believing a figure.
@@ -49,21 +52,57 @@ class Report:
     per_clip: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     groups: list[str] = field(default_factory=list)
     pseudo_values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    sets: dict[str, tuple[int, int]] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
     directions: dict[str, str] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    @property
-    def clip_units(self) -> tuple[tuple[str, str], ...]:
-        """(recording, clip) of the N clips."""
-        return tuple(zip(self.groups or self.clips, self.clips, strict=True))
+    def units_of(self, name: str) -> tuple[tuple[str, str], ...]:
+        """(recording, clip) of the clips behind a metric's figures."""
+        first, end = self.sets.get(name.partition("@")[2], (0, len(self.clips)))
+        groups = self.groups or self.clips
+        return tuple(zip(groups[first:end], self.clips[first:end], strict=True))
 
     def figures(self, names: Iterable[str]) -> dict[str, ClipFigures]:
         """What paired draws are made from, for those of the metrics that the report holds."""
-        units = self.clip_units
         found = {name: self.per_clip.get(name, self.pseudo_values.get(name)) for name in names}
-        return {n: ClipFigures(self.metrics[n].mean, v, units) for n, v in found.items() if v is not None}
+        return {n: ClipFigures(self.metrics[n].mean, v, self.units_of(n)) for n, v in found.items() if v is not None}
+
+    @classmethod
+    def joined(cls, reports: Mapping[str, Report]) -> Report:
+        """One report of several evaluation sets, whose metrics are called `metric@set`; the only one as it is.
+
+        Args:
+            reports: Set → its report; the one without a name comes alone.
+        """
+        if "" in reports:
+            return reports[""]
+        whole = cls(Protocol({"sets": {name: report.protocol.fields for name, report in reports.items()}}), {})
+        for name, report in reports.items():
+            whole.sets[name] = (len(whole.clips), len(whole.clips) + len(report.clips))
+            whole.clips += report.clips
+            whole.groups += report.groups
+            for held, more in (
+                (whole.metrics, report.metrics),
+                (whole.per_clip, report.per_clip),
+                (whole.pseudo_values, report.pseudo_values),
+                (whole.directions, report.directions),
+                (whole.units, report.units),
+            ):
+                held.update(_named(more, name))  # type: ignore[attr-defined]
+            for row, figures in report.references.items():
+                whole.references.setdefault(row, {}).update(_named(figures, name))
+            for table, rows in report.tables.items():
+                if table == "split":
+                    for split, figures in rows.items():
+                        whole.tables.setdefault(table, {}).setdefault(split, {}).update(_named(figures, name))
+                elif table == "pseudo":
+                    whole.tables.setdefault(table, {})[name] = rows
+                else:
+                    whole.tables.setdefault(table, {}).update(_named(rows, name))
+            whole.warnings += [f"{name}: {warning}" for warning in report.warnings]
+        return whole
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON values; numbers that are not finite become None."""
@@ -78,6 +117,7 @@ class Report:
             "per_clip": {name: values.tolist() for name, values in self.per_clip.items()},
             "groups": self.groups,
             "pseudo_values": {name: values.tolist() for name, values in self.pseudo_values.items()},
+            "sets": self.sets,
             "tables": self.tables,
             "warnings": self.warnings,
         }
@@ -107,6 +147,7 @@ class Report:
                 per_clip=_arrays(data["per_clip"]),
                 groups=list(data["groups"]),
                 pseudo_values=_arrays(data["pseudo_values"]),
+                sets={name: (int(first), int(end)) for name, (first, end) in data["sets"].items()},
                 tables=data["tables"],
                 directions=data["directions"],
                 units=data["units"],
@@ -137,6 +178,10 @@ class Report:
         except FileNotFoundError as error:
             raise DataError(f"There is no {name} in {place.uri}.", "Evaluate first.") from error
         return cls.from_json(text, f"{place.uri}/{name}")
+
+
+def _named(figures: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {f"{metric}@{name}": value for metric, value in figures.items()}
 
 
 def _arrays(data: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:

@@ -4,6 +4,7 @@ The rules, so that nothing is cut, stretched or resampled unless asked for:
 
 - Files are matched by their path below the directory without its ending. A file without a counterpart is refused,
   unless `partial` is given.
+- Several samples of a clip are numbered: `a.0.mp4`, `a.1.mp4` are generated for `a.mp4`; each clip has as many.
 - Both must have the same number of frames; `frames=N` takes the first N of both.
 - Both must have the same rate (within 1 %), and where one of them has no constant rate the same times; `fps=F` takes,
   for each of F frames a second, the frame nearest in time.
@@ -15,8 +16,9 @@ The rules, so that nothing is cut, stretched or resampled unless asked for:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +29,10 @@ from drivereplay.domains.recording import Clip, ClipAnnotations
 from drivereplay.domains.search import files_below
 from drivereplay.domains.videos import EXTENSIONS
 from drivereplay.errors import DataError, SpecError
+from drivereplay.evaluation import detect
 from drivereplay.spec import ClipSpec
-from drivereplay.videos import VideoFrames, read_frames
-from drivereplay.videos.geometry import Fit, FrameShape
+from drivereplay.videos import VideoFrames, read_frames, read_video
+from drivereplay.videos.geometry import Fit, FrameShape, enlarged
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,23 @@ class PairRules:
             raise SpecError(f"frames ({self.frames}) must be more than context ({self.context}).")
 
 
-def matched(generated: Path, real: Path, *, partial: bool = False) -> list[tuple[str, Path, Path]]:
-    """(name, generated file, real file) sorted by name.
+Match = tuple[str, tuple[Path, ...], Path]
+"""Name, the generated file or files, the real file."""
+
+
+def matched(generated: Path, real: Path, *, partial: bool = False) -> list[Match]:
+    """(name, generated files by number, real file) sorted by name.
 
     Raises:
-        DataError: A directory is missing or empty, two files have one name, or a file has no counterpart.
+        DataError: A directory is missing or empty, two files have one name, a file has no counterpart, or clips have
+            unlike numbers of samples.
     """
-    ours, theirs = _files(generated), _files(real)
+    files, theirs = _files(generated), _files(real)
+    ours: dict[str, tuple[Path, ...]] = {}
+    for name, number, path in sorted((*_sample(name, theirs), path) for name, path in files.items()):
+        if name in ours and number == ALONE:
+            raise DataError(f"{path} and {ours[name][0]} are both for '{name}'.", "Number all samples, or keep one.")
+        ours[name] = (*ours.get(name, ()), path)
     alone = [f"{n} (only in {generated})" for n in sorted(ours.keys() - theirs.keys())]
     alone += [f"{n} (only in {real})" for n in sorted(theirs.keys() - ours.keys())]
     both = sorted(ours.keys() & theirs.keys())
@@ -75,30 +88,68 @@ def matched(generated: Path, real: Path, *, partial: bool = False) -> list[tuple
             f"{len(ours)} generated and {len(theirs)} real videos; without counterpart: {shown}.",
             "Add them, or leave them out with --partial.",
         )
+    counts = {name: len(ours[name]) for name in both}
+    if len(set(counts.values())) > 1:
+        few, many = min(counts, key=lambda n: counts[n]), max(counts, key=lambda n: counts[n])
+        raise DataError(
+            f"There are {counts[few]} samples of '{few}' and {counts[many]} of '{many}'.",
+            "Give as many samples of each clip: the best of more is better by chance.",
+        )
     return [(name, ours[name], theirs[name]) for name in both]
 
 
-def read_pairs(files: Sequence[tuple[str, Path, Path]], rules: PairRules) -> Iterator[tuple[Clip, NDArray[np.uint8]]]:
-    """Decode the matched files one pair at a time.
+ALONE = 1 << 62
+"""Stands for the number of a file that has none; it sorts behind all numbers."""
+
+
+def _sample(name: str, real: Collection[str]) -> tuple[str, int]:
+    """The clip that a generated file belongs to, and its number among the clip's samples."""
+    clip, dot, number = name.rpartition(".")
+    if name in real or not dot or not (number.isascii() and number.isdigit()) or clip not in real:
+        return name, ALONE
+    return clip, int(number)
+
+
+def read_pairs(files: Sequence[Match], rules: PairRules) -> Iterator[tuple[Clip, NDArray[np.uint8]]]:
+    """Decode the matched files one clip at a time.
+
+    Returns:
+        The real clip, and the generated frames (T, H, W, 3), or (k, T, H, W, 3) where it has several samples.
 
     Raises:
         DataError: A file cannot be read, or a pair is not alike in a way the rules do not allow.
     """
     for name, generated, real in files:
-        made, true = (read_frames(path, fps=rules.fps, most=rules.frames) for path in (generated, real))
-        if rules.fps is None:
-            _check_rates(name, made, true)
-        count = _length(name, made, true, rules)
-        size = rules.size or made.frames.shape[1:3]
-        if rules.size is None and not _same_aspect(made.frames.shape, true.frames.shape):
-            raise DataError(
-                f"{name}: generated {_shown(made)}, real {_shown(true)}: unlike shapes.",
-                "Bring both to one size with --size HEIGHTxWIDTH.",
-            )
+        true = read_frames(real, fps=rules.fps, most=rules.frames)
+        samples: list[NDArray[np.uint8]] = []
+        size = rules.size
+        for path in generated:
+            shown = name if len(generated) == 1 else f"{name} ({path.name})"
+            made = read_frames(path, fps=rules.fps, most=rules.frames)
+            if rules.fps is None:
+                _check_rates(shown, made, true)
+            count = _length(shown, made, true, rules)
+            size = size or made.frames.shape[1:3]
+            if rules.size is None and not _same_aspect(made.frames.shape, true.frames.shape):
+                raise DataError(
+                    f"{shown}: generated {_shown(made)}, real {_shown(true)}: unlike shapes.",
+                    "Bring both to one size with --size HEIGHTxWIDTH.",
+                )
+            if rules.size is None and made.frames.shape[1:3] != tuple(size):
+                raise DataError(
+                    f"{shown}: {_shown(made)}, another sample of the clip has {size[1]}x{size[0]}.",
+                    "Bring all to one size with --size HEIGHTxWIDTH.",
+                )
+            samples.append(_resized(made.frames[:count], size))
+        assert size is not None  # a clip has at least one sample
+        count = len(samples[0])
         fps = rules.fps or true.fps
         known = None if true.damaged else _annotations(real, true, count, Fit(*size))
-        clip = Clip(name, "videos", _resized(true.frames[:count], size), rules.context, fps, "", known)
-        yield clip, _resized(made.frames[:count], size)
+        large = enlarged(size, true.size, detect.LARGEST_PX)
+        larger = None if large == tuple(size) else partial(read_video, real, Fit(*large), fps=rules.fps, most=count)
+        frames = _resized(true.frames[:count], size)
+        clip = Clip(name, "videos", frames, rules.context, fps, "", known, larger=larger)
+        yield clip, samples[0] if len(samples) == 1 else np.stack(samples)
 
 
 def _check_rates(name: str, made: VideoFrames, true: VideoFrames) -> None:
@@ -118,15 +169,19 @@ def _check_rates(name: str, made: VideoFrames, true: VideoFrames) -> None:
         raise DataError(f"{name}: {', '.join(why)}; frames of one number are up to {apart_s:.2f} s apart.", fix)
 
 
-def check_generated(clip: Clip, frames: NDArray[np.uint8]) -> None:
-    """Refuse generated frames that are not like the real clip's (T, H, W, 3) uint8.
+def check_generated(clip: Clip, frames: NDArray[np.uint8], samples: int = 1) -> None:
+    """Refuse generated frames (k, T, H, W, 3) that are not like the real clip's (T, H, W, 3) uint8.
 
     Raises:
-        DataError: Another length, size, number of channels or type; the message has both.
+        DataError: Another number of samples, length, size, number of channels or type; the message has both.
     """
-    if frames.shape != clip.frames.shape or frames.dtype != np.uint8:
+    if len(frames) != samples:
         raise DataError(
-            f"{clip.name}: the generated frames are {tuple(frames.shape)} {frames.dtype}, the real ones are "
+            f"{clip.name} has {len(frames)} samples, the clips before it have {samples}.", "Give as many of each clip."
+        )
+    if frames.shape[1:] != clip.frames.shape or frames.dtype != np.uint8:
+        raise DataError(
+            f"{clip.name}: the generated frames are {tuple(frames.shape[1:])} {frames.dtype}, the real ones are "
             f"{clip.frames.shape} {clip.frames.dtype}.",
             "Give uint8 RGB frames of the real clip's length and size.",
         )

@@ -75,10 +75,11 @@ def judged_spec(spec: Spec) -> Spec:
 
 def judged_beside(spec: Spec) -> set[str]:
     """Metrics that are judged for the constraints alone: they are part of the protocol, but not of `evaluation`."""
-    from drivereplay.evaluation.metric import metric, metric_names
+    from drivereplay.evaluation.metric import metric, metric_names, plain_name
 
     asked = spec.evaluation.metrics or [name for name in metric_names() if metric(name).is_default()]
-    return set(judged_spec(spec).search.objectives) - {*spec.search.objectives, *asked}
+    judged = {*spec.search.objectives, *asked}
+    return {name for name in judged_spec(spec).search.objectives if not {name, plain_name(name)} & judged}
 
 
 def violations_of(candidate: Candidate, limits: Sequence[Limit], candidates: Sequence[Candidate]) -> tuple[float, ...]:

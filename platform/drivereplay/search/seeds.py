@@ -69,7 +69,8 @@ def _pool(group: Sequence[Candidate]) -> Candidate:
         if len(found) < k:
             continue
         means = np.array([e.mean for e in found])
-        within = np.nan_to_num(np.array([(e.high - e.low) / 2 for e in found]), nan=0.0)
+        # where a seed's figure has no interval (a Fréchet distance, a single clip), the spread over seeds is not all
+        within = np.array([(e.high - e.low) / 2 for e in found])
         half = math.sqrt(factor**2 * means.var(ddof=1) / k + float(np.mean(within**2)))
         mean = float(means.mean())
         metrics[name] = Estimate(mean, mean - half, mean + half, found[0].n)

@@ -146,19 +146,29 @@ class FineTuning:
 
     def prepare(self, spec: Spec) -> None:
         """Write worlds and indexes once, so that trials find them; refuse metrics that cannot be evaluated."""
-        from drivereplay.data.prepare import prepare
-        from drivereplay.evaluation.judge import available_metrics
+        from drivereplay.data.prepare import evaluation_indexes, prepare
+        from drivereplay.evaluation.judge import metrics_of_sets
+        from drivereplay.evaluation.metric import check_objectives, metric_names, plain_name
 
+        check_objectives(spec.search.objectives)
         self.check(spec)
         judged = spec.evaluation.metrics
-        missing = [name for name in spec.search.objectives if judged and name not in judged]
+        missing = [name for name in spec.search.objectives if judged and not {name, plain_name(name)} & set(judged)]
         if missing:
             raise SpecError(
                 f"search.objectives: {', '.join(missing)} is not among evaluation.metrics, so no report would hold it.",
                 "Add it to evaluation.metrics, or leave that list empty for all metrics.",
             )
-        available_metrics(judged, judged_spec(spec).search.objectives)
-        prepare(spec)
+        if spec.evaluation.sets:
+            one = next(iter(spec.evaluation.sets))
+            for name in judged_spec(spec).search.objectives:
+                if "@" not in name and name in metric_names():
+                    raise SpecError(
+                        f"search: {name} is a metric of each evaluation set, and none is named with it.",
+                        f"Say which: for example {name}@{one}.",
+                    )
+        metrics_of_sets(judged_spec(spec))
+        evaluation_indexes(spec, prepare(spec))
 
     def check(self, spec: Spec) -> None:
         """Refuse metrics, models and adapters that every trial would fail on, before anything is started."""
@@ -240,14 +250,14 @@ class FineTuning:
         return self._kept["indexes"]
 
     def _clips(self, spec: Spec) -> Any:
-        from drivereplay.data.clips import evaluation_clips
+        from drivereplay.data.clips import ClipSets, evaluation_sets
+        from drivereplay.data.prepare import evaluation_indexes
 
-        index = self._indexes(spec)[spec.target.name]
+        indexes = self._indexes(spec)
         key = spec.evaluation.model_dump_json()
         if self._kept.get("clips_of") != key:
-            wanted = spec.evaluation
-            clips = evaluation_clips(index, spec.clip, count=wanted.clips, seed=wanted.seed, subset=wanted.split)
-            self._kept |= {"clips_of": key, "clips": list(clips)}
+            found = evaluation_sets(spec, evaluation_indexes(spec, indexes))
+            self._kept |= {"clips_of": key, "clips": ClipSets(list(found), found.sets)}
         return self._kept["clips"]
 
 

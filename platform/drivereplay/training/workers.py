@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from drivereplay import logs
 from drivereplay.errors import DriveReplayError, TrainingError
-from drivereplay.nodes import cluster_nodes, require_room
+from drivereplay.nodes import cluster_nodes, require_room, room_for_workers
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 from drivereplay.training.curve import CurvePoint
@@ -157,7 +157,7 @@ def _trainer(
         _work,
         train_loop_config=config,
         scaling_config=ScalingConfig(
-            num_workers=spec.training.workers,
+            num_workers=_group_size(spec),
             use_gpu=with_gpu,
             resources_per_worker=per_worker,
             accelerator_type=resources.accelerator_type if with_gpu else None,
@@ -171,6 +171,14 @@ def _trainer(
             failure_config=FailureConfig(max_failures=spec.training.max_failures),
         ),
     )
+
+
+def _group_size(spec: Spec) -> int | tuple[int, int]:
+    """Number of workers for Ray Train; an elastic group may not grow into the CPUs of its own decoding tasks."""
+    if isinstance(spec.training.workers, int):
+        return spec.training.workers
+    least, most = spec.training.workers
+    return least, max(least, min(most, room_for_workers(spec, cluster_nodes())))
 
 
 def _work(config: dict[str, Any]) -> None:

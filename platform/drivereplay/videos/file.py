@@ -236,7 +236,9 @@ class Video:
         scaler = self._scalers.get((width, height))
         if scaler is None:
             scaler = self._scalers.setdefault((width, height), VideoReformatter())
-        small = scaler.reformat(stored, width=width, height=height, format="rgb24", interpolation="BILINEAR")
+        # decord scales bilinearly; a frame at its own size is only enlarged, if at all, as by the command line
+        method = "BICUBIC" if size is None else "BILINEAR"
+        small = scaler.reformat(stored, width=width, height=height, format="rgb24", interpolation=method)
         return orientation.upright(small.to_ndarray())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -150,4 +151,5 @@ def _span(places: Sequence[Place]) -> str:
 
 def _last_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return (lines[-1] if lines else type(error).__name__)[:160]
+    # decord's own begin with the time, a line of its source, and the path in brackets
+    return (re.sub(r"^\[[\d:]+\] \S+ (\[.*?\] )?", "", lines[-1]) if lines else type(error).__name__)[:160]
