@@ -143,7 +143,7 @@ def test_no_seed_is_spent_on_a_setting_that_violates_a_constraint() -> None:
 
 
 def test_replicates_are_run_within_their_budget(ray_session: None, tmp_path: Path) -> None:
-    spec = experiment(tmp_path, trials=3, racing={"seeds": 2, "budget": 2})
+    spec = experiment(tmp_path, trials=3, sampler="random", racing={"seeds": 2, "budget": 2})
     front = sweep(spec, runner=Analytic(), show_progress=False)
     replicates = [c for c in front.candidates if c.kind == "replicate"]
     assert 1 <= len(replicates) <= 2
