@@ -41,7 +41,7 @@ def world_clips(directory: Path, count: int, worlds: Sequence[str] = ("highway",
     for world in worlds:
         place = directory / world
         write_world(place, world, clips=count, seed=11, frames=10, fps=8.0, height=96, width=160)
-        files = [(path.stem, path, path) for path in sorted(place.glob("*.mp4"))]
+        files = [(path.stem, (path,), path) for path in sorted(place.glob("*.mp4"))]
         clips += [clip for clip, _ in read_pairs(files, PairRules(context=2))]
     return clips
 
@@ -51,7 +51,7 @@ def video_clips(videos: Sequence[Path], count: int, *, frames: int = 10, fps: fl
     clips: list[Clip] = []
     for video in videos:
         rules = PairRules(context=2, fps=fps, size=(96, 160))
-        whole = next(iter(read_pairs([(video.stem, video, video)], rules)))[0]
+        whole = next(iter(read_pairs([(video.stem, (video,), video)], rules)))[0]
         starts = np.linspace(0, len(whole.frames) - frames, min(count, len(whole.frames) // frames)).astype(int)
         for start in starts:
             shown = whole.frames[start : start + frames]

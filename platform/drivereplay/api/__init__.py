@@ -14,6 +14,7 @@ from drivereplay.api.footage import (
 from drivereplay.api.fronts import (
     QUICKSTART,
     Demo,
+    candidate_spec,
     compare_fronts,
     demo,
     export_candidate,
@@ -43,6 +44,7 @@ __all__ = [
     "enforce_quality",
     "QUICKSTART",
     "Demo",
+    "candidate_spec",
     "compare",
     "compare_fronts",
     "demo",

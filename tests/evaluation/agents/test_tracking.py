@@ -81,7 +81,7 @@ def test_what_is_followed_where_the_object_is_half_hidden_is_not_false() -> None
     visible = np.array([1, 1, 1, 1, 1, 1, 0.4, 0, 0, 0], np.float32)[:, None]
     real = Footage(np.zeros((10, 30, 40, 3), np.uint8), 2, 8.0, annotations(true, visible=visible))
     made = real.with_frames(real.frames)
-    made.estimates["tracks"] = np.tile(np.array([5.0, 5, 15, 15]), (10, 1, 1))
+    made.estimates["anchored_tracks"] = (np.tile(np.array([5.0, 5, 15, 15]), (10, 1, 1)))[2:]
     assert AgentsIdf1().score(AgentsIdf1().curve(real, made)) == pytest.approx(4 / (4 + 0.5 * 2))
     # for every α four hits of six: DetA = AssA = 4 / 6
     assert AgentsHota().score(AgentsHota().curve(real, made)) == pytest.approx(4 / 6)
