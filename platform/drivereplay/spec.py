@@ -12,8 +12,16 @@ import pydantic
 
 from drivereplay._sections.base import Section
 from drivereplay._sections.judge import EvaluationSpec, RacingSpec, ResourcesSpec, SchedulerSpec, SearchSpec, SetSpec
+from drivereplay._sections.own_family import names_file
 from drivereplay._sections.strict import StrictYamlError, dump_yaml, load_yaml, validated
-from drivereplay._sections.train import AdapterSpec, AugmentSpec, ModelSpec, RetentionSpec, TrainingSpec
+from drivereplay._sections.train import (
+    AdapterSpec,
+    AugmentSpec,
+    ModelSpec,
+    NoiseLevelsSpec,
+    RetentionSpec,
+    TrainingSpec,
+)
 from drivereplay._sections.video import (
     AdaptiveSpec,
     BufferSpec,
@@ -31,8 +39,8 @@ from drivereplay.errors import SpecError
 
 __all__ = [
     "AdapterSpec", "AdaptiveSpec", "AugmentSpec", "BufferSpec", "ClipSpec", "DatasetSource", "DomainSpec",
-    "EvaluationSpec", "ModelSpec", "RacingSpec", "ReplaySpec", "ResourcesSpec", "RetentionSpec", "SchedulerSpec",
-    "SearchSpec", "SetSpec", "SourceSpec", "Spec", "TrainingSpec", "VideosSource", "WorldSource",
+    "EvaluationSpec", "ModelSpec", "NoiseLevelsSpec", "RacingSpec", "ReplaySpec", "ResourcesSpec", "RetentionSpec",
+    "SchedulerSpec", "SearchSpec", "SetSpec", "SourceSpec", "Spec", "TrainingSpec", "VideosSource", "WorldSource",
     "load_spec", "parse_spec", "read_spec", "with_values",
 ]  # fmt: skip
 
@@ -289,6 +297,10 @@ def _anchored(spec: Spec, base: Path | None) -> Spec:
     spec = spec.model_copy(update={"storage": _absolute(spec.storage, here), "search": search})
     if base is None:
         return spec
+    if names_file(spec.model.family):
+        path, _, name = spec.model.family.rpartition(":")
+        own = f"{_absolute(path, base)}:{name}"
+        spec = spec.model_copy(update={"model": spec.model.model_copy(update={"family": own})})
     # a name without a slash is a shipped base's; one with a slash that is no directory is looked for on the hub
     if "/" in spec.model.base and Path(found := _absolute(spec.model.base, base) or "").is_dir():
         spec = spec.model_copy(update={"model": spec.model.model_copy(update={"base": found})})
