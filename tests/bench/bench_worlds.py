@@ -1,10 +1,10 @@
 """What a frame of every world costs one core: written (all of it: simulation to files) and rendered in memory.
 
-`python tests/bench/bench_worlds.py [--against TREE] [--frames N] [--clip N] [--rounds N] [--sizes HxW ...]` prints two tables
-of frames per second: clips of N frames written to a directory with annotations, and short clips rendered in memory, as
-training with `clips: fresh` takes them. With `--against`, another checkout of the project is measured in turns with
-this one, clip by clip, and the tables give both and the ratio. Time is CPU time of the measured process, for each clip
-the best of all rounds, so that what else runs on the machine matters little (shared caches still do).
+`python tests/bench/bench_worlds.py [WORLD ...] [--against TREE] [--frames N] [--rounds N] [--sizes HxW ...]` prints two
+tables of frames per second: clips of N frames written to a directory with annotations, and short clips rendered in
+memory, as training with `clips: fresh` takes them. With `--against`, another checkout of the project is measured in
+turns with this one, clip by clip, and the tables give both and the ratio. Time is CPU time of the measured process, for
+each clip the best of all rounds, so that what else runs on the machine matters little (shared caches still do).
 """
 
 from __future__ import annotations
