@@ -188,6 +188,8 @@ def front(
     exported: Path | None = None,
 ) -> None:
     """The candidates of a sweep with those on the front marked, hypervolume and knee."""
+    from drivereplay.search.advice import advice
+
     on_front = {candidate.name for candidate in found.front}
     knee = found.knee.name if found.knee is not None else None
     rows = []
@@ -216,6 +218,7 @@ def front(
     _lost_and_important(found)
     if found.recommendation:
         typer.echo(found.recommendation)
+        typer.echo(advice(found))
     if comparison is not None:
         pairs(comparison)
     if plot is not None:
