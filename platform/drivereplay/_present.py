@@ -122,14 +122,36 @@ def _interval(estimate: Any) -> str:
     return "-" if math.isnan(estimate.mean) else str(estimate)
 
 
-def ingest(index: ClipIndex, out: Path, everything: bool) -> None:
-    """What an ingest found, and what it set aside."""
+def quality(rows: Sequence[Mapping[str, Any]], everything: bool) -> None:
+    """The data-quality report: what is beyond a limit, or every check."""
+    shown = [
+        {
+            "check": row["check"],
+            "": "" if row["level"] == "ok" else row["level"],
+            "value": row["value"],
+            "warn": row["warn"],
+            "fail": row["fail"],
+            "recordings": f"{row['count']} of {row['of']}",
+            "where": "; ".join(row["where"]),
+        }
+        for row in rows
+        if everything or row["level"] != "ok"
+    ]
+    if shown:
+        table("data quality", shown)
+    else:
+        typer.echo("data quality: nothing looks wrong")
+
+
+def ingest(index: ClipIndex, checks: Sequence[Mapping[str, Any]], out: Path, everything: bool) -> None:
+    """What an ingest found, what it set aside, and which data look wrong."""
     document = index.report.to_json()
     training, evaluation = index.count("train"), index.count("evaluation")
     typer.echo(f"{index.name}: {training} training and {evaluation} evaluation clips, written to {out}")
     for part in ("set_aside", "notes"):
         if document[part]:
             table(part.replace("_", " "), document[part])
+    quality(checks, everything)
     if everything:
         shown = ("key", "split", "windows", "frames", "fps", "width", "height", "codec", "gop", "reader")
         table("videos", [{name: row[name] for name in shown if name in row} for row in videos(index)])

@@ -174,7 +174,11 @@ def test_sizes_are_a_quarter_and_four_times(script: Callable[[str], ModuleType])
     from diffusers import WanTransformer3DModel
 
     counts = {}
-    for size, options in script("recipe").load_recipe().sizes.items():
+    settings = script("recipe").load_recipe()
+    hours = settings.training.core_hours
+    assert hours.keys() == settings.sizes.keys()
+    assert sum(hours.values()) * (1 + settings.training.cooldown) <= 24.5
+    for size, options in settings.sizes.items():
         with torch.device("meta"):
             module = WanTransformer3DModel(
                 patch_size=(2, 2, 2), attention_head_dim=32, in_channels=12, out_channels=12, text_dim=32, freq_dim=64,

@@ -310,7 +310,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
 
     if options.cooldown is None:
-        hours = options.hours or recipe.training.core_hours
+        hours = options.hours or recipe.training.core_hours[options.size]
         train(run, windows, held_out, recipe, options.out, factor=stable, until_s=3600 * hours)
         return
     branch = options.out / "cooldown"
