@@ -20,8 +20,8 @@ _SHARE = 0.8
 _BANDS = 4
 _MOTION = 0.66
 """Share of all cell changes that two videos of one fixed camera have in common where they show the same footage.
-Measured on four cameras (`docs/data.md`): .69 and more for most windows that were coded, scaled, trimmed and sampled
-anew, .64 and less for other windows, .2 and less for nearly all."""
+Chosen on parts of four cameras and copies of them (`docs/data.md`): other parts reached .56, and between copies of them
+some links at .6 were wrong. A few real copies lie below."""
 _TELLING_CHANGES = 64
 """So many changes of cells say what moves; fewer, that nothing does."""
 _COMPARED = 50
