@@ -51,7 +51,7 @@ def video_clips(videos: Sequence[Path], count: int, *, frames: int = 10, fps: fl
     clips: list[Clip] = []
     for video in videos:
         rules = PairRules(context=2, fps=fps, size=(96, 160))
-        whole = next(iter(read_pairs([(video.stem, video, video)], rules)))[0]
+        whole = next(iter(read_pairs([(video.stem, (video,), video)], rules)))[0]
         starts = np.linspace(0, len(whole.frames) - frames, min(count, len(whole.frames) // frames)).astype(int)
         for start in starts:
             shown = whole.frames[start : start + frames]
