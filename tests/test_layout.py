@@ -20,6 +20,7 @@ ORDER = [
     ("data",),
     ("models",),
     ("training",),
+    ("testing",),
     ("evaluation",),
     ("search",),
     ("dashboard", "jobs", "doctor", "status"),

@@ -40,7 +40,7 @@ FEW, MANY = 64, 512
 
 def _clips(directory: Path, count: int) -> list[Clip]:
     write_world(directory, "town", clips=count, seed=5, frames=FRAMES, fps=8.0, height=HEIGHT, width=WIDTH)
-    files = [(path.stem, path, path) for path in sorted(directory.glob("*.mp4"))]
+    files = [(path.stem, (path,), path) for path in sorted(directory.glob("*.mp4"))]
     return [clip for clip, _ in read_pairs(files, PairRules(context=2))]
 
 

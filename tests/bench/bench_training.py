@@ -62,7 +62,7 @@ def bare(spec: Spec, batches: list[Batch]) -> Callable[[int], None]:
         conditions = model.conditions(frames, [""] * len(frames), 8.0)
         noise, levels = sample_noise(0, batch.sample, latents.shape[1:])
         with torch.autocast("cpu", torch.bfloat16, enabled=spec.training.precision == "bf16"):
-            loss = model.loss(latents, noise, model.noise_levels(levels), conditions).mean()
+            loss = model.loss(latents, noise, model.noise_levels(levels, latents.shape[1:]), conditions).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()

@@ -11,7 +11,7 @@ from drivereplay.evaluation.metric import metric_names
 def test_every_metric_has_its_row() -> None:
     rows = catalogue().splitlines()
     assert len(rows) == 2 + len(metric_names())
-    assert all(row.replace("\\|", "").count("|") == 6 for row in rows)
+    assert all(row.replace("\\|", "").count("|") == 7 for row in rows)
 
 
 def test_the_docs_hold_the_registry_s_table(project_root: Path) -> None:

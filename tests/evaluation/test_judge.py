@@ -23,7 +23,7 @@ def test_a_model_is_judged_with_reference_rows_tables_and_protocol(tmp_path: Pat
     seen: list[int] = []
     report = evaluate_model(StandInModel(), iter(clips), spec, videos=Storage.of(tmp_path), progress=seen.append)  # type: ignore[arg-type]
     assert seen == [4, 6] and report.clips == [c.name for c in clips]
-    assert set(report.metrics) == set(LIGHT) and report.metrics["fidelity.psnr"].n == 6
+    assert set(report.metrics) == {*LIGHT, *spec.search.objectives} and report.metrics["fidelity.psnr"].n == 6
     assert set(report.references) == {"real", "frozen", "constant-motion"}
     assert report.references["real"]["fidelity.psnr"].mean == 100
     assert report.references["real"]["agents.ade"].mean < 0.03 < report.references["frozen"]["agents.ade"].mean

@@ -29,7 +29,7 @@ def measure(world: str, split: str, count: int, directory: Path) -> Errors:
     """Every step's (every pixel's) error."""
     place = directory / world / split
     write_world(place, world, clips=count, seed=31, frames=10, fps=8.0, height=96, width=160, split=split)
-    files = [(path.stem, path, path) for path in sorted(place.glob("*.mp4"))]
+    files = [(path.stem, (path,), path) for path in sorted(place.glob("*.mp4"))]
     errors: Errors = {}
     for number, (clip, _) in enumerate(read_pairs(files, PairRules(context=2))):
         video = Footage.of(clip)

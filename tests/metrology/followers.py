@@ -194,7 +194,7 @@ def world_sets(count: int) -> dict[str, list[Footage]]:
                     "width": 160,
                 }
                 write_world(place, world, split=split, **options)
-                files = [(path.stem, path, path) for path in sorted(place.glob("*.mp4"))]
+                files = [(path.stem, (path,), path) for path in sorted(place.glob("*.mp4"))]
                 sets[f"{world}, {split}"] = [Footage.of(c) for c, _ in read_pairs(files, PairRules(context=2))]
     return sets
 

@@ -26,12 +26,12 @@ from drivereplay.storage import Storage
 
 LOOKS_AND_MOTION = (
     "fidelity.psnr", "fidelity.ssim", "fidelity.sharpness", "fidelity.flicker", "agents.flow_epe",
-    "ego.rpe_rotation", "ego.rpe_translation",
+    "ego.motion_error", "ego.rpe_translation",
 )  # fmt: skip
 """What can be told of clips without annotations."""
 METRICS = (
     "fidelity.psnr", "fidelity.ssim", "fidelity.sharpness", "fidelity.flicker",
-    "agents.ade", "agents.flow_epe", "agents.iou", "agents.missing_rate", "ego.rpe_rotation", "ego.rpe_translation",
+    "agents.ade", "agents.flow_epe", "agents.iou", "agents.missing_rate", "ego.motion_error", "ego.rpe_translation",
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def world_clips(directory: Path, count: int, worlds: Sequence[str] = ("highway",
     for world in worlds:
         place = directory / world
         write_world(place, world, clips=count, seed=11, frames=10, fps=8.0, height=96, width=160)
-        files = [(path.stem, path, path) for path in sorted(place.glob("*.mp4"))]
+        files = [(path.stem, (path,), path) for path in sorted(place.glob("*.mp4"))]
         clips += [clip for clip, _ in read_pairs(files, PairRules(context=2))]
     return clips
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,24 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+def trainer_noise(frames) -> torch.Tensor:
+    """ε·σ with ln σ ~ N(−3, .5²), drawn from the image itself."""
+    rows = []
+    for clip in frames:
+        generator = torch.Generator().manual_seed(zlib.crc32(clip[0].numpy().tobytes()))
+        noise = torch.randn(3, *clip.shape[1:3], generator=generator)
+        rows.append(noise * torch.exp(-3 + 0.5 * torch.randn((), generator=generator)))
+    return torch.stack(rows).unsqueeze(2)
+
+
 def reference_loss(pipeline, frames, noise, timesteps, prompt: str) -> torch.Tensor:
-    """As diffusers' example script for CogVideoX image-to-video writes it, without its noise on the picture."""
+    """As diffusers' example script for CogVideoX image-to-video writes it, with its noise on the image."""
     vae, scheduler = pipeline.vae, pipeline.scheduler
     pixels = frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
     with torch.no_grad():
         latents = (vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor).permute(0, 2, 1, 3, 4)
-        image = (vae.encode(pixels[:, :, :1]).latent_dist.mode() * vae.config.scaling_factor).permute(0, 2, 1, 3, 4)
+        noisy_image = vae.encode(pixels[:, :, :1] + trainer_noise(frames)).latent_dist.mode()
+        image = (noisy_image * vae.config.scaling_factor).permute(0, 2, 1, 3, 4)
         text = pipeline.encode_prompt(prompt, do_classifier_free_guidance=False)[0]
     batch, count = latents.shape[:2]
     image = torch.cat([image, latents.new_zeros(batch, count - 1, *latents.shape[2:])], dim=1)
@@ -48,7 +60,7 @@ def test_the_loss_is_that_of_the_training_convention(saved: Path) -> None:
     frames = frames_like(spec)
     latents = model.encode(frames)
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
-    levels = model.noise_levels(torch.tensor([0.3, 0.8]))
+    levels = model.noise_levels(torch.tensor([0.3, 0.8]), latents.shape[1:])
     assert levels.tolist() == [300, 800]
     ours = model.loss(latents, noise, levels, model.conditions(frames, ["a road", "a road"], 8.0))
     stock = CogVideoXImageToVideoPipeline.from_pretrained(saved)

@@ -61,7 +61,7 @@ def test_the_loss_is_that_of_the_training_convention(saved: Path, context: int) 
     frames = frames_like(spec)
     latents = model.encode(frames)
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
-    levels = model.noise_levels(torch.tensor([0.3, 0.8]))
+    levels = model.noise_levels(torch.tensor([0.3, 0.8]), latents.shape[1:])
     ours = model.loss(latents, noise, levels, model.conditions(frames, ["a road", "a road"], 8.0))
     sigma = torch.exp(torch.special.ndtri(torch.tensor([0.3, 0.8])) * 1.2) * 4.0 * 3**0.5  # three latent frames
     theirs = reference_loss(stock_of(saved), frames, noise, sigma, (context - 1) // 4 + 1, "a road")

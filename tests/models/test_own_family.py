@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import ast
+import os
+import pickle
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.models.helpers import spec_of
 
+from drivereplay.errors import DriveReplayError, ModelError
+from drivereplay.models import layout, load_checkpoint, load_model
 from drivereplay.models.base import VideoModel
 from drivereplay.models.stock import StockModel
+from drivereplay.spec import load_spec
 
 MINE = '''
 """Denoising by one convolution on the pixels themselves."""
@@ -74,7 +80,7 @@ class Mine(VideoModel):
         latents = torch.zeros(batch, 3, frames, height, width)
         return latents, Conditions([""] * batch, 8.0, {"last": latents[:, :, :1]})
 
-    def noise_levels(self, uniforms):
+    def noise_levels(self, uniforms, shape):
         return uniforms
 
     def predict(self, latents, noise, levels, conditions):
@@ -113,7 +119,6 @@ import sys
 from pathlib import Path
 import torch
 import drivereplay.models as models
-models.__path__.append(sys.argv[1])
 from drivereplay.models.base import Conditions
 from drivereplay.storage import Storage
 from drivereplay.training.checkpoint import checkpoints
@@ -124,9 +129,8 @@ from drivereplay.training.progress import Progress
 from drivereplay.training.run import RunHooks, begin
 from tests.training.helpers import MemoryIndex, memory_batches, small_spec
 
-assert "mine" in models.families()
 retention = {"distill": 0.1, "l2sp": 0.1}
-spec = small_spec(model={"family": "mine", "config": {"width": 4}}, training={
+spec = small_spec(model={"family": sys.argv[1] + ":Mine", "config": {"width": 4}}, training={
     "steps": 60, "batch_size": 4, "checkpoint_every": 30, "learning_rate": 1e-2, "warmup": 2, "retention": retention})
 assert foresee(spec)["parameters"] == (7 * 27 + 1) * 4 + (4 * 27 + 1) * 3
 
@@ -155,9 +159,105 @@ print("done")
 def test_one_file_makes_a_family(tmp_path: Path, project_root: Path) -> None:
     (tmp_path / "families").mkdir()
     (tmp_path / "families" / "mine.py").write_text(MINE)
-    command = [sys.executable, "-c", USER, str(tmp_path / "families"), str(tmp_path)]
+    command = [sys.executable, "-c", USER, str(tmp_path / "families" / "mine.py"), str(tmp_path)]
     done = subprocess.run(command, check=False, cwd=project_root, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0 and done.stdout.strip() == "done", done.stderr
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "mine.py").write_text(MINE)
+    return tmp_path / "lab"
+
+
+def experiment(folder: Path, family: str) -> Path:
+    path = folder / "experiment.yaml"
+    clip = "{frames: 4, context: 1, height: 16, width: 16}"
+    path.write_text(
+        f"name: own\nmodel: {{family: '{family}', config: {{width: 4}}}}\nclip: {clip}\n"
+        "target: {name: d, source: {kind: world, world: highway}}\n"
+    )
+    return path
+
+
+def test_a_file_beside_the_experiment_is_a_family(mine: Path) -> None:
+    model = load_model(load_spec(experiment(mine, "mine.py:Mine")))
+    assert type(model).__name__ == "Mine" and model.module.first.out_channels == 4
+
+
+UNPICKLE = """
+import pickle, sys
+from drivereplay.models import load_checkpoint, load_model
+spec = pickle.load(open(sys.argv[1], "rb"))
+print(type(load_model(spec)).__name__, type(load_checkpoint(sys.argv[2])).__name__)
+"""
+
+
+def test_the_file_travels_with_the_experiment(mine: Path, tmp_path: Path, project_root: Path) -> None:
+    """As to a worker on another machine, which does not have it."""
+    spec = load_spec(experiment(mine, "mine.py:Mine"))
+    load_model(spec).save(tmp_path / "checkpoint")
+    (tmp_path / "spec.pkl").write_bytes(pickle.dumps(spec))
+    (mine / "mine.py").unlink()
+    command = [sys.executable, "-c", UNPICKLE, str(tmp_path / "spec.pkl"), str(tmp_path / "checkpoint")]
+    done = subprocess.run(command, check=True, cwd=project_root, capture_output=True, text=True)
+    assert done.stdout.split() == ["Mine", "Mine"]
+
+
+def test_a_checkpoint_cannot_name_a_file(mine: Path, tmp_path: Path, project_root: Path) -> None:
+    """Neither its card nor the experiment that lies beside it runs anything."""
+    (mine / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + MINE)
+    load_model(spec_of("random", "svd", frames=2)).save(mine)
+    layout.write_card(mine, family=f"{mine / 'mine.py'}:Mine", context=1)
+    spec = load_spec(experiment(mine, "mine.py:Mine"))
+    pickle.loads(pickle.dumps(spec))
+    with pytest.raises(ModelError, match="no family"):
+        load_checkpoint(mine)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        ("1 / 0", "Mine", "fails: ZeroDivisionError"),
+        ("class Other: pass", "Mine", "has no class Mine"),
+        ("class Mine: pass", "Mine", "no subclass of drivereplay.models.base.VideoModel"),
+        ("from drivereplay.models.base import VideoModel\nclass Mine(VideoModel): pass", "Mine", "lacks check, decode"),
+        (None, "Mine", "cannot be read"),
+    ],
+)
+def test_mistakes_in_the_file_are_one_line(tmp_path: Path, text: str | None, name: str, message: str) -> None:
+    if text is not None:
+        (tmp_path / "wrong.py").write_text(text)
+    with pytest.raises(DriveReplayError, match=message) as caught:
+        load_model(load_spec(experiment(tmp_path, f"wrong.py:{name}")))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_installed_package_brings_a_family(mine: Path, project_root: Path) -> None:
+    (mine / "mine.py").rename(mine / "my_lab_models.py")
+    metadata = mine / "my_lab-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-lab\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[drivereplay.families]\nmine = my_lab_models:Mine\n")
+    code = "from drivereplay.models import families; print(families()['mine'].__module__)"
+    places = f"{mine}:{os.environ.get('PYTHONPATH', '')}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=project_root, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": places},
+    )  # fmt: skip
+    assert done.stdout.strip() == "my_lab_models"
+
+
+def test_a_job_takes_the_file_along(mine: Path, tmp_path: Path) -> None:
+    from drivereplay.jobs.packaging import pack
+
+    (tmp_path / "staged").mkdir()
+    package = pack(["train", str(experiment(mine, "mine.py:Mine"))], tmp_path / "staged")
+    (mine / "mine.py").unlink()
+    staged = load_spec(package.directory / package.arguments[1])
+    assert type(load_model(staged)).__name__ == "Mine"
 
 
 def test_the_page_names_what_there_is_to_write(project_root: Path) -> None:

@@ -56,7 +56,7 @@ def test_the_loss_is_that_of_the_training_convention(saved: Path) -> None:
     frames = frames_like(spec)
     latents = model.encode(frames)
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
-    levels = model.noise_levels(torch.tensor([0.3, 0.8]))
+    levels = model.noise_levels(torch.tensor([0.3, 0.8]), latents.shape[1:])
     ours = model.loss(latents, noise, levels, model.conditions(frames, ["", ""], 8.0))
     theirs = reference_loss(StableVideoDiffusionPipeline.from_pretrained(saved), frames, noise, levels, 8.0)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
@@ -64,7 +64,7 @@ def test_the_loss_is_that_of_the_training_convention(saved: Path) -> None:
 
 def test_noise_levels_are_log_normal() -> None:
     model = load_model(spec_of("random", "svd", frames=3))
-    logs = model.noise_levels(torch.linspace(0, 1, 10_001)).log()[1:-1]
+    logs = model.noise_levels(torch.linspace(0, 1, 10_001), (4, 3, 16, 24)).log()[1:-1]
     assert logs.mean().item() == pytest.approx(0.7, abs=1e-2)
     assert logs.std().item() == pytest.approx(1.6, abs=1e-2)
 

@@ -49,7 +49,7 @@ def test_the_loss_is_that_of_the_training_convention(base: Path) -> None:
     frames = frames_like(spec)
     latents = model.encode(frames)
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
-    levels = model.noise_levels(torch.tensor([0.2, 0.7]))
+    levels = model.noise_levels(torch.tensor([0.2, 0.7]), latents.shape[1:])
     torch.testing.assert_close(levels, torch.tensor([3 * 0.2 / 1.4, 3 * 0.7 / 2.4]))
     ours = model.loss(latents, noise, levels, model.conditions(frames, ["a road", "a road"], 8.0))
     pipeline = wan_pipeline().from_pretrained(base)
@@ -103,7 +103,7 @@ def test_a_text_to_video_base_takes_context_frames(tmp_path: Path) -> None:
     latents = model.encode(frames)
     conditions = model.conditions(frames, ["", ""], 8.0)
     noise = torch.randn_like(latents)
-    levels = model.noise_levels(torch.tensor([0.3, 0.6]))
+    levels = model.noise_levels(torch.tensor([0.3, 0.6]), latents.shape[1:])
     loss = model.loss(latents, noise, levels, conditions)
     noise[:, :, :2] = 7.0  # noise under the given latents is never seen
     torch.testing.assert_close(model.loss(latents, noise, levels, conditions), loss)
@@ -159,10 +159,30 @@ def test_a_base_without_text_refuses_a_prompt() -> None:
         model.loss(latents, latents, torch.tensor([0.5, 0.5]), model.conditions(frames, ["a", "b"], 8.0))
 
 
-def test_two_denoisers_are_refused(base: Path, tmp_path: Path) -> None:
-    pipeline = wan_pipeline().from_pretrained(base)
-    pipeline.transformer_2 = pipeline.transformer
-    pipeline.register_modules(transformer_2=pipeline.transformer)
-    pipeline.save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="two denoisers"):
-        load_model(spec_of(tmp_path, "wan"))
+def test_experts_are_trained_one_at_a_time(tmp_path: Path) -> None:
+    """Each on its side of the boundary; the other one is linked, and both generate."""
+    from tests.models.cases import ExpertCase
+
+    high = ExpertCase("high").prepare(tmp_path / "base")
+    with pytest.raises(ModelError, match="two denoisers") as caught:
+        load_model(high.model_copy(update={"model": high.model.model_copy(update={"expert": None})}))
+    assert "model.expert" in caught.value.fix
+    uniforms = torch.linspace(0, 0.999, 200)
+    shares = {}
+    for expert in ("high", "low"):
+        spec = high.model_copy(update={"model": high.model.model_copy(update={"expert": expert})})
+        model = load_model(spec)
+        shares[expert] = model.noise_levels(uniforms, (4, 3, 4, 6))
+        own, other = ("transformer", "transformer_2") if expert == "high" else ("transformer_2", "transformer")
+        model.save(tmp_path / expert)
+        weights = "diffusion_pytorch_model.safetensors"
+        assert (tmp_path / expert / other / weights).samefile(tmp_path / "base" / other / weights)
+        assert not (tmp_path / expert / own / weights).samefile(tmp_path / "base" / own / weights)
+        again = load_checkpoint(tmp_path / expert)
+        assert again.expert == expert
+        stock = DiffusionPipeline.from_pretrained(tmp_path / expert)
+        assert stock.config.boundary_ratio == 0.9 and stock.transformer_2 is not None
+    assert shares["high"].min() >= 0.9 - 1e-6 and shares["low"].max() <= 0.9 + 1e-6
+    one = spec_of("random", "wan", frames=8, context=2)
+    with pytest.raises(ModelError, match="has one denoiser"):
+        load_model(one.model_copy(update={"model": one.model.model_copy(update={"expert": "low"})}))

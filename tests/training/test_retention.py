@@ -71,7 +71,10 @@ def test_the_fisher_information_is_the_mean_of_squared_gradients_of_single_sampl
     frames = torch.from_numpy(batch.frames)
     noise, uniforms = sample_noise(spec.seed, fresh_numbers(batch.sample), model.encode(frames).shape[1:])
     losses = model.loss(
-        model.encode(frames), noise, model.noise_levels(uniforms), model.conditions(frames, [""] * 8, 8.0)
+        model.encode(frames),
+        noise,
+        model.noise_levels(uniforms, noise.shape[1:]),
+        model.conditions(frames, [""] * 8, 8.0),
     )
     for loss in losses:
         gradients = torch.autograd.grad(loss, list(state.parameters.values()), retain_graph=True, allow_unused=True)
@@ -95,7 +98,7 @@ def test_distillation_compares_with_the_base_on_the_same_noise(on: str, rows: li
     frames = torch.from_numpy(batch.frames)
     latents = model.encode(frames)
     noise, uniforms = sample_noise(0, batch.sample, latents.shape[1:])
-    inputs = (latents, noise, model.noise_levels(uniforms), model.conditions(frames, [""] * 8, 8.0))
+    inputs = (latents, noise, model.noise_levels(uniforms, latents.shape[1:]), model.conditions(frames, [""] * 8, 8.0))
     predicted = model.predict(*inputs)
     terms = state.retention[0].sample_terms(predicted, *inputs, torch.from_numpy(batch.domain))
     expected = 0.7 * (predicted - base.predict(*inputs)).square().mean(dim=(1, 2, 3, 4))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from drivereplay._sections.base import Section
+from drivereplay._sections.own_family import remember, source_if_run
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -15,15 +16,31 @@ class ModelSpec(Section):
     """Which video model."""
 
     family: str = "wan"
-    """A diffusers family: wan, svd, ltx, cogvideox or cosmos."""
+    """A diffusers family (wan, svd, ltx, cogvideox, cosmos, cosmos25), one of an installed package, or your own file's.
+
+    `path/to/file.py:Class` is run where the experiment is; a checkpoint can never name a file."""
     base: str = "random"
     """A shipped name (`tiny`), a diffusers directory, a hub id, or `random`."""
     revision: str | None = None
     """Branch, tag or commit of a hub id; null is its default branch. Name a commit to have the same base for ever."""
+    expert: Literal["high", "low"] | None = None
+    """Which of two denoisers is trained (Wan 2.2 A14B): that of high or of low noise; the other stays as it is."""
     config: dict[str, Any] = {}
     """With `base: random`: keyword arguments of the diffusers class that override the family's tiny configuration."""
     prompt: str = ""
     """Text condition of all domains that have none of their own."""
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # workers on other machines do not have the file
+        source = source_if_run(self.family)
+        state = super().__getstate__()
+        return state if source is None else {**state, "source": source}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        source = state.pop("source", None)
+        super().__setstate__(state)
+        if source is not None:
+            remember(self.family, source)
 
 
 class AdapterSpec(Section):
@@ -71,6 +88,27 @@ class AugmentSpec(Section):
     """Largest share of the width and height that is cut away at random."""
     colour: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Strength of brightness, contrast and saturation jitter."""
+
+
+class NoiseLevelsSpec(Section):
+    """On which noise levels the model is trained; null keeps what the family's own trainer does (docs/models.md)."""
+
+    distribution: Literal["uniform", "logit-normal", "edm"] | None = None
+    """Share of noise t uniform; its logit normal; EDM's ln σ normal (the same as logit-normal: σ = t/(1 − t))."""
+    mean: float | None = None
+    """Mean of logit t or ln σ."""
+    std: Annotated[float, Field(gt=0)] | None = None
+    """Standard deviation of logit t or ln σ."""
+    shift: Annotated[float, Field(gt=0)] | dict[int, Annotated[float, Field(gt=0)]] | None = None
+    """s in t ← s·t/(1 + (s − 1)·t). {1024: 2.6, 4096: 7.8}: by latent tokens, ln s linear between and beyond."""
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> NoiseLevelsSpec:
+        if self.distribution == "uniform" and (self.mean is not None or self.std is not None):
+            raise ValueError("a uniform distribution has no `mean` and `std`; set distribution to logit-normal or edm")
+        if isinstance(self.shift, dict) and (not self.shift or min(self.shift) < 1):
+            raise ValueError("`shift` by size maps numbers of latent tokens above 0 to shifts")
+        return self
 
 
 class TrainingSpec(Section):
@@ -122,6 +160,14 @@ class TrainingSpec(Section):
     """Share of clips that may turn out bad (each replaced by the next one of its domain) before the run ends."""
     cache: bool = True
     """Decode (or encode) each window once and share it between trials."""
+    noise_levels: NoiseLevelsSpec = NoiseLevelsSpec()
+    """Noise levels that are trained on."""
+    condition_noise: Annotated[float, Field(ge=0)] | tuple[float, Annotated[float, Field(ge=0)]] | None = None
+    """σ of the noise added to the condition image (svd, cogvideox), or [mean, deviation] of a normal ln σ.
+
+    Null is what the family's trainer adds. It belongs to the image: the same image always gets the same noise."""
+    condition_dropout: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of samples trained on the empty prompt, which guidance needs; null is that of the family's trainer."""
     retention: RetentionSpec = RetentionSpec()
     """Retention baselines."""
     augment: AugmentSpec = AugmentSpec()

@@ -9,7 +9,7 @@ import typer
 
 from drivereplay import _present as present
 from drivereplay.cli.root import DryRun, Experiment, Json, NoCache, Resume, RunDirectory, Sets, app
-from drivereplay.errors import SpecError
+from drivereplay.errors import DriveReplayError, SpecError
 
 
 def _height_width(size: str | None) -> tuple[int, int] | None:
@@ -99,17 +99,33 @@ def ingest(
     context: Annotated[int, typer.Option(help="Frames of it that are given.")] = 2,
     fps: Annotated[float, typer.Option(help="Frames per second of a clip.")] = 8.0,
     held_out: Annotated[float, typer.Option(help="Share of recordings held out.")] = 0.25,
-    report: Annotated[bool, typer.Option("--report", help="Print the whole report, every file.")] = False,
+    quality: Annotated[
+        Path | None,
+        typer.Option(help="YAML with limits of the quality report: an experiment, or its `quality` section."),
+    ] = None,
+    report: Annotated[bool, typer.Option("--report", help="Print the whole report, every check and file.")] = False,
     json: Json = False,
 ) -> None:
-    """Probe videos, set the bad ones aside with the reason, write the clip index."""
+    """Probe videos, set the bad ones aside with the reason, report data that look wrong, write the clip index."""
     from drivereplay import api
 
+    limits = None if quality is None else api.load_quality(quality)
     index = api.ingest(
         directory, domain=domain, out=out, kind=kind, frames=frames, context=context, fps=fps, held_out=held_out
     )
-    document = {**index.report.to_json(), "index": str(out), "recordings": present.videos(index)}
-    present.show(document, json, lambda: present.ingest(index, out, report))
+    rows = api.quality_report(index, limits)
+    document = {**index.report.to_json(), "quality": rows, "index": str(out), "recordings": present.videos(index)}
+    present.show(document, json, lambda: present.ingest(index, rows, out, report))
+    if limits is None:
+        return
+    try:
+        api.enforce_quality(index, limits)
+    except DriveReplayError as error:
+        if not json:
+            raise
+        # the one document has been printed, and says which checks fail
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
 
 
 @app.command()
@@ -154,17 +170,30 @@ def prepare(experiment: Experiment, sets: Sets = None, dry_run: DryRun = False, 
 
 @app.command()
 def train(
-    experiment: Experiment,
+    experiment: Annotated[
+        Path | None, typer.Argument(help="The experiment file (YAML); not with --from.", show_default=False)
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="RUN:CANDIDATE: the setting of a sweep's candidate, or of its `knee`."),
+    ] = None,
     sets: Sets = None,
     resume: Resume = False,
     no_cache: NoCache = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """One fine-tuning run, evaluated."""
+    """One fine-tuning run, evaluated: of an experiment file, or of a candidate's setting (--from RUN:CANDIDATE)."""
     from drivereplay import api
 
-    loaded = api.load_spec(experiment, _with_cache(sets, no_cache))
+    if (experiment is None) == (start is None):
+        raise SpecError("train: give either an EXPERIMENT or --from RUN:CANDIDATE.")
+    overrides = _with_cache(sets, no_cache)
+    if start is not None:
+        loaded = api.candidate_spec(start, overrides)
+    else:
+        assert experiment is not None
+        loaded = api.load_spec(experiment, overrides)
     if dry_run:
         cost = api.foresee(loaded)
         present.show(cost, json, lambda: present.pairs(cost))

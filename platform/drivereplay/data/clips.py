@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivereplay.data.decode import Decoder
 from drivereplay.data.index import ClipIndex, Window
@@ -15,6 +17,7 @@ from drivereplay.domains.annotations import read_clip
 from drivereplay.domains.recording import Clip, ClipAnnotations
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec, Spec
+from drivereplay.videos.geometry import enlarged
 
 _TOGETHER = 16
 
@@ -30,6 +33,29 @@ def annotations_of(window: Window, clip: ClipSpec) -> ClipAnnotations | None:
     if window.annotations is None:
         return None
     return read_clip(window.annotations, window.frames, window.source_size, clip)
+
+
+LARGEST_PX = 832
+"""Longer side, in pixels, of the frames of `Clip.larger` at most."""
+
+
+def _larger(window: Window, clip: ClipSpec) -> Callable[[], NDArray[np.uint8]] | None:
+    """Reads the window at up to its source's size; None where that is no larger than the clip, or is rendered."""
+    height, width = enlarged((clip.height, clip.width), window.source_size, LARGEST_PX)
+    if window.rendered is not None or (height, width) == (clip.height, clip.width):
+        return None
+    return partial(_read_larger, window, clip.model_copy(update={"height": height, "width": width}))
+
+
+def _read_larger(window: Window, clip: ClipSpec) -> NDArray[np.uint8]:
+    decoder = Decoder(clip)
+    try:
+        frames, errors = decoder.decode([window])
+    finally:
+        decoder.close()
+    if errors:
+        raise DataError(f"{window.name} cannot be read any more: {errors[0]}.", "Ingest its domain again.")
+    return frames[0]
 
 
 @dataclass(frozen=True)
@@ -138,7 +164,7 @@ def evaluation_clips(index: ClipIndex, clip: ClipSpec, *, count: int, seed: int,
                     failed[window.name] = errors[n]
                 elif given < count:
                     how = (clip.context, clip.fps, window.subset, annotations_of(window, clip), window.group)
-                    yield Clip(window.name, index.name, frames[n], *how)
+                    yield Clip(window.name, index.name, frames[n], *how, larger=_larger(window, clip))
                     given += 1
     finally:
         decoder.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -29,6 +30,7 @@ class Recording:
         part_frames: First frame of that part, number of its frames, and number of frames that the file must then have,
             where the data set says so; the frames' order is exact where times are rounded.
         stated_frames: Number of frames that the data set says the recording has.
+        bits: Bits that 16-bit images use; None leaves it to their values.
         notes: What the reader has to say of it.
     """
 
@@ -44,6 +46,7 @@ class Recording:
     part_s: tuple[float, float] | None = None
     part_frames: tuple[int, int, int] | None = None
     stated_frames: int | None = None
+    bits: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -89,6 +92,8 @@ class Clip:
         annotations: None where nothing is known.
         group: Recordings that belong together (`Recording.group`): clips of one group are no independent evidence.
             Empty where unknown; the clip then counts as a recording of its own.
+        larger: Reads the same frames, cut alike, at up to the recording's own size: (T, h, w, 3) uint8. A detector
+            finds little in frames as small as those models are trained on. None where there is nothing larger.
     """
 
     name: str
@@ -99,6 +104,7 @@ class Clip:
     subset: str = ""
     annotations: ClipAnnotations | None = field(default=None, repr=False)
     group: str = ""
+    larger: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
 
     @property
     def unit(self) -> tuple[str, str]:

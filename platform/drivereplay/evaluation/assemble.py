@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.evaluation import references
+from drivereplay.evaluation.floor import note_floor
 from drivereplay.evaluation.metric import ClipMetric, SetMetric, metric
 from drivereplay.evaluation.protocol import Protocol
 from drivereplay.evaluation.report import Report
@@ -129,7 +130,7 @@ def _say_pseudo(report: Report, clips: int) -> None:
     report.warnings.append(
         f"Pseudo ground truth, not annotations, in {clips} of {len(report.clips)} clips ({what[truth]}): "
         f"{', '.join(names) or 'no metric has a figure from it'}."
-        + (" The row `real` of these is the follower against itself." if truth == "motion" and names else "")
+        + (" Their row `real` is 0 by construction." if names else "")
     )
 
 
@@ -151,8 +152,10 @@ def _clip_metric(report: Report, judge: ClipMetric, collected: Collected, interv
     report.per_clip[name] = clips
     report.metrics[name] = interval(clips)
     rows = {row: collected.curves(name, scores) for row, scores in collected.rows.items()}
-    for row, values in rows.items():
-        report.references.setdefault(row, {})[name] = interval(np.array([judge.score(c) for c in values]))
+    scores = {row: np.array([judge.score(curve) for curve in values]) for row, values in rows.items()}
+    for row, values in scores.items():
+        report.references.setdefault(row, {})[name] = interval(values)
+    note_floor(report, judge, scores)
     if len(curves) > 1:
         best = np.fmin.reduce(figures) if judge.direction == "min" else np.fmax.reduce(figures)
         report.tables["best"][name] = asdict(interval(best))

@@ -13,18 +13,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.evaluation import follow
+from drivereplay.evaluation.estimators import anchored
 from drivereplay.evaluation.footage import Footage
 
 SETTINGS = {
     "camera": "Shi-Tomasi, Lucas-Kanade 15 px, half-pixel centres, essential matrix MAGSAC 0.5 px, Sampson refinement",
-    "fallback": "no rotation, straight ahead",
-    "masked": f"annotated objects: {follow.SETTINGS['follower']}",
-    "intrinsics": "annotated, else focal length 0.9 widths",
+    "chosen": "most points in front of both cameras, then the lower cost",
+    "failed": "random rotation and direction",
+    "masked": f"annotated objects: {anchored.SETTINGS['tracker']}",
+    "intrinsics": "annotated, else focal length self-calibrated on the real video, 0.9 widths where it does not tell",
 }
 CORNERS, WINDOW_PX, BACK_PX, SCALE_PX = 400, 15, 0.3, 0.25
 MOST_POINTS, ITERATIONS, DIFFERENCE = 200, 10, 1e-6
 LEAST_POINTS = 20
+LEAST_IN_FRONT = 0.1
+"""A pose is as good as another in this respect when no more than this share of points fewer lies in front."""
+FOCAL_WIDTHS = (0.55, 0.7, 0.9, 1.15, 1.5)
+"""Focal lengths, in widths of the frame, that are tried where none is annotated; the middle one stands for doubt."""
+FOCAL_PAIRS, FOCAL_GAIN = 4, 0.06
+"""Pairs of frames that are tried; share of the cost that another focal length than the middle one has to save."""
 STILL_PX = 0.15
 """Median displacement beyond the rotation's under which the camera counts as standing still."""
 
@@ -41,7 +48,7 @@ class CameraMotion:
             camera stands still.
         lengths: (S,) lengths of the steps in units of the first one that moves; that of the last step that moved where
             nothing tells them, such as after a stop.
-        found: (S,) False where the fallback stands in.
+        found: (S,) False where nothing is known: no rotation and no direction stand there, which no metric may use.
     """
 
     rotations: Array
@@ -71,12 +78,37 @@ def first_step(context: int) -> int:
 
 
 def intrinsics(footage: Footage, frame: int) -> Array:
-    """Camera matrix (3, 3) of a frame: the annotated one, or the assumed one."""
+    """Camera matrix (3, 3) of a frame: the annotated one, or that of the real video by self-calibration."""
     known = footage.annotations
     if known is not None and np.isfinite(known.intrinsics_px[frame]).all():
         return known.intrinsics_px[frame]
+    real = footage if footage.real is None else footage.real
+    return assumed(real, float(real.estimate("focal_widths", lambda: np.array(_calibrated(real)))))
+
+
+def assumed(footage: Footage, widths: float) -> Array:
+    """Camera matrix with a focal length of so many widths and the principal point in the middle."""
     height, width = footage.frames.shape[1:3]
-    return np.array([[0.9 * width, 0, width / 2], [0, 0.9 * width, height / 2], [0, 0, 1.0]])
+    return np.array([[widths * width, 0, width / 2], [0, widths * width, height / 2], [0, 0, 1.0]])
+
+
+def _calibrated(real: Footage) -> float:
+    """Focal length in widths with which the real video's motion fits epipolar geometry best.
+
+    A camera that drives straight ahead tells little of its focal length: only a clear gain moves it from the middle.
+    """
+    steps = np.unique(np.linspace(0, len(real.frames) - 3, FOCAL_PAIRS).astype(int))
+    costs = np.zeros(len(FOCAL_WIDTHS))
+    for t in steps:
+        points = corners(real.grey[t], np.full(real.grey.shape[1:], 255, np.uint8))
+        for n, widths in enumerate(FOCAL_WIDTHS):
+            matrix = assumed(real, widths)
+            here, there = tracked(real.grey[t], real.grey[t + 2], points, matrix)
+            kept = np.isfinite(there).all(-1)
+            fit = _best_pose(here[kept], there[kept], 1 / matrix[0, 0]) if kept.sum() >= LEAST_POINTS else None
+            costs[n] += 0.0 if fit is None else fit[2]
+    middle, best = len(FOCAL_WIDTHS) // 2, int(costs.argmin())
+    return FOCAL_WIDTHS[best if costs[best] < (1 - FOCAL_GAIN) * costs[middle] else middle]
 
 
 def _estimated(footage: Footage) -> CameraMotion:
@@ -88,7 +120,7 @@ def _estimated(footage: Footage) -> CameraMotion:
         points = corners(footage.grey[t], free_of_objects(footage, t))
         here, there = tracked(footage.grey[t], footage.grey[t + 1], points, camera)
         solved = step_between(here, there, 1 / camera[0, 0])
-        rotation, direction = solved if solved is not None else (np.eye(3), np.array([0.0, 0.0, 1.0]))
+        rotation, direction = solved if solved is not None else (np.eye(3), np.zeros(3))
         length = 1.0
         if before is not None and direction.any():
             length = before[2]
@@ -107,12 +139,14 @@ def _estimated(footage: Footage) -> CameraMotion:
 
 
 def free_of_objects(footage: Footage, frame: int) -> NDArray[np.uint8]:
-    """Mask (H, W), 255 where no known object is. In future frames the boxes are those followed in this very video."""
+    """Mask (H, W), 255 where no known object is; in a generated future the objects are where they are found in it."""
     height, width = footage.frames.shape[1:3]
     mask = np.full((height, width), 255, dtype=np.uint8)
     if footage.annotations is None or footage.pseudo:
         return mask
-    boxes = footage.annotations.boxes_px[frame] if frame < footage.context else follow.tracks(footage)[frame]
+    boxes = footage.annotations.boxes_px[frame]
+    if footage.real is not None and frame >= footage.context:
+        boxes = anchored.tracks(footage.real, footage)[frame - footage.context]
     for box in boxes[np.isfinite(boxes).all(-1)]:
         x1, y1, x2, y2 = np.clip(box, 0, (width, height, width, height))
         mask[int(y1) : int(np.ceil(y2)) + 1, int(x1) : int(np.ceil(x2)) + 1] = 0
@@ -166,17 +200,31 @@ def step_between(here: Array, there: Array, pixel: float) -> tuple[Array, Array]
     if np.median(np.linalg.norm(_rotated(here, still) - there, axis=1)) < STILL_PX * pixel:
         return still.T, np.zeros(3)
     # OpenCV gives x_there = R x_here + t; the pose of the next camera in this one is its inverse
+    rotation, translation, _ = _best_pose(here, there, pixel, still)
+    return rotation.T, -rotation.T @ translation
+
+
+def _best_pose(here: Array, there: Array, pixel: float, still: Array | None = None) -> tuple[Array, Array, float]:
+    """Rotation, direction and cost of the pose that has most points in front of both cameras, and then the least cost.
+
+    Of an essential matrix's two rotations one is twisted by 180° about the direction: its Sampson cost is the same, and
+    by chance a little lower after refinement, but no point lies in front of both cameras.
+    """
+    still = _rotation_only(here, there) if still is None else still
     starts = [(still, np.array([0.0, 0.0, -1.0]))]
     cv2.setRNGSeed(0)
     essential, _ = cv2.findEssentialMat(here, there, np.eye(3), cv2.USAC_MAGSAC, 0.9999, 0.5 * pixel)
     if essential is not None and essential.shape == (3, 3):
         _, rotation, translation, _ = cv2.recoverPose(essential, here, there, np.eye(3))
         starts.append((rotation, translation.ravel()))
-    best = min((_refined(here, there, *start, pixel) for start in starts), key=lambda fit: fit[2])
-    rotation, translation = best[:2]
-    if _in_front(here, there, rotation, translation) < _in_front(here, there, rotation, -translation):
-        translation = -translation
-    return rotation.T, -rotation.T @ translation
+    fits = [_refined(here, there, *start, pixel) for start in starts]
+    fits = [(r, sign * t, cost) for r, t, cost in fits for sign in (1, -1)]
+    front = np.array([_in_front(here, there, r, t) for r, t, _ in fits]) / len(here)
+    return min((fit for fit, f in zip(fits, front, strict=True) if f >= front.max() - LEAST_IN_FRONT), key=_cost_of)
+
+
+def _cost_of(fit: tuple[Array, Array, float]) -> float:
+    return fit[2]
 
 
 def _rotation_only(here: Array, there: Array) -> Array:
@@ -277,7 +325,10 @@ def depths_in_steps(here: Array, there: Array, rotation: Array, translation: Arr
 
 
 def _in_front(here: Array, there: Array, rotation: Array, translation: Array) -> int:
-    return int((depths_in_steps(here, there, rotation, translation) > 0).sum())
+    """How many points lie in front of both cameras."""
+    depths = depths_in_steps(here, there, rotation, translation)
+    in_second = depths * (np.column_stack([here, np.ones(len(here))]) @ rotation[2]) + translation[2]
+    return int(((depths > 0) & (in_second > 0)).sum())
 
 
 def _length_ratio(

@@ -8,16 +8,27 @@ BEGIN, END = "<!-- metrics: generated -->", "<!-- end of metrics -->"
 
 
 def catalogue() -> str:
-    """A markdown table: name, unit, direction, what it needs, what it is."""
-    lines = ["| name | unit | better | needs | definition |", "| --- | --- | --- | --- | --- |"]
+    """A markdown table: name, whether it is primary, unit, direction, what it needs, what it is."""
+    lines = ["| name | ladder | unit | better | needs | definition |", "| --- | --- | --- | --- | --- | --- |"]
     for name in metric_names():
         one = metric(name)
         needs = sorted(one.needs) + [f"weights `{w}`" for w in one.weights]
-        better = "lower" if one.direction == "min" else "higher"
+        better = "near 0" if one.signed else "lower" if one.direction == "min" else "higher"
         summary = one.summary().replace("|", "\\|")
         unit = one.unit.replace("|", "\\|")
-        lines.append(f"| `{name}` | {unit} | {better} | {', '.join(needs) or 'frames'} | {summary} |")
+        lines.append(
+            f"| `{name}` | {standing(name)} | {unit} | {better} | {', '.join(needs) or 'frames'} | {summary} |"
+        )
     return "\n".join(lines)
+
+
+def standing(name: str) -> str:
+    """What the cheat ladder says of a metric: its AUC on worlds and on recordings, bold where it is primary."""
+    one = metric(name)
+    if one.auc is None:
+        return ""
+    figures = " / ".join("–" if value != value else f"{value:.2f}".lstrip("0") for value in one.auc)
+    return f"**{figures}**" if one.primary else figures
 
 
 def inserted(text: str) -> str:

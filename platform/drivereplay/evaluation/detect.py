@@ -14,6 +14,8 @@ THRESHOLD = 0.25
 """Least score of a detection that is kept."""
 SURE = 0.6
 """Least score of a detection in the real video that stands for the truth."""
+LARGEST_PX = 832
+"""Longer side at most of the frames in which a detector looks for the truth: those of the real recording."""
 SETTINGS = {"detector": "yolov4-tiny 416, COCO road users", "threshold": THRESHOLD, "truth_threshold": SURE}
 
 

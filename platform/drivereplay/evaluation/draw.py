@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.evaluation import follow
 from drivereplay.evaluation.boxes import centres, real_tracks
+from drivereplay.evaluation.estimators import anchored
 from drivereplay.evaluation.flow import residual_flow
 from drivereplay.evaluation.footage import Footage
 
@@ -20,7 +20,7 @@ LEAST_ARROW_PX = 0.4
 def side_by_side(real: Footage, generated: Footage) -> NDArray[np.uint8]:
     """Frames (T, H, 2W + gap, 3): the real clip on the left, the generated one on the right.
 
-    Green boxes are the real objects, orange ones what was followed in the generated video with its track; blue arrows
+    Green boxes are the real objects, orange ones where it is found in the generated video, with its track; blue arrows
     are the motion that remains once the dominant one is taken out. Given frames have a grey bar on top.
     """
     factor = max(1, round(HEIGHT / real.frames.shape[1]))
@@ -48,7 +48,7 @@ def _boxes(real: Footage, generated: Footage) -> tuple[NDArray[np.float64], NDAr
     if real.annotations is None:
         nothing = np.empty((len(real.future), 0, 4))
         return nothing, nothing
-    return real_tracks(real), follow.tracks(generated)[real.context :]
+    return real_tracks(real), anchored.tracks(real, generated)
 
 
 def _enlarged(frame: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

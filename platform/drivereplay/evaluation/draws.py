@@ -19,9 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.errors import ProtocolError
+
 Floats = NDArray[np.float64]
 LEVEL = 0.95
 RESAMPLES = 1000
+BORROWED = 4
+"""Least degrees of freedom of the spread over seeds that a setting with one seed borrows from others.
+
+With a single replicate in the whole sweep Student's t would make every figure unknown."""
 _BLOCK = 1_000_000
 """Weights that are worth keeping for the next figure of the same clips."""
 
@@ -117,8 +123,8 @@ def paired_draws(rows: Sequence[Row], names: Sequence[str], *, resamples: int = 
     are those of Student's t with (recordings − 1) degrees of freedom; with a single recording, with (clips − 1).
 
     Seeds: a setting with k seeds adds a multivariate t with the covariance of seeds over k. The covariance is pooled
-    over all settings that have several; a setting with one seed adds the pooled covariance itself, and nothing where no
-    setting has several.
+    over all settings that have several; a setting with one seed adds the pooled covariance itself, with tails no
+    heavier than those of `BORROWED` degrees of freedom, and nothing where no setting has several.
 
     Args:
         rows: Finite in all `names`, and with the same clips for each name.
@@ -127,7 +133,7 @@ def paired_draws(rows: Sequence[Row], names: Sequence[str], *, resamples: int = 
         seed: Seed of the draws.
 
     Raises:
-        ValueError: Rows hold different clips for one name.
+        ProtocolError: Rows hold different clips for one name.
     """
     groups: dict[str, list[Row]] = {}
     for row in rows:
@@ -161,7 +167,9 @@ def _interned(units: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]
 def _check_units(figures: Sequence[ClipFigures], name: str) -> None:
     first = figures[0].units
     if any(one.units is not first and one.units != first for one in figures[1:]):
-        raise ValueError(f"{name}: the rows hold figures of different clips")
+        raise ProtocolError(
+            f"{name}: the candidates' figures are of different clips or recordings.", "Evaluate them again."
+        )
 
 
 def _stack(members: Sequence[Sequence[Row]], name: str) -> Floats:
@@ -258,7 +266,8 @@ def _seed_effects(members: Sequence[Sequence[Row]], names: Sequence[str], resamp
     for i, group in enumerate(members):
         if group[0].seeded:
             normal = generator.standard_normal((resamples, len(names))) @ root.T
-            chi = np.sqrt(generator.chisquare(degrees, (resamples, 1)) / degrees)
+            freedom = degrees if len(group) > 1 else max(degrees, BORROWED)
+            chi = np.sqrt(generator.chisquare(freedom, (resamples, 1)) / freedom)
             effects[:, i] = normal / chi / np.sqrt(len(group))
     return effects
 

@@ -28,6 +28,7 @@ class Footage:
         name: The clip's name.
         estimates: What has been estimated so far, by estimator name.
         pseudo: Whether the boxes are not annotated but found in the real video (`evaluation.pseudo`).
+        real: The real clip of which this is another version; None where this is the real clip.
     """
 
     frames: NDArray[np.uint8]
@@ -37,6 +38,7 @@ class Footage:
     name: str = ""
     estimates: dict[str, Any] = field(default_factory=dict, repr=False)
     pseudo: bool = False
+    real: Footage | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, clip: Clip) -> Footage:
@@ -45,7 +47,8 @@ class Footage:
 
     def with_frames(self, frames: NDArray[np.uint8]) -> Footage:
         """Another video of the same clip: same context, clock and annotations, other frames."""
-        return Footage(frames, self.context, self.fps, self.annotations, self.name, pseudo=self.pseudo)
+        real = self if self.real is None else self.real
+        return Footage(frames, self.context, self.fps, self.annotations, self.name, pseudo=self.pseudo, real=real)
 
     def estimate(self, name: str, make: Callable[[], _T]) -> _T:
         """The estimate called `name`, made by `make` the first time it is asked for."""

@@ -16,6 +16,7 @@ from drivereplay.spec import Spec, load_spec
 
 if TYPE_CHECKING:
     from drivereplay.models.base import VideoModel
+    from drivereplay.models.precision import Precision
 
 
 def clip_seed(seed: int, clip: str, sample: int) -> int:
@@ -32,6 +33,8 @@ def generate_futures(
     seed: int,
     denoising_steps: int,
     prompts: Sequence[str] | None = None,
+    guidance: float = 1.0,
+    precision: Precision = "fp32",
 ) -> NDArray[np.uint8]:
     """k generated videos (k, B, T, H, W, 3) uint8 of each of B clips, context first.
 
@@ -46,14 +49,16 @@ def generate_futures(
     import torch
 
     from drivereplay.models.base import Conditions
+    from drivereplay.models.precision import computing
 
     frames, context = len(clips[0].frames), clips[0].context
     given = torch.from_numpy(np.stack([c.frames[:context] for c in clips])).to(model.device)
-    conditions = Conditions(prompts=list(prompts or [""] * len(clips)), fps=clips[0].fps)
+    texts = list(prompts or [""] * len(clips))
+    conditions = Conditions(prompts=texts, fps=clips[0].fps, guidance=guidance)
     made = []
     for sample in range(samples):
         seeds = [clip_seed(seed, clip.name, sample) for clip in clips]
-        with torch.no_grad():
+        with torch.no_grad(), computing(model.module, precision):
             video = model.generate(given, frames, seeds, denoising_steps, conditions)
         if video.dtype != torch.uint8 or tuple(video.shape) != (len(clips), *clips[0].frames.shape):
             raise DriveReplayError(
@@ -105,7 +110,16 @@ def generate_file(
     model = load_checkpoint(Path(checkpoint), device=device)
     steps = denoising_steps or spec.evaluation.denoising_steps
     prompt = spec.target.prompt or spec.model.prompt
-    video = generate_futures(model, [clip], samples=1, seed=seed, denoising_steps=steps, prompts=[prompt])[0, 0]
+    video = generate_futures(
+        model,
+        [clip],
+        samples=1,
+        seed=seed,
+        denoising_steps=steps,
+        prompts=[prompt],
+        guidance=spec.evaluation.guidance,
+        precision=spec.evaluation.precision,
+    )[0, 0]
     write_video(out, video, clip.fps)
     return Path(out)
 

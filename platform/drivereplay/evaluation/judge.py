@@ -81,19 +81,24 @@ def evaluate_model(
             seed=settings.seed,
             denoising_steps=settings.denoising_steps,
             prompts=[texts.get(clip.domain, spec.target.prompt) or spec.model.prompt for clip in batch],
+            guidance=settings.guidance,
+            precision=settings.precision,
         )
         session.add(batch, made, model)
         if videos is not None and shown < settings.videos:
             shown += _keep_videos(videos, batch[: settings.videos - shown], made[0], shown)
         if progress is not None:
             progress(session.count)
-    how = {
+    how: dict[str, Any] = {
         "source": "model",
         "resize": spec.clip.resize,
         "samples": settings.samples,
         "seed": settings.seed,
         "denoising_steps": settings.denoising_steps,
     }
+    # only where they are not the default, so that earlier protocols keep their hash
+    how |= {"guidance": settings.guidance} if settings.guidance != 1 else {}
+    how |= {"precision": settings.precision} if settings.precision != "fp32" else {}
     reports = {}
     for name, members in sets.items():
         one = settings.named_sets[name] if name in settings.named_sets else SetSpec()

@@ -1,6 +1,6 @@
 """What a metric is, and the list of all metrics. Adding one means adding one class in one file of a metric package.
 
-Every concrete subclass of `Metric` in a module of the packages `fidelity`, `agents` and `ego` is a metric.
+Every concrete subclass of `Metric` in a module of the packages `fidelity`, `agents`, `ego` and `motion` is a metric.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import logging
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -20,8 +21,13 @@ from numpy.typing import NDArray
 from drivereplay.errors import SpecError
 from drivereplay.evaluation.footage import Footage
 
+logger = logging.getLogger(__name__)
+
 Direction = Literal["min", "max"]
-FAMILIES = ("fidelity", "agents", "ego")
+FAMILIES = ("fidelity", "agents", "ego", "motion")
+DYNAMICS = ("agents", "ego", "motion")
+PRIMARY_AUC = 0.9
+"""AUC of the cheat ladder, on worlds and on recordings, from which a metric of dynamics is primary."""
 
 
 class Metric(ABC):
@@ -41,6 +47,15 @@ class Metric(ABC):
     """Everything else that fixes the figure's meaning; part of the protocol."""
     light: ClassVar[bool] = True
     """Whether it is computed when nothing is asked for by name; False for what takes long."""
+    auc: ClassVar[tuple[float, float] | None] = None
+    """Published AUC of the cheat ladder on worlds and on recordings (docs/metrology.md); None where there is none.
+
+    NaN stands for a set on which it has no figure, such as recordings without poses.
+    """
+    one_sided: ClassVar[bool] = False
+    """Whether it sees one kind of error only, so that it can be won by making the other."""
+    signed: ClassVar[bool] = False
+    """Whether the best figure is 0 and its sign tells which way it is wrong; such a figure is no objective."""
     least_clips: ClassVar[int] = 1
     """Below this number of clips the figure is reported with a warning."""
 
@@ -56,6 +71,12 @@ class Metric(ABC):
     def is_default(self) -> bool:
         """Whether it belongs to an evaluation that names no metrics."""
         return self.light and not self.weights and self.unavailable() is None
+
+    @property
+    def primary(self) -> bool:
+        """Whether it may stand for dynamics in a search: it sees motion before looks, and no cheat wins it."""
+        seen = self.auc is not None and all(value >= PRIMARY_AUC for value in self.auc)
+        return seen and not (self.one_sided or self.signed)
 
     def refuses(self, real: Footage) -> str | None:
         """Why clips of this length and size cannot be judged by it, or None if they can."""
@@ -139,6 +160,39 @@ def metric_names() -> list[str]:
 def plain_name(name: str) -> str:
     """`agents.ade` of `agents.ade@rare`: the metric without the evaluation set."""
     return name.partition("@")[0]
+
+
+def secondary(names: Sequence[str]) -> list[str]:
+    """Those of the named metrics of dynamics that are not primary."""
+    return [name for name in map(plain_name, names) if name.split(".")[0] in DYNAMICS and not metric(name).primary]
+
+
+def check_objectives(names: Sequence[str]) -> None:
+    """Warn of metrics of dynamics that are not primary.
+
+    Raises:
+        SpecError: A signed metric has no better direction; a one-sided one alone can be won by the other error.
+    """
+    names = list(dict.fromkeys(plain_name(name) for name in names))
+    for name in names:
+        if metric(name).signed:
+            absolute = f"{name}_error"
+            hint = f"Take {absolute}." if absolute in metric_names() else "Report it, and search with another metric."
+            raise SpecError(f"search.objectives: {name} is signed: its best figure is 0.", hint)
+    dynamics = [name for name in names if name.split(".")[0] in DYNAMICS]
+    if dynamics and all(metric(name).one_sided for name in dynamics):
+        raise SpecError(
+            f"search.objectives: {', '.join(dynamics)} sees one kind of error only and is won by making the other.",
+            "Add a metric that sees both, such as agents.ade.",
+        )
+    for name in secondary(names):
+        auc = metric(name).auc
+        figure = "not measured" if auc is None else " and ".join(f"{value:.2f}" for value in auc)
+        logger.warning(
+            "%s is a secondary metric: on the cheat ladder it tells motion from looks with an AUC of %s (%.1f is asked "
+            "of a primary one). Primary: %s.",
+            name, figure, PRIMARY_AUC, ", ".join(n for n in metric_names() if metric(n).primary) or "none",
+        )  # fmt: skip
 
 
 def metric(name: str) -> Metric:

@@ -1,4 +1,4 @@
-"""The judged objects' tracks, real and as followed in a generated video, as plain data for a player to draw."""
+"""The judged objects' tracks, real and as found in a generated video, as plain data for a player to draw."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.domains.recording import Clip
-from drivereplay.evaluation import follow
 from drivereplay.evaluation.boxes import VISIBLE, known_at_start
+from drivereplay.evaluation.estimators import anchored
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.scoring import has_needs, one_opencv_thread
 
@@ -33,8 +33,8 @@ def video_tracks(clip: Clip, frames: NDArray[np.uint8]) -> dict[str, list[dict[s
     asked = (known.visible >= VISIBLE) & known_at_start(real)
     true = np.where(asked[..., None], known.boxes_px.astype(np.float64), np.nan)
     with one_opencv_thread():
-        followed = follow.tracks(real.with_frames(frames))
-    found = np.concatenate([true[: clip.context], followed[clip.context :]])
+        tracked = anchored.tracks(real, real.with_frames(frames))
+    found = np.concatenate([true[: clip.context], tracked])
     return {"real": _rows(true, known.ids, known.classes), "generated": _rows(found, known.ids, known.classes)}
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivereplay.domains.recording import Clip, ClipAnnotations
+from drivereplay.errors import DataError
 from drivereplay.evaluation import detect, flow, follow
 from drivereplay.evaluation.boxes import LEAST_SIDE_PX, assigned, overlaps
 from drivereplay.evaluation.footage import Footage
@@ -39,7 +40,12 @@ def settings(way: Way) -> dict[str, Any]:
     if way == "detector":
         from drivereplay.evaluation.weights import expected_sha256
 
-        join = {"join_iou": JOIN_IOU, "join": "sure detections of one class", "most_missed": MOST_MISSED}
+        join = {
+            "join_iou": JOIN_IOU,
+            "join": "sure detections of one class",
+            "most_missed": MOST_MISSED,
+            "frames": "the source's",
+        }
         weights = {"yolov4-tiny": expected_sha256("yolov4-tiny")}
         return {"truth": way, **detect.SETTINGS, **join, "weights": weights}
     regions = {"least_px": LEAST_FLOW_PX, "over_median": OVER_MEDIAN, "most": MOST_OBJECTS, "back_iou": BACK_IOU}
@@ -65,7 +71,7 @@ def footage(clip: Clip, way: Way, estimates: dict[str, Any] | None = None) -> Fo
     real.estimates.update(estimates or {})
     if not wanted(clip, way):
         return real
-    boxes = real.estimate(ESTIMATE, lambda: _detected(real) if way == "detector" else _moving(real))
+    boxes = real.estimate(ESTIMATE, lambda: _detected(real, clip) if way == "detector" else _moving(real))
     real.annotations = as_annotations(boxes, clip.annotations)
     real.pseudo = True
     return real
@@ -149,10 +155,21 @@ def _comes_back(real: Footage, boxes: Boxes, end: int) -> bool:
     return bool(overlaps(found, boxes[first][None])[0, 0] >= BACK_IOU)
 
 
-def _detected(real: Footage) -> NDArray[np.float32]:
-    """Boxes (T, N, 4) of sure detections, joined from frame to frame by the best assignment of overlaps in a class."""
+def _detected(real: Footage, clip: Clip) -> NDArray[np.float32]:
+    """Boxes (T, N, 4) of sure detections, joined from frame to frame by the best assignment of overlaps in a class.
+
+    They are looked for in the recording's own frames where those can be read: at 96 × 160 a car ahead is a few pixels.
+    """
     first = real.context - 1
-    seen = detect.default_detector().detect(np.ascontiguousarray(real.frames[first:]), detect.SURE)
+    frames = real.frames if clip.larger is None else clip.larger()
+    if len(frames) != len(real.frames):
+        raise DataError(
+            f"{clip.name}: its source has {len(frames)} frames now, not {len(real.frames)}.", "Read it again."
+        )
+    seen = detect.default_detector().detect(np.ascontiguousarray(frames[first:]), detect.SURE)
+    height, width = (a / b for a, b in zip(real.frames.shape[1:3], frames.shape[1:3], strict=True))
+    for found in seen:
+        found[:, :4] *= np.array([width, height, width, height], np.float32)
     start, *later = [found[found[:, 4] >= detect.SURE] for found in seen]
     boxes = np.full((len(real.frames), len(start), 4), np.nan, np.float32)
     boxes[first] = start[:, :4]

@@ -22,7 +22,16 @@ from drivereplay.evaluation.metric import ClipMetric, SetMetric, metric
 VERSION = 4
 """Raised when the meaning of anything cached changes."""
 
-KEPT = ("residual_flow", "object_regions", "luma_change", "laplacian_energy", "camera", "detections", pseudo.ESTIMATE)
+KEPT = (
+    "residual_flow",
+    "object_regions",
+    "luma_change",
+    "laplacian_energy",
+    "camera",
+    "focal_widths",
+    "detections",
+    pseudo.ESTIMATE,
+)
 """Estimates of real clips that later evaluations need again."""
 
 Curves = dict[str, NDArray[np.float64]]

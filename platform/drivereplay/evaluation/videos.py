@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,10 @@ from drivereplay.domains.recording import Clip, ClipAnnotations
 from drivereplay.domains.search import files_below
 from drivereplay.domains.videos import EXTENSIONS
 from drivereplay.errors import DataError, SpecError
+from drivereplay.evaluation import detect
 from drivereplay.spec import ClipSpec
-from drivereplay.videos import VideoFrames, read_frames
-from drivereplay.videos.geometry import Fit, FrameShape
+from drivereplay.videos import VideoFrames, read_frames, read_video
+from drivereplay.videos.geometry import Fit, FrameShape, enlarged
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,10 @@ def read_pairs(files: Sequence[Match], rules: PairRules) -> Iterator[tuple[Clip,
         count = len(samples[0])
         fps = rules.fps or true.fps
         known = None if true.damaged else _annotations(real, true, count, Fit(*size))
-        clip = Clip(name, "videos", _resized(true.frames[:count], size), rules.context, fps, "", known)
+        large = enlarged(size, true.size, detect.LARGEST_PX)
+        larger = None if large == tuple(size) else partial(read_video, real, Fit(*large), fps=rules.fps, most=count)
+        frames = _resized(true.frames[:count], size)
+        clip = Clip(name, "videos", frames, rules.context, fps, "", known, larger=larger)
         yield clip, samples[0] if len(samples) == 1 else np.stack(samples)
 
 

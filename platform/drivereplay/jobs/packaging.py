@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from drivereplay._sections.own_family import names_file, source_of
 from drivereplay.addresses import refuse_secrets
 from drivereplay.errors import SpecError
 from drivereplay.jobs.tree import RAY_LEAVES_OUT, Files, credentials
@@ -167,6 +168,12 @@ def _rewritten(arguments: list[str], into: Path) -> tuple[list[str], Spec | None
     experiment = experiment.model_copy(update={"storage": _absolute(experiment.storage)})
     relative = f"experiments/{experiment.name}.yaml"
     (into / "experiments").mkdir(exist_ok=True)
+    if names_file(experiment.model.family):
+        # the user's own family travels beside the experiment that names it
+        source, name = source_of(experiment.model.family), experiment.model.family.rpartition(":")[2]
+        (into / "experiments" / f"{experiment.name}_family.py").write_text(source, encoding="utf-8")
+        own = experiment.model.model_copy(update={"family": f"{experiment.name}_family.py:{name}"})
+        experiment = experiment.model_copy(update={"model": own})
     (into / relative).write_text(experiment.to_yaml(), encoding="utf-8")
     return [relative if n == place else _anchored(rest, n) for n in range(len(rest))], experiment
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from drivereplay._sections.own_family import names_file
 from drivereplay.errors import ModelError
 from drivereplay.integrity import MANIFEST, damaged_file
 from drivereplay.storage import Storage
@@ -35,7 +37,9 @@ def families() -> dict[str, type[VideoModel]]:
         waiting.extend(cls.__subclasses__())
         if "family" in cls.__dict__:
             found[cls.family] = cls
-    return dict(sorted(found.items()))
+    from drivereplay.models.own import installed
+
+    return dict(sorted({**found, **installed()}.items()))
 
 
 def shipped() -> list[str]:
@@ -56,6 +60,8 @@ def load_model(spec: Spec, *, device: torch.device | str = "cpu") -> VideoModel:
 
     base = spec.model.base
     if base == "random":
+        if spec.model.expert is not None:
+            raise ModelError("model.expert does not go with `base: random`, which has one denoiser.", "Remove it.")
         model = cls.random(spec)
     else:
         if spec.model.config:
@@ -63,8 +69,9 @@ def load_model(spec: Spec, *, device: torch.device | str = "cpu") -> VideoModel:
         directory = _directory(base, spec.model.revision)
         _require_family(cls, directory)
         with foreign.boundary(directory):
-            model = cls.open(directory, context=spec.clip.context)
+            model = cls.open(directory, context=spec.clip.context, **_expert(cls, spec))
     model.check(spec.clip.frames, spec.clip.height, spec.clip.width)
+    model.training = spec.training
     return model.to(device)
 
 
@@ -98,6 +105,10 @@ def family_of(spec: Spec) -> type[VideoModel]:
     Raises:
         ModelError: There is none of that name.
     """
+    if names_file(spec.model.family):
+        from drivereplay.models.own import from_file
+
+        return from_file(spec.model.family)
     return _family(spec.model.family)
 
 
@@ -112,8 +123,28 @@ def local_base(base: str) -> Path | None:
 def _family(name: str) -> type[VideoModel]:
     known = families()
     if name not in known:
-        raise ModelError(f"model.family: there is no family '{name}'.", f"There are {', '.join(known)}.")
+        # a process that was handed an experiment and loads only its checkpoints
+        from drivereplay._sections.own_family import remembered
+        from drivereplay.models.own import from_file
+
+        own = {cls.family: cls for cls in map(from_file, remembered())}
+        if name in own:
+            return own[name]
+        raise ModelError(
+            f"model.family: there is no family '{name}'.",
+            f"There are {', '.join(known)}. One of your own is named in the experiment as path/to/file.py:Class, or by"
+            " an entry point `drivereplay.families` of an installed package.",
+        )
     return known[name]
+
+
+def _expert(cls: type[VideoModel], spec: Spec) -> dict[str, Any]:
+    """`model.expert` as an argument of `open`, for families that know experts."""
+    if spec.model.expert is None:
+        return {}
+    if "expert" not in inspect.signature(cls.open).parameters:
+        raise ModelError(f"model.expert is {spec.model.expert}, but {cls.family} has one denoiser.", "Remove it.")
+    return {"expert": spec.model.expert}
 
 
 def _require_family(cls: type[VideoModel], directory: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
+
+from drivereplay.models.levels import Levels
+from drivereplay.spec import TrainingSpec
 
 if TYPE_CHECKING:
     from drivereplay.spec import Spec
@@ -24,11 +27,13 @@ class Conditions:
         fps: Frames per second of the clips.
         given: What the family derived from the context frames (`VideoModel.conditions`); tensors whose first axis is B.
             Empty when a caller only knows text and fps, as before `generate`, which derives it itself.
+        guidance: Classifier-free guidance of `generate` (arXiv 2207.12598): x_u + g·(x_c − x_u); 1 is none.
     """
 
     prompts: Sequence[str]
     fps: float
     given: Mapping[str, Tensor] = field(default_factory=dict)
+    guidance: float = 1.0
 
     def part(self, start: int, stop: int) -> Conditions:
         """The conditions of samples start … stop−1."""
@@ -37,7 +42,7 @@ class Conditions:
     def rows(self, rows: Sequence[int]) -> Conditions:
         """The conditions of the samples with these places in the batch."""
         given = {name: tensor[list(rows)] for name, tensor in self.given.items()}
-        return Conditions([self.prompts[row] for row in rows], self.fps, given)
+        return Conditions([self.prompts[row] for row in rows], self.fps, given, self.guidance)
 
 
 class VideoModel(ABC):
@@ -56,13 +61,17 @@ class VideoModel(ABC):
     pipelines: ClassVar[tuple[str, ...]]
     """Pipeline classes in `model_index.json` that belong to the family; `save` writes the first for a new model."""
 
-    part: ClassVar[str] = "transformer"
+    part: str = "transformer"
     """Name of the denoiser in the family's pipeline."""
 
     module: Any
     """The denoiser: an `nn.Module` of diffusers (which is untyped), the only part that is trained."""
+    config: Any
+    """The denoiser's configuration."""
     context: int
     """Leading frames that are given."""
+    training: TrainingSpec = TrainingSpec()
+    """How it is trained, as far as the family decides on it: noise levels, noise on the condition image."""
 
     @classmethod
     @abstractmethod
@@ -101,13 +110,42 @@ class VideoModel(ABC):
         """
         return Conditions(list(prompts), fps)
 
+    condition_dropout: ClassVar[float] = 0.0
+    """Share of samples that the family's own trainer trains without condition; 0 where it is not public."""
+
+    def without_condition(self, conditions: Conditions, dropped: Sequence[bool]) -> Conditions:
+        """The conditions with those of the `dropped` samples (B,) taken away: what guidance calls unconditional."""
+        prompts = ["" if drop else prompt for prompt, drop in zip(conditions.prompts, dropped, strict=True)]
+        return replace(conditions, prompts=prompts)
+
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
         """Frames (B, T, H, W, 3) uint8 of latents (B, C, t, h, w)."""
 
     @abstractmethod
-    def noise_levels(self, uniforms: Tensor) -> Tensor:
-        """The family's training distribution of noise levels (timesteps or σ), (B,), from uniforms in [0, 1), (B,)."""
+    def noise_levels(self, uniforms: Tensor, shape: Sequence[int]) -> Tensor:
+        """The training distribution of noise levels (timesteps or σ), (B,), from uniforms in [0, 1), (B,).
+
+        Args:
+            uniforms: In [0, 1).
+            shape: Of one sample's latents (C, t, h, w): larger clips need more noise to be as hard to see through.
+        """
+
+    def default_levels(self) -> Levels:
+        """The distribution of the family's own trainer, which `training.noise_levels` changes."""
+        return Levels()
+
+    @property
+    def levels(self) -> Levels:
+        """The distribution that this model is trained on."""
+        return self.default_levels().changed(self.training.noise_levels)
+
+    def tokens(self, shape: Sequence[int]) -> int:
+        """Latent tokens of one sample (C, t, h, w): what attention sees, by which noise levels are shifted."""
+        patch = getattr(self.config, "patch_size", 1)
+        step, side = (patch[0], patch[1]) if isinstance(patch, tuple | list) else (1, int(patch or 1))
+        _, t, h, w = shape
+        return (t // step) * (h // side) * (w // side)
 
     @abstractmethod
     def placeholder(self, batch: int, frames: int, height: int, width: int) -> tuple[Tensor, Conditions]:

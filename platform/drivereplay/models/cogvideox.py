@@ -11,11 +11,16 @@ from torch import Tensor
 from drivereplay.errors import ModelError
 from drivereplay.models import layout
 from drivereplay.models.base import Conditions
+from drivereplay.models.noise import image_noise
 from drivereplay.models.stock import StockModel, check_frames, check_grid, one_frame, picture
 from drivereplay.models.text import tiny_encoder, tiny_tokenizer
 
 if TYPE_CHECKING:
     from drivereplay.spec import Spec
+
+IMAGE_NOISE = (-3.0, 0.5)
+"""Mean and deviation of ln σ of the noise that the model's trainer adds to the condition image (CogVideoX's own code,
+diffusers' example script); generation adds none."""
 
 TINY: dict[str, Any] = {
     "num_attention_heads": 2,
@@ -118,7 +123,10 @@ class CogVideoX(StockModel):
 
     @torch.no_grad()
     def conditions(self, frames: Tensor, prompts: Sequence[str], fps: float) -> Conditions:
-        latents = self.vae.encode(self._signed(frames[:, :1])).latent_dist.mode()
+        strength = self.training.condition_noise
+        noise = [image_noise(f, IMAGE_NOISE if strength is None else strength)[0] for f in frames[:, 0].cpu()]
+        images = self._signed(frames[:, :1]) + torch.stack(noise).unsqueeze(2).to(self.device)
+        latents = self.vae.encode(images).latent_dist.mode()
         # 1.5 was trained with the inverse factor
         factor = self.vae.config.scaling_factor
         latents = latents / factor if self.vae.config.invert_scale_latents else latents * factor
@@ -133,9 +141,9 @@ class CogVideoX(StockModel):
         return latents, Conditions([""] * batch, 8.0, {"first": latents[:, :, :1]})
 
     # ---------------------------------------------------------------- objective
-    def noise_levels(self, uniforms: Tensor) -> Tensor:
+    def noise_levels(self, uniforms: Tensor, shape: Sequence[int]) -> Tensor:
         steps = int(self.pipeline.scheduler.config.num_train_timesteps)
-        return (uniforms * steps).floor().clamp(max=steps - 1)
+        return (self.levels.times(uniforms, self.tokens(shape)) * steps).floor().clamp(max=steps - 1)
 
     def _alpha(self, levels: Tensor) -> Tensor:
         """ᾱ_t, (B, 1, 1, 1, 1)."""
@@ -177,7 +185,8 @@ class CogVideoX(StockModel):
         height, width = context.shape[1:3]
         video: Tensor = self.pipeline(
             picture(context[0]), prompt_embeds=self.text.of(given.prompts, self.device, self._embed),
-            height=height, width=width, num_frames=frames, num_inference_steps=steps, guidance_scale=1.0,
+            negative_prompt_embeds=self._unguided(given),
+            height=height, width=width, num_frames=frames, num_inference_steps=steps, guidance_scale=given.guidance,
             generator=generator, output_type="pt",
         ).frames[0]  # fmt: skip
         return video

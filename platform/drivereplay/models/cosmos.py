@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +18,7 @@ from drivereplay.models import layout
 from drivereplay.models.base import Conditions
 from drivereplay.models.codec import WanCodec
 from drivereplay.models.flow import velocity_loss
+from drivereplay.models.levels import Levels
 from drivereplay.models.stock import StockModel, check_frames, picture
 from drivereplay.models.text import tiny_encoder, tiny_tokenizer
 
@@ -72,6 +74,8 @@ class Cosmos(StockModel):
     pipelines = ("Cosmos2VideoToWorldPipeline",)
     lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
     layer_groups: ClassVar[dict[str, tuple[str, ...]]] = {}  # attention is over space and time at once
+
+    condition_dropout = 0.2  # `TextAttr(dropout_rate=0.2, use_empty_string=False)` of Cosmos-Predict2's configuration
 
     def __init__(self, pipeline: Any, *, context: int, origin: layout.Origin) -> None:
         _resize_without_torchvision()
@@ -141,14 +145,23 @@ class Cosmos(StockModel):
         return latents, Conditions([""] * batch, 8.0)
 
     # ---------------------------------------------------------------- objective
-    def noise_levels(self, uniforms: Tensor) -> Tensor:
-        normal = torch.special.ndtri(uniforms.clamp(1e-6, 1 - 1e-6).double())
-        return (P_MEAN + P_STD * normal).exp().clamp(SIGMA_MIN, SIGMA_MAX).float()
+    context_time: ClassVar[float] = SIGMA_CONTEXT / (SIGMA_CONTEXT + 1)
+    """Timestep of the context latents."""
+
+    def _time(self, levels: Tensor) -> Tensor:
+        """Share of noise t (B,) at levels (B,)."""
+        return levels / (levels + 1)
+
+    def default_levels(self) -> Levels:
+        return Levels("normal", P_MEAN, P_STD)
+
+    def noise_levels(self, uniforms: Tensor, shape: Sequence[int]) -> Tensor:
+        sigmas = self.levels.sigmas(uniforms, self.tokens(shape)).clamp(SIGMA_MIN, SIGMA_MAX)
+        return sigmas * math.sqrt(shape[1])
 
     def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
         b, _, t, h, w = latents.shape
-        sigma = levels * math.sqrt(t)
-        time = (sigma / (sigma + 1)).view(-1, 1, 1, 1, 1)
+        time = self._time(levels).view(-1, 1, 1, 1, 1)
         given = self.codec.latent_frames(self.context)
         mask = latents.new_zeros(b, 1, t, h, w)
         mask[:, :, :given] = 1
@@ -157,13 +170,23 @@ class Cosmos(StockModel):
         scale = self.codec.spatial
         output: Tensor = self.module(
             hidden_states=inputs,
-            timestep=told * (SIGMA_CONTEXT / (SIGMA_CONTEXT + 1)) + (1 - told) * time,
-            encoder_hidden_states=self.text.of(conditions.prompts, latents.device, self._embed),
+            timestep=told * self.context_time + (1 - told) * time,
+            encoder_hidden_states=self._text(conditions),
             condition_mask=mask,
             padding_mask=latents.new_zeros(1, 1, h * scale, w * scale),
             return_dict=False,
         )[0]
         return output
+
+    def without_condition(self, conditions: Conditions, dropped: Sequence[bool]) -> Conditions:
+        keep = 1.0 - torch.tensor(list(dropped), dtype=torch.float32, device=self.device)
+        return replace(conditions, given={**conditions.given, "keep": keep})
+
+    def _text(self, conditions: Conditions) -> Tensor:
+        """Embeddings (B, L, D); zero where the text was dropped, as in the model's own training."""
+        text = self.text.of(conditions.prompts, self.device, self._embed)
+        keep = conditions.given.get("keep")
+        return text if keep is None else text * keep.view(-1, 1, 1)
 
     def loss_of(
         self, predicted: Tensor, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions
@@ -178,7 +201,8 @@ class Cosmos(StockModel):
             video=[picture(frame) for frame in context],
             prompt_embeds=self.text.of(given.prompts, self.device, self._embed),
             height=height, width=width, num_frames=frames, fps=UNMODULATED_FPS, num_inference_steps=steps,
-            guidance_scale=1.0, generator=generator, output_type="pt",
+            negative_prompt_embeds=self._unguided(given), guidance_scale=given.guidance, generator=generator,
+            output_type="pt",
         ).frames[0]  # fmt: skip
         return video
 

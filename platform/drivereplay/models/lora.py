@@ -140,8 +140,13 @@ def _unwrapped(module: nn.Module) -> nn.Module:
     return module.requires_grad_(True)
 
 
-def write_denoiser(module: Any, origin: layout.Origin, directory: Path, part: str) -> None:
-    """Write a denoiser below a checkpoint: whole, or the base's own weights (linked) and the adapters beside them."""
+def write_denoiser(module: Any, origin: layout.Origin, directory: Path, part: str, prefix: str | None = None) -> None:
+    """Write a denoiser below a checkpoint: whole, or the base's own weights (linked) and the adapters beside them.
+
+    Args:
+        part: Its folder.
+        prefix: Of its adapters' names where that is not `part`.
+    """
     if not injected(module):
         module.save_pretrained(directory / part)
         return
@@ -149,4 +154,4 @@ def write_denoiser(module: Any, origin: layout.Origin, directory: Path, part: st
         origin.link(part, directory)
     else:
         plain(module).save_pretrained(directory / part)  # type: ignore[operator]
-    save(module, directory, part)
+    save(module, directory, prefix or part)

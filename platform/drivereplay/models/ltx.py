@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,12 +12,17 @@ from torch import Tensor
 
 from drivereplay.models import layout
 from drivereplay.models.base import Conditions
-from drivereplay.models.flow import shifted, velocity_loss
+from drivereplay.models.flow import velocity_loss
+from drivereplay.models.levels import Levels
 from drivereplay.models.stock import StockModel, check_frames, check_grid, one_frame, picture
 from drivereplay.models.text import PromptCache, tiny_encoder, tiny_tokenizer
 
 if TYPE_CHECKING:
     from drivereplay.spec import Spec
+
+TRAINER_SHIFT = {1024: math.exp(0.95), 4096: math.exp(2.05)}
+"""Shift by latent tokens of Lightricks' trainer (LTX-Video-Trainer, `ShiftedLogitNormalTimestepSampler`): the mean of
+logit σ is .95 at 1,024 tokens and 2.05 at 4,096, its deviation 1."""
 
 TINY: dict[str, Any] = {
     "in_channels": 8,
@@ -48,8 +54,8 @@ TINY_VAE: dict[str, Any] = {
 class Ltx(StockModel):
     """LTX-Video with whole latent frames of context, which stay clean at timestep 0 while the rest is noised.
 
-    Flow matching: x_t = (1 − σ)·x_0 + σ·ε for the future, target v = ε − x_0, timestep 1000·σ; uniform σ, shifted where
-    the scheduler says so. The loss is the future's alone.
+    Flow matching: x_t = (1 − σ)·x_0 + σ·ε for the future, target v = ε − x_0, timestep 1000·σ; σ logit-normal,
+    shifted by the number of tokens. The loss is the future's alone.
     """
 
     family = "ltx"
@@ -153,8 +159,16 @@ class Ltx(StockModel):
         return latents, Conditions([""] * batch, 8.0)
 
     # ---------------------------------------------------------------- objective
-    def noise_levels(self, uniforms: Tensor) -> Tensor:
-        return shifted(uniforms, float(self.pipeline.scheduler.config.shift or 1.0))
+    def default_levels(self) -> Levels:
+        return Levels("normal", shift=TRAINER_SHIFT)
+
+    def noise_levels(self, uniforms: Tensor, shape: Sequence[int]) -> Tensor:
+        return self.levels.times(uniforms, self.tokens(shape))
+
+    def tokens(self, shape: Sequence[int]) -> int:
+        _, t, h, w = shape
+        patch, patch_t = self.pipeline.transformer_spatial_patch_size, self.pipeline.transformer_temporal_patch_size
+        return int((t // patch_t) * (h // patch) * (w // patch))
 
     def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
         b, _, t, h, w = latents.shape
@@ -212,11 +226,14 @@ class Ltx(StockModel):
             # a list of lists: the pipeline takes a plain list of frames for several conditions of a frame each
             video_condition = [[picture(frame) for frame in context]]
             condition = {"video": video_condition, "frame_index": 0, "strength": 1.0, "image_cond_noise_scale": 0.0}
+        mask = None if given.guidance == 1 else self.masks.of([""], self.device, self._embed_mask)
         video: Tensor = self.pipeline(
             **condition,
             prompt_embeds=self.text.of(prompts, self.device, self._embed),
             prompt_attention_mask=self.masks.of(prompts, self.device, self._embed_mask),
             height=height, width=width, num_frames=frames, frame_rate=given.fps, num_inference_steps=steps,
-            guidance_scale=1.0, generator=generator, output_type="pt",
+            negative_prompt_embeds=self._unguided(given),
+            negative_prompt_attention_mask=mask,
+            guidance_scale=given.guidance, generator=generator, output_type="pt",
         ).frames[0]  # fmt: skip
         return video

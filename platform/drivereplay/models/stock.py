@@ -111,7 +111,7 @@ class StockModel(VideoModel):
         Raises:
             ModelError: The base has no text encoder.
         """
-        encoder, tokenizer = self.pipeline.text_encoder, self.pipeline.tokenizer
+        encoder, tokenizer = (getattr(self.pipeline, name, None) for name in ("text_encoder", "tokenizer"))
         if encoder is None:
             if not self.origin.has("text_encoder"):
                 raise ModelError(
@@ -124,8 +124,9 @@ class StockModel(VideoModel):
                 cls = getattr(transformers, str(self.origin.index[name][1]))
                 read[name] = foreign.load(cls, self.origin.folder(name))
             encoder, tokenizer = read["text_encoder"], read["tokenizer"]
+        # several pipelines ask their autoencoder for its sizes when they are made
         others = {
-            name: None if hasattr(component, "save_pretrained") else component
+            name: component if name == "vae" or not hasattr(component, "save_pretrained") else None
             for name, component in self.pipeline.components.items()
             if name not in ("text_encoder", "tokenizer")
         }
@@ -136,6 +137,10 @@ class StockModel(VideoModel):
         with torch.no_grad():
             embedded: Tensor = self._text_pipeline().encode_prompt(prompt, do_classifier_free_guidance=False)[0]
         return embedded[0].float()
+
+    def _unguided(self, given: Conditions) -> Tensor | None:
+        """Embedding (B, L, D) of the empty prompt, which guidance moves away from; None without guidance."""
+        return None if given.guidance == 1 else self.text.of([""] * len(given.prompts), self.device, self._embed)
 
     # ---------------------------------------------------------------- frames
     def _signed(self, frames: Tensor) -> Tensor:

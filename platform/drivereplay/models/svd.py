@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from drivereplay.models import layout
 from drivereplay.models.base import Conditions
+from drivereplay.models.levels import Levels
+from drivereplay.models.noise import image_noise
 from drivereplay.models.stock import StockModel, check_grid, one_frame, picture
 
 if TYPE_CHECKING:
@@ -117,17 +119,30 @@ class Svd(StockModel):
     @torch.no_grad()
     def conditions(self, frames: Tensor, prompts: Sequence[str], fps: float) -> Conditions:
         first = frames[:, 0].cpu()
-        noise = []
-        for frame in first:
-            # the noise on a picture belongs to the picture, so that its condition is the same wherever it is seen
-            generator = torch.Generator().manual_seed(zlib.crc32(frame.numpy().tobytes()))
-            noise.append(torch.randn(3, *frame.shape[:2], generator=generator))
-        pictures = self._signed(frames[:, :1])[:, :, 0] + NOISE_AUGMENTATION * torch.stack(noise).to(self.device)
+        strength = self.training.condition_noise
+        noise, sigmas = zip(
+            *(image_noise(frame, NOISE_AUGMENTATION if strength is None else strength) for frame in first), strict=True
+        )
+        pictures = self._signed(frames[:, :1])[:, :, 0] + torch.stack(noise).to(self.device)
         given = {
+            "noise": torch.tensor(sigmas, device=self.device)[:, None],
             "image": self.pipeline._encode_image([picture(f) for f in first], self.device, 1, False),
             "latents": self.vae.encode(pictures).latent_dist.mode(),
         }
         return Conditions(list(prompts), fps, given)
+
+    def without_condition(self, conditions: Conditions, dropped: Sequence[bool]) -> Conditions:
+        # as the pipeline's guidance has it: no CLIP view, no latents beside the noisy ones
+        keep = 1.0 - torch.tensor(list(dropped), dtype=torch.float32, device=self.device)
+        image, latents = conditions.given["image"], conditions.given["latents"]
+        given = {"image": image * keep.view(-1, 1, 1), "latents": latents * keep.view(-1, 1, 1, 1)}
+        return replace(conditions, given={**conditions.given, **given})
+
+    @property
+    def generation_noise(self) -> float:
+        """Noise on the image when a video is generated: a fixed one as in training, else the pipeline's default."""
+        noise = self.training.condition_noise
+        return NOISE_AUGMENTATION if noise is None or isinstance(noise, tuple) else noise
 
     def _embed(self, prompt: str) -> Tensor:
         return torch.zeros(0, 0)  # the family takes no text
@@ -138,13 +153,16 @@ class Svd(StockModel):
         dimension = self.config.cross_attention_dim
         dimension = dimension if isinstance(dimension, int) else dimension[0]
         image = torch.zeros(batch, 1, dimension, device=self.device)
-        return latents, Conditions([""] * batch, 8.0, {"image": image, "latents": latents[:, :, 0]})
+        return latents, Conditions(
+            [""] * batch, 8.0, {"image": image, "latents": latents[:, :, 0], "noise": latents[:, 0, 0, 0, :1]}
+        )
 
     # ---------------------------------------------------------------- objective
-    def noise_levels(self, uniforms: Tensor) -> Tensor:
-        # the uniform 0 would be σ = 0, at which the loss weight is infinite
-        normal = torch.special.ndtri(uniforms.clamp(1e-6, 1 - 1e-6).double())
-        return (P_MEAN + P_STD * normal).exp().float()
+    def default_levels(self) -> Levels:
+        return Levels("normal", P_MEAN, P_STD)
+
+    def noise_levels(self, uniforms: Tensor, shape: Sequence[int]) -> Tensor:
+        return self.levels.sigmas(uniforms, self.tokens(shape))
 
     def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
         sigma = levels.view(-1, 1, 1, 1, 1)
@@ -152,12 +170,13 @@ class Svd(StockModel):
         condition = conditions.given["latents"].unsqueeze(2).expand(-1, -1, latents.shape[2], -1, -1)
         inputs = torch.cat([scaled, condition], dim=1).transpose(1, 2)
         # SVD was trained on fps − 1
-        times = torch.tensor([round(conditions.fps) - 1, MOTION_BUCKET, NOISE_AUGMENTATION], device=latents.device)
+        told = [torch.full_like(levels, number) for number in (round(conditions.fps) - 1, MOTION_BUCKET)]
+        times = torch.stack([*told, conditions.given["noise"].flatten().to(levels)], dim=1)
         output: Tensor = self.module(
             inputs,
             0.25 * levels.log(),
             encoder_hidden_states=conditions.given["image"],
-            added_time_ids=times.expand(len(latents), -1),
+            added_time_ids=times,
             return_dict=False,
         )[0]
         return output.transpose(1, 2)
@@ -175,7 +194,8 @@ class Svd(StockModel):
         height, width = context.shape[1:3]
         video: Tensor = self.pipeline(
             picture(context[0]), height=height, width=width, num_frames=frames, num_inference_steps=steps,
-            min_guidance_scale=1.0, max_guidance_scale=1.0, fps=round(given.fps), motion_bucket_id=MOTION_BUCKET,
-            noise_aug_strength=NOISE_AUGMENTATION, generator=generator, output_type="pt",
+            min_guidance_scale=1.0, max_guidance_scale=given.guidance, fps=round(given.fps),
+            motion_bucket_id=MOTION_BUCKET, noise_aug_strength=self.generation_noise, generator=generator,
+            output_type="pt",
         ).frames[0]  # fmt: skip
         return video

@@ -10,8 +10,9 @@ Two ways in which a Wan denoiser is told the context frames, found from its numb
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -20,7 +21,8 @@ from drivereplay.errors import ModelError
 from drivereplay.models import foreign, layout, lora
 from drivereplay.models.base import Conditions, VideoModel
 from drivereplay.models.codec import PIXEL_DIRECTORY, Codec, PixelCodec, WanCodec, to_frames, to_signed
-from drivereplay.models.flow import shifted, velocity_loss
+from drivereplay.models.flow import velocity_loss
+from drivereplay.models.levels import Levels
 from drivereplay.models.noise import seeded_noise
 from drivereplay.models.text import PromptCache
 
@@ -43,6 +45,9 @@ TINY: dict[str, Any] = {
 random weights in its place (`{}` is the published architecture).
 """
 
+_EXPERTS = {"high": "transformer", "low": "transformer_2"}
+"""Folder of each expert of Wan 2.2 A14B; a base with one denoiser has `transformer`."""
+
 SCHEDULER: dict[str, Any] = {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 3.0}
 
 
@@ -58,7 +63,19 @@ class Wan(VideoModel):
     layer_groups: ClassVar[dict[str, tuple[str, ...]]] = {}  # attention is over space and time at once
     pipelines = ("WanImageToVideoPipeline", "WanPipeline")
 
-    def __init__(self, module: Any, codec: Codec, scheduler: Any, *, context: int, origin: layout.Origin) -> None:
+    def __init__(
+        self,
+        module: Any,
+        codec: Codec,
+        scheduler: Any,
+        *,
+        context: int,
+        origin: layout.Origin,
+        expert: Literal["high", "low"] | None = None,
+    ) -> None:
+        self.expert = expert
+        self.part = _EXPERTS[expert or "high"]  # type: ignore[misc]
+        self._other: Any = None
         self.module = module
         self.config = module.config
         self.codec = codec
@@ -107,44 +124,48 @@ class Wan(VideoModel):
         return model
 
     @classmethod
-    def open(cls, directory: Path, *, context: int) -> Wan:
+    def open(cls, directory: Path, *, context: int, expert: Literal["high", "low"] | None = None) -> Wan:
         from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
-        module = layout.read_part(WanTransformer3DModel, directory, "transformer")
+        origin = layout.Origin.of(directory)
+        expert = expert or layout.read_notes(directory).get("expert")
+        if origin.has("transformer_2") != (expert is not None):
+            raise ModelError(
+                f"{directory} has {'two denoisers' if origin.has('transformer_2') else 'one denoiser'},"
+                f" but model.expert is {expert}.",
+                "Set model.expert to high or low for a base with two denoisers (Wan 2.2 A14B), else leave it out.",
+            )
+        module = layout.read_part(WanTransformer3DModel, directory, _EXPERTS[expert or "high"])
         lora.merge_saved(module, directory, "transformer")
         codec: Codec
         if (directory / PIXEL_DIRECTORY).is_dir():
             codec = PixelCodec.open(directory)
         else:
             codec = WanCodec(layout.read_part(AutoencoderKLWan, directory, "vae"))
-        origin = layout.Origin.of(directory)
-        if origin.has("transformer_2"):
-            raise ModelError(
-                f"{directory} has two denoisers (transformer and transformer_2), of which only one can be trained.",
-                "Take a Wan base with one, such as Wan 2.1 or Wan 2.2 TI2V 5B.",
-            )
         scheduler = layout.read_scheduler(directory)
-        return cls(module, codec, scheduler, context=context, origin=origin)
+        return cls(module, codec, scheduler, context=context, origin=origin, expert=expert)
 
     def save(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        lora.write_denoiser(self.module, self.origin, directory, "transformer")
+        own = self.part
+        lora.write_denoiser(self.module, self.origin, directory, own, prefix="transformer")
         self.scheduler.save_pretrained(directory / "scheduler")
         if self.origin.has("vae"):
             self.origin.link("vae", directory)
         else:
             self.codec.save(directory)
-        names = ["text_encoder", "tokenizer", "transformer_2", "vae", "image_encoder", "image_processor"]
+        names = ["text_encoder", "tokenizer", *_EXPERTS.values(), "vae", "image_encoder", "image_processor"]
         for name in names:
-            if name != "vae" and self.origin.has(name):
+            if name not in ("vae", own) and self.origin.has(name):
                 self.origin.link(name, directory)
-        parts = {"transformer": self.module, "scheduler": self.scheduler, **dict.fromkeys(names)}
+        parts = {**dict.fromkeys(names), "scheduler": self.scheduler, own: self.module}
         if isinstance(self.codec, WanCodec):
             parts["vae"] = self.codec.vae
-        settings = {"expand_timesteps": self.expanded, "boundary_ratio": None}
+        settings = {"expand_timesteps": self.expanded, "boundary_ratio": self._boundary}
         # also for a text-to-video base: what was trained is given frames, which only this class can do
         layout.write_index(directory, self.pipelines[0], self.origin, parts, settings)
-        layout.write_card(directory, family=self.family, context=self.context)
+        notes = {} if self.expert is None else {"expert": self.expert}
+        layout.write_card(directory, family=self.family, context=self.context, **notes)
 
     def fingerprint(self) -> str:
         return self.codec.fingerprint()
@@ -250,8 +271,22 @@ class Wan(VideoModel):
         config = self.scheduler.config
         return float(config.get("flow_shift") or config.get("shift") or 1.0)
 
-    def noise_levels(self, uniforms: Tensor) -> Tensor:
-        return shifted(uniforms, self.shift)
+    def default_levels(self) -> Levels:
+        # uniform and shifted, as DiffSynth-Studio trains it, the trainer to which Wan's own pages point
+        levels = Levels(shift=self.shift)
+        if self.expert is None:
+            return levels
+        boundary = self._boundary or 1.0
+        return replace(levels, bounds=(boundary, 1.0) if self.expert == "high" else (0.0, boundary))
+
+    @property
+    def _boundary(self) -> float | None:
+        """Share of noise at which the expert of high noise hands over to that of low noise."""
+        ratio = self.origin.index.get("boundary_ratio")
+        return None if ratio is None else float(ratio)
+
+    def noise_levels(self, uniforms: Tensor, shape: Sequence[int]) -> Tensor:
+        return self.levels.times(uniforms, self.tokens(shape))
 
     def predict(self, latents: Tensor, noise: Tensor, levels: Tensor, conditions: Conditions) -> Tensor:
         sigma = levels.view(-1, 1, 1, 1, 1)
@@ -265,13 +300,35 @@ class Wan(VideoModel):
         start = conditions.given["context"].shape[2] if self.expanded else 0
         return velocity_loss(predicted[:, :, start:], latents[:, :, start:], noise[:, :, start:])
 
-    def _denoise(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
-        """Raw output (B, C, t, h, w) for noisy latents and timesteps (B,) in [0, 1000]."""
+    def _module_at(self, timestep: Tensor) -> Any:
+        """The denoiser that generates at a timestep in [0, 1000]; the other expert is read when it is first needed."""
+        if self.expert is None:
+            return self.module
+        steps = self.scheduler.config.num_train_timesteps
+        wanted = "high" if float(timestep) >= (self._boundary or 1.0) * steps else "low"
+        if wanted == self.expert:
+            return self.module
+        if self._other is None:
+            from diffusers import WanTransformer3DModel
+
+            self.origin.folder(_EXPERTS[wanted])
+            assert self.origin.directory is not None
+            other = layout.read_part(WanTransformer3DModel, self.origin.directory, _EXPERTS[wanted])
+            self._other = other.eval().requires_grad_(False).to(self.device)
+        return self._other
+
+    def _denoise(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions, module: Any = None) -> Tensor:
+        """Raw output (B, C, t, h, w) for noisy latents and timesteps (B,) in [0, 1000].
+
+        Args:
+            module: Another denoiser than the one that is trained.
+        """
+        module = module or self.module
         text = self.text.of(conditions.prompts, self.device, self._embed)
         image = conditions.given.get("image")
         if not self.expanded:
             inputs = torch.cat([noisy, conditions.given["condition"]], dim=1)
-            return self.module(inputs, timesteps, text, image, return_dict=False)[0]
+            return module(inputs, timesteps, text, image, return_dict=False)[0]
         context = conditions.given["context"]
         tc = context.shape[2]
         inputs = torch.cat([context, noisy[:, :, tc:]], dim=2)
@@ -279,7 +336,7 @@ class Wan(VideoModel):
         tokens = (noisy.shape[2] // step[0], noisy.shape[3] // step[1], noisy.shape[4] // step[2])
         by_token = timesteps.view(-1, 1, 1, 1).repeat(1, *tokens)
         by_token[:, : tc // step[0]] = 0.0
-        return self.module(inputs, by_token.flatten(1), text, image, return_dict=False)[0]
+        return module(inputs, by_token.flatten(1), text, image, return_dict=False)[0]
 
     # ---------------------------------------------------------------- generation
     @torch.no_grad()
@@ -289,7 +346,8 @@ class Wan(VideoModel):
         context = context.to(self.device)
         height, width = context.shape[2:4]
         self.check(frames, height, width)
-        full = Conditions(list(conditions.prompts), conditions.fps, self._given(context, frames))
+        full = replace(conditions, given=self._given(context, frames))
+        unguided = replace(full, prompts=[""] * len(full.prompts))
         shape = (
             self.codec.channels,
             self.codec.latent_frames(frames),
@@ -300,7 +358,11 @@ class Wan(VideoModel):
         scheduler = type(self.scheduler).from_config(self.scheduler.config)
         scheduler.set_timesteps(denoising_steps, device=self.device)
         for timestep in scheduler.timesteps:
-            velocity = self._denoise(latents, timestep.expand(len(seeds)), full)
+            module = self._module_at(timestep)
+            velocity = self._denoise(latents, timestep.expand(len(seeds)), full, module)
+            if full.guidance != 1:
+                without = self._denoise(latents, timestep.expand(len(seeds)), unguided, module)
+                velocity = without + full.guidance * (velocity - without)
             latents = scheduler.step(velocity, timestep, latents, return_dict=False)[0]
         if self.expanded:
             tc = full.given["context"].shape[2]

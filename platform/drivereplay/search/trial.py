@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from drivereplay.errors import SpecError
 from drivereplay.evaluation.draws import ClipFigures
 from drivereplay.evaluation.report import Estimate, Report
-from drivereplay.search.constraints import judged_spec
+from drivereplay.search.constraints import COSTS, judged_spec
 from drivereplay.spec import Spec, with_values
 from drivereplay.storage import Storage
 from drivereplay.training.keep import Scores
@@ -31,6 +31,7 @@ class TrialRequest:
         parameters: Dotted key → value of the experiment file.
         setting: Id of the trial whose setting it repeats; its own id otherwise.
         again: It was stopped early and is taken up from its last checkpoint.
+        attempt: How often the environment has ended it before (see `drivereplay.search.failures`).
     """
 
     trial: str
@@ -39,6 +40,7 @@ class TrialRequest:
     parameters: Mapping[str, Any]
     setting: str
     again: bool = False
+    attempt: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -94,8 +96,12 @@ class TrialRunner(Protocol):
     def directions(self, objectives: Sequence[str]) -> tuple[str, ...]:
         """`min` or `max` of each objective; SpecError for one that does not exist or cannot be computed."""
 
-    def prepare(self, spec: Spec) -> None:
-        """Called once in the driver before any trial: whatever all trials share."""
+    def prepare(self, spec: Spec) -> dict[str, Any]:
+        """Called once in the driver before any trial: whatever all trials share.
+
+        Returns:
+            What `environment.json` says of the data's quality, by domain.
+        """
 
     def run(
         self,
@@ -135,6 +141,9 @@ class FineTuning:
 
         found = []
         for name in objectives:
+            if name in COSTS:
+                found.append("min")
+                continue
             one = metric(name)
             why = one.unavailable()
             if why:
@@ -144,15 +153,21 @@ class FineTuning:
             found.append(one.direction)
         return tuple(found)
 
-    def prepare(self, spec: Spec) -> None:
-        """Write worlds and indexes once, so that trials find them; refuse metrics that cannot be evaluated."""
-        from drivereplay.data.prepare import evaluation_indexes, prepare
-        from drivereplay.evaluation.judge import metrics_of_sets
-        from drivereplay.evaluation.metric import metric_names, plain_name
+    def prepare(self, spec: Spec) -> dict[str, Any]:
+        """Write worlds and indexes once, so that trials find them; refuse metrics that cannot be evaluated.
 
+        Returns:
+            The data-quality report of each domain, as `drivereplay.data.prepare.quality` gives it.
+        """
+        from drivereplay.data.prepare import evaluation_indexes, prepare, quality
+        from drivereplay.evaluation.judge import metrics_of_sets
+        from drivereplay.evaluation.metric import check_objectives, metric_names, plain_name
+
+        check_objectives(spec.search.objectives)
         self.check(spec)
         judged = spec.evaluation.metrics
-        missing = [name for name in spec.search.objectives if judged and not {name, plain_name(name)} & set(judged)]
+        wanted = [name for name in spec.search.objectives if judged and name not in COSTS]
+        missing = [name for name in wanted if not {name, plain_name(name)} & set(judged)]
         if missing:
             raise SpecError(
                 f"search.objectives: {', '.join(missing)} is not among evaluation.metrics, so no report would hold it.",
@@ -167,7 +182,7 @@ class FineTuning:
                         f"Say which: for example {name}@{one}.",
                     )
         metrics_of_sets(judged_spec(spec))
-        evaluation_indexes(spec, prepare(spec))
+        return quality(evaluation_indexes(spec, prepare(spec)), spec.quality)
 
     def check(self, spec: Spec) -> None:
         """Refuse metrics, models and adapters that every trial would fail on, before anything is started."""
@@ -239,6 +254,12 @@ class FineTuning:
         if apart is not None:
             apart.finish()
             tidy(spec, directory)  # what was kept because it was still being judged
+
+    def quality(self, spec: Spec) -> dict[str, Any]:
+        """The data-quality report of each domain."""
+        from drivereplay.data.prepare import quality
+
+        return quality(self._indexes(spec), spec.quality)
 
     def _indexes(self, spec: Spec) -> Any:
         from drivereplay.data.prepare import prepare

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Mapping
 
 from torch import nn
 
@@ -51,3 +52,17 @@ def _freeze(model: VideoModel, patterns: tuple[str, ...]) -> None:
             )
         for name in frozen:
             names[name].requires_grad_(False)
+
+
+def decayed_parameters(module: nn.Module, parameters: Mapping[str, nn.Parameter]) -> dict[str, nn.Parameter]:
+    """Those of the trained parameters that weight decay acts on: weights, but no biases and nothing of a norm.
+
+    Decay pulls towards zero, which for a norm's scale means to switch its layer off.
+    """
+    norms = {
+        f"{name}.{own}" if name else own
+        for name, part in module.named_modules()
+        if "norm" in type(part).__name__.lower()
+        for own, _ in part.named_parameters(recurse=False)
+    }
+    return {n: p for n, p in parameters.items() if p.ndim > 1 and not n.endswith("bias") and n not in norms}

@@ -16,6 +16,7 @@ from drivereplay.data.index import ClipIndex
 from drivereplay.data.plan import SamplingPlan
 from drivereplay.data.stream import batches
 from drivereplay.errors import SpecError, TrainingError
+from drivereplay.models.precision import computing
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 from drivereplay.training.group import Group
@@ -90,7 +91,7 @@ class AdaptiveMix:
         training = model.module.training
         model.module.eval()
         losses = []
-        with torch.no_grad():
+        with torch.no_grad(), computing(model.module, "fp32"):
             for number, (domain, frames) in enumerate(zip(self._spec.replay.domains, self._clips, strict=True)):
                 pictures = torch.from_numpy(frames).to(model.device)
                 latents = model.encode(pictures)
@@ -98,7 +99,7 @@ class AdaptiveMix:
                 conditions = model.conditions(pictures, [prompt] * len(frames), self._spec.clip.fps)
                 samples = fresh_numbers(np.arange(len(frames)) + number * _CLIPS)
                 noise, uniforms = sample_noise(self._spec.seed, samples, latents.shape[1:])
-                levels = model.noise_levels(uniforms).to(model.device)
+                levels = model.noise_levels(uniforms, latents.shape[1:]).to(model.device)
                 losses.append(float(model.loss(latents, noise.to(model.device), levels, conditions).mean()))
         model.module.train(training)
         return losses

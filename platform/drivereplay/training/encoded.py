@@ -46,6 +46,8 @@ class Encoder:
         if spec.training.cache and model.has_autoencoder and changes_nothing(spec.training.augment):
             directory = local_directory(Storage.of(spec.storage).below(".shared")) / "cache" / "latents"
             made: tuple[Any, ...] = (model.family, model.fingerprint(), model.context, spec.model.base)
+            made += (spec.training.condition_noise,) if spec.training.condition_noise is not None else ()
+            made += ("noise",)  # what is given has held the strength of the condition image's noise since then
             self._cache = LatentCache(directory, repr(made))
 
     def __call__(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from drivereplay.errors import SpecError
+from drivereplay.models.precision import computing
 from drivereplay.spec import Spec, with_values
 from drivereplay.training.group import Group
 from drivereplay.training.objective import fresh_numbers, sample_noise
@@ -63,8 +64,9 @@ def estimate_fisher(state: LoopState, batches: Iterable[Batch], spec: Spec, grou
                 latents = model.encode(frames)
                 conditions = model.conditions(frames, [prompts[int(batch.domain[row])]], spec.clip.fps)
             noise, uniforms = sample_noise(spec.seed, fresh_numbers(batch.sample[row : row + 1]), latents.shape[1:])
-            levels = model.noise_levels(uniforms).to(model.device)
-            loss = model.loss(latents, noise.to(model.device), levels, conditions)
+            levels = model.noise_levels(uniforms, latents.shape[1:]).to(model.device)
+            with computing(model.module, "fp32"):
+                loss = model.loss(latents, noise.to(model.device), levels, conditions)
             loss.sum().backward()  # type: ignore[no-untyped-call]
             for name, parameter in state.parameters.items():
                 if parameter.grad is not None:

@@ -83,10 +83,14 @@ class WorkerGroup(Group):
 class ShardedGroup(WorkerGroup):
     """A rank that holds its part of every parameter (FSDP2)."""
 
+    def __init__(self, precision: str = "fp32") -> None:
+        super().__init__()
+        self._precision = precision
+
     def spread(self, module: nn.Module, device: torch.device) -> nn.Module:
         from drivereplay.training.shard import spread
 
-        skeleton = spread(module, device, self.size)
+        skeleton = spread(module, device, self.size, self._precision)
         self._root: Any = module
         return skeleton
 
@@ -104,4 +108,4 @@ class ShardedGroup(WorkerGroup):
 
 def worker_group(spec: Spec) -> WorkerGroup:
     """This rank as `training.strategy` wants it."""
-    return ShardedGroup() if spec.training.strategy == "fsdp" else WorkerGroup()
+    return ShardedGroup(spec.training.precision) if spec.training.strategy == "fsdp" else WorkerGroup()

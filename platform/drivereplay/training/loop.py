@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from drivereplay.errors import TrainingError
 from drivereplay.models.base import Conditions, VideoModel
+from drivereplay.models.precision import freeze_in_bf16
 from drivereplay.spec import Spec, TrainingSpec
-from drivereplay.training.adapters import prepare_parameters
+from drivereplay.training.adapters import decayed_parameters, prepare_parameters
 from drivereplay.training.average import Average
 from drivereplay.training.curve import CurvePoint, grouped
 from drivereplay.training.encoded import encode
 from drivereplay.training.group import Group
-from drivereplay.training.objective import Objective, sample_noise
+from drivereplay.training.objective import Objective, dropped_conditions, sample_noise
 from drivereplay.training.retention import Retention, needs_base, retentions
 from drivereplay.training.shard import full
 
@@ -113,13 +114,19 @@ def new_state(
     """
     parameters = prepare_parameters(model, spec.adapter, spec.seed)
     training = spec.training
+    model.training = training
     device = device or model.device
     skeleton = (group or Group()).spread(model.module, device)
     if skeleton is not None:
         parameters = {name: p for name, p in model.module.named_parameters() if name in parameters}
         model.to(device)
+    if training.precision == "bf16" and spec.adapter.kind == "lora" and skeleton is None:
+        freeze_in_bf16(model.module)
+    decayed = decayed_parameters(model.module, parameters)
+    rest = [p for name, p in parameters.items() if name not in decayed]
+    groups: list[dict[str, Any]] = [{"params": list(decayed.values())}, {"params": rest, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(
-        list(parameters.values()),
+        [group for group in groups if group["params"]],
         lr=training.learning_rate,
         betas=training.betas,
         weight_decay=training.weight_decay,
@@ -217,6 +224,10 @@ class _Runner:
         self.names = [domain.name for domain in spec.domains]
         self.prompts = [spec.model.prompt if d.prompt is None else d.prompt for d in spec.domains]
         self.device = state.model.device
+        asked = spec.training.condition_dropout
+        # a run whose captions are all empty has nothing to drop that the family's trainer would
+        default = state.model.condition_dropout if any(self.prompts) else 0.0
+        self.dropout = default if asked is None else asked
         objective: nn.Module = group.wrap(Objective(state.model))
         self.objective = objective
         self.compiled = torch.compile(objective) if spec.training.compile else objective
@@ -274,8 +285,15 @@ class _Runner:
         latents, conditions = self.hooks.encoded(
             model, batch.frames[mine], prompts, self.spec.clip.fps, batch.domain[mine]
         )
-        noise, uniforms = sample_noise(self.spec.seed, batch.sample[start:stop], latents.shape[1:])
-        noise, levels = noise.to(self.device, non_blocking=True), model.noise_levels(uniforms).to(self.device)
+        samples = batch.sample[start:stop]
+        dropped = dropped_conditions(self.spec.seed, samples, self.dropout)
+        if dropped.any():
+            conditions = model.without_condition(conditions, dropped.tolist())
+        noise, uniforms = sample_noise(self.spec.seed, samples, latents.shape[1:])
+        noise, levels = (
+            noise.to(self.device, non_blocking=True),
+            model.noise_levels(uniforms, latents.shape[1:]).to(self.device),
+        )
         domains = torch.tensor(batch.domain[start:stop].tolist(), device=self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.training.precision == "bf16"):
             loss, predicted = self.compiled(latents, noise, levels, conditions)

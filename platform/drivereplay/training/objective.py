@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from drivereplay.models.base import Conditions, VideoModel
@@ -30,6 +31,16 @@ def sample_noise(seed: int, samples: Sequence[int] | np.ndarray, shape: Sequence
         uniforms[row] = generator.random(dtype=np.float32)
         generator.standard_normal(out=noise[row], dtype=np.float32)
     return torch.from_numpy(noise), torch.from_numpy(uniforms)
+
+
+def dropped_conditions(seed: int, samples: Sequence[int] | np.ndarray, share: float) -> NDArray[np.bool_]:
+    """Which samples (B,) are trained without condition; drawn by sample number as their noise, from another stream."""
+    if not share:
+        return np.zeros(len(samples), bool)
+    streams = (np.array([seed % 2**64, int(sample)], dtype=np.uint64) for sample in samples)
+    counter = [0, 0, 0, 1]  # far beyond what the noise of one sample uses
+    draws = [np.random.Generator(np.random.Philox(key=key, counter=counter)).random() for key in streams]
+    return np.array(draws) < share
 
 
 def fresh_numbers(samples: np.ndarray) -> np.ndarray:

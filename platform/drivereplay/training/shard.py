@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from drivereplay.training.loop import LoopState
 
 
-def spread(module: nn.Module, device: torch.device, size: int) -> nn.Module:
+def spread(module: nn.Module, device: torch.device, size: int, precision: str = "fp32") -> nn.Module:
     """Deal the parameters of a denoiser out to the workers, in place, and move each one's part to `device`.
 
     A block is gathered when it computes and let go after, so that a worker holds one whole block at a time.
@@ -30,18 +30,23 @@ def spread(module: nn.Module, device: torch.device, size: int) -> nn.Module:
         module: The denoiser, with the same weights on every worker.
         device: Where the parts go.
         size: Number of workers.
+        precision: In which blocks are gathered and computed, `fp32` or `bf16`.
 
     Returns:
         The denoiser's structure without weights (on the meta device), for `whole`.
     """
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     skeleton = without_weights(module)
     mesh = init_device_mesh(device.type, (size,))
+    policy = MixedPrecisionPolicy()
+    if precision == "bf16":
+        # gathered in half precision, summed in full; autocast casts what layers are given, and no timestep is rounded
+        policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
     for block in blocks(module):
-        fully_shard(block, mesh=mesh)
-    fully_shard(module, mesh=mesh)
+        fully_shard(block, mesh=mesh, mp_policy=policy)
+    fully_shard(module, mesh=mesh, mp_policy=policy)
     return skeleton
 
 

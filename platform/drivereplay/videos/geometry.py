@@ -75,6 +75,16 @@ class FrameShape(Protocol):
         """`crop` keeps the aspect ratio and cuts the centre; `stretch` fills the size."""
 
 
+def enlarged(size: tuple[int, int], source: tuple[int, int], longest: int) -> tuple[int, int]:
+    """The largest (height, width) of `size`'s aspect within the source's (width, height), its longer side ≤ `longest`.
+
+    Never smaller than `size`.
+    """
+    height, width = size
+    factor = max(1.0, min(source[0] / width, source[1] / height, longest / max(size)))
+    return round(height * factor), round(width * factor)
+
+
 @dataclass(frozen=True)
 class Fit:
     """A `FrameShape` by itself."""

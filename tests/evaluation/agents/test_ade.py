@@ -13,7 +13,7 @@ def _with_tracks(found: np.ndarray) -> tuple[Footage, Footage]:
     true = np.tile(np.array([10.0, 10, 20, 20]), (5, 1, 1))
     real = Footage(np.zeros((5, 30, 40, 3), np.uint8), 2, 8.0, annotations(true))
     made = real.with_frames(real.frames)
-    made.estimates["tracks"] = found
+    made.estimates["anchored_tracks"] = found[2:]
     return real, made
 
 
@@ -34,11 +34,11 @@ def test_the_final_distance_is_a_mean_over_objects() -> None:
     true[4:, 3] = np.nan
     real = Footage(np.zeros((8, 30, 40, 3), np.uint8), 2, 8.0, annotations(true))
     made = real.with_frames(real.frames)
-    made.estimates["tracks"] = np.where(np.arange(4)[:, None] == 3, np.nan, true)
+    made.estimates["anchored_tracks"] = (np.where(np.arange(4)[:, None] == 3, np.nan, true))[2:]
     curve = AgentsFde().curve(real, made)
     assert AgentsFde().score(curve) == PENALTY / 4 and np.isnan(curve[:-1]).all()
     nothing = Footage(real.frames, 2, 8.0, annotations(np.full((8, 1, 4), np.nan)))
-    nothing.estimates["tracks"] = np.full((8, 1, 4), np.nan)
+    nothing.estimates["anchored_tracks"] = (np.full((8, 1, 4), np.nan))[2:]
     assert np.isnan(AgentsFde().curve(nothing, nothing)).all()
 
 
@@ -51,4 +51,5 @@ def test_the_row_of_frozen_frames_is_the_distance_travelled() -> None:
     real = Footage.of(make_clip(0, velocity=(2.0, 0.0)))
     judge = AgentsAde()
     frozen = judge.curve(real, references.rows(real)["frozen"])
-    np.testing.assert_allclose(frozen, 2.0 * np.arange(1, 7) / real.diagonal_px, atol=1e-6)
+    # places are measured, between pixels too: a twentieth of a pixel
+    np.testing.assert_allclose(frozen, 2.0 * np.arange(1, 7) / real.diagonal_px, atol=0.05 / real.diagonal_px)

@@ -27,8 +27,7 @@ def _scene() -> tuple[Footage, np.ndarray]:
 
 
 def test_exact_boxes_give_exact_places() -> None:
-    real, boxes = _scene()
-    real.estimates["tracks"] = boxes
+    real, _ = _scene()
     for judge in (RelativePose(), RelativeRange(), RelativeBearing()):
         assert judge.score(judge.curve(real, real)) < 0.15
 
@@ -37,12 +36,12 @@ def test_range_and_bearing_apart() -> None:
     real, boxes = _scene()
     middle, half = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]) / 2
     larger = real.with_frames(real.frames)
-    larger.estimates["tracks"] = np.concatenate([middle - 1.25 * half, middle + 1.25 * half], -1)
+    larger.estimates["anchored_tracks"] = (np.concatenate([middle - 1.25 * half, middle + 1.25 * half], -1))[2:]
     far = np.linalg.norm([2, 0.5, 17.0])
     assert RelativeRange().score(RelativeRange().curve(real, larger)) == pytest.approx(far * 0.2, rel=0.1)
     assert RelativeBearing().score(RelativeBearing().curve(real, larger)) < 0.2
     aside = real.with_frames(real.frames)
-    aside.estimates["tracks"] = boxes + 3.0 * np.array([1, 0, 1, 0])
+    aside.estimates["anchored_tracks"] = (boxes + 3.0 * np.array([1, 0, 1, 0]))[2:]
     assert 2 < RelativeBearing().score(RelativeBearing().curve(real, aside)) < 3.5
     assert RelativeRange().score(RelativeRange().curve(real, aside)) < 0.1
 
@@ -50,7 +49,7 @@ def test_range_and_bearing_apart() -> None:
 def test_a_lost_object_is_off_by_its_range() -> None:
     real, boxes = _scene()
     lost = real.with_frames(real.frames)
-    lost.estimates["tracks"] = np.full_like(boxes, np.nan)
+    lost.estimates["anchored_tracks"] = (np.full_like(boxes, np.nan))[2:]
     assert RelativePose().curve(real, lost)[0] == pytest.approx(np.linalg.norm([2, 0.5, 18]))
     assert RelativeBearing().curve(real, lost)[0] == 90
 
@@ -63,6 +62,5 @@ def test_an_object_that_has_no_place_in_the_last_given_frame_is_not_asked_for() 
     known = replace(annotations(both, positions_m=place), poses=real.annotations.poses)
     known = replace(known, intrinsics_px=real.annotations.intrinsics_px)
     two = Footage(real.frames, 2, 8.0, known)
-    real.estimates["tracks"], two.estimates["tracks"] = boxes, both
     for judge in (RelativePose(), RelativeRange(), RelativeBearing()):
         np.testing.assert_allclose(judge.curve(two, two), judge.curve(real, real))

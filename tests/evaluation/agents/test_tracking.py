@@ -34,6 +34,19 @@ def test_idf1_is_motmetrics_s(seed: int) -> None:
     assert idf1(true, found) == pytest.approx(theirs, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("seed", "theirs"),
+    enumerate((0.2635018070475751, 0.30874503646470297, 0.33056634054631867, 0.30554472531255056, 0.2855828638526367)),
+)
+def test_hota_is_trackeval_s(seed: int, theirs: float) -> None:
+    """Mean of `trackeval.metrics.HOTA().eval_sequence(...)["HOTA"]` of trackeval 1.3.0 (MIT) over the same boxes.
+
+    It ran once in an environment of its own (2026-12-01): it needs `opencv-python`, whose files overwrite those of
+    `opencv-python-headless`.
+    """
+    assert hota(*_random(seed)) == pytest.approx(theirs, abs=1e-12)
+
+
 def test_known_answers() -> None:
     true, _ = _random(9)
     for figure in (idf1, hota):
@@ -68,7 +81,7 @@ def test_what_is_followed_where_the_object_is_half_hidden_is_not_false() -> None
     visible = np.array([1, 1, 1, 1, 1, 1, 0.4, 0, 0, 0], np.float32)[:, None]
     real = Footage(np.zeros((10, 30, 40, 3), np.uint8), 2, 8.0, annotations(true, visible=visible))
     made = real.with_frames(real.frames)
-    made.estimates["tracks"] = np.tile(np.array([5.0, 5, 15, 15]), (10, 1, 1))
+    made.estimates["anchored_tracks"] = (np.tile(np.array([5.0, 5, 15, 15]), (10, 1, 1)))[2:]
     assert AgentsIdf1().score(AgentsIdf1().curve(real, made)) == pytest.approx(4 / (4 + 0.5 * 2))
     # for every α four hits of six: DetA = AssA = 4 / 6
     assert AgentsHota().score(AgentsHota().curve(real, made)) == pytest.approx(4 / 6)

@@ -61,3 +61,15 @@ def test_a_turn_that_is_not_taken() -> None:
     real, made = footage(motion(5.0, 1.0), motion(0.0, 1.0))
     curve = EgoAde().curve(real, made)
     assert (np.diff(curve) > 0).all() and curve[-1] > 0.5
+
+
+def test_steps_without_a_pose_are_worse_than_standing_still() -> None:
+    """A grey video used to be given "straight ahead", which on a straight drive is right."""
+    _real, _ = footage(motion(), motion())
+    lost, still = motion(), motion()
+    lost = CameraMotion(lost.rotations, lost.directions * 0, lost.lengths * 0, np.zeros(7, bool))
+    still = CameraMotion(still.rotations, still.directions * 0, still.lengths * 0, still.found)
+    for judge in (EgoAde(), EgoAdeScaled(), EgoAte()):
+        failed = judge.score(judge.curve(*footage(motion(), lost)))
+        assert failed >= judge.score(judge.curve(*footage(motion(), still))) > 0
+    assert EgoAde().curve(*footage(motion(), lost)) == pytest.approx(2.0 * np.arange(1, 7))

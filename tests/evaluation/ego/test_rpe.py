@@ -32,12 +32,14 @@ def test_a_wrong_direction_and_standing_still() -> None:
     still = motion()
     still = CameraMotion(still.rotations, still.directions * 0, still.lengths * 0, still.found)
     assert RpeTranslation().curve(*footage(motion(), still)) == pytest.approx([90.0] * 6)
-    assert np.isnan(RpeTranslation().curve(*footage(motion(length=0.01), motion()))).all()
+    # standing still is judged: a camera that moves where the real one stands is as wrong as one that stands
+    assert RpeTranslation().curve(*footage(motion(length=0.01), motion())) == pytest.approx([90.0] * 6)
+    assert RpeTranslation().curve(*footage(motion(length=0.01), still)) == pytest.approx([0.0] * 6)
 
 
 def test_slow_traffic_has_a_direction_over_a_second() -> None:
     slow, aside = motion(length=0.03), motion(aside=np.tan(np.radians(10)))
-    assert np.isnan(RpeTranslation().curve(*footage(slow, aside))).all()
+    assert RpeTranslation().curve(*footage(slow, aside)) == pytest.approx([90.0] * 6)
     assert RpeTranslationSecond().curve(*footage(slow, aside))[3:] == pytest.approx([10.0] * 3)
     assert np.isnan(RpeTranslationSecond().curve(*footage(motion(length=0.01), aside))).all()
 
@@ -76,6 +78,21 @@ def test_clips_under_a_second_are_refused() -> None:
         for clip, angles in ((short, 0), (whole, 1)):
             clip.estimates["camera"] = motion(1.0).packed()
             assert np.isfinite(judge.curve(clip, clip)).sum() == angles
+
+
+def test_a_step_without_a_pose_costs_no_less_than_the_worst_with_one() -> None:
+    """No pose in the fourth step: it costs as much as a random one, or the clip's worst where that is more."""
+    failed = motion()
+    failed.found[3] = False
+    real, made = footage(motion(), failed)
+    assert RpeTranslation().curve(real, made) == pytest.approx([0, 0, 90, 0, 0, 0], abs=1e-6)
+    assert RpeRotation().curve(real, made) == pytest.approx([0, 0, 126.48, 0, 0, 0], abs=0.01)
+    backwards = motion()
+    turned = CameraMotion(backwards.rotations, -backwards.directions, backwards.lengths, failed.found)
+    assert RpeTranslation().curve(*footage(motion(), turned)) == pytest.approx([180.0] * 6)
+    nothing = CameraMotion(turned.rotations, turned.directions * 0, turned.lengths, np.zeros(7, bool))
+    seconds = RpeTranslationSecond().curve(*footage(motion(), nothing))
+    assert seconds[3:] == pytest.approx([90.0] * 3) and np.isnan(seconds[:3]).all()
 
 
 def test_failures_are_counted() -> None:

@@ -50,4 +50,5 @@ def test_angles_resolve_what_is_small() -> None:
     a = np.array([[0.0, 0, 1], [0, 0, 0], [0, 0, 1]])
     b = np.array([[1e-7, 0, 1], [0, 0, 1], [0, 0, 0]])
     angles = between_deg(a, b)
-    assert angles[0] == pytest.approx(np.degrees(1e-7)) and np.isnan(angles[1]) and angles[2] == 90
+    assert angles[0] == pytest.approx(np.degrees(1e-7)) and angles[1] == 90 and angles[2] == 90
+    assert between_deg(np.zeros(3), np.zeros(3)) == 0

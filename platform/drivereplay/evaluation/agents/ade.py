@@ -1,4 +1,4 @@
-"""Displacement of the followed objects."""
+"""Displacement of the objects."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.evaluation import follow
 from drivereplay.evaluation.boxes import RULE, centres, real_tracks
+from drivereplay.evaluation.estimators import anchored
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
@@ -17,9 +17,9 @@ PENALTY = 0.5
 
 
 def displacement(real: Footage, generated: Footage) -> NDArray[np.float64]:
-    """Distance (F, N) of followed centres from the real ones, in image diagonals; NaN where the real one is unseen."""
+    """Distance (F, N) of found centres from the real ones, in image diagonals; NaN where the real one is unseen."""
     true = real_tracks(real)
-    found = follow.tracks(generated)[real.context :]
+    found = anchored.tracks(real, generated)
     distance = np.linalg.norm(centres(true) - centres(found), axis=-1) / real.diagonal_px
     lost = np.isnan(found).any(-1)
     return np.where(np.isnan(true).any(-1), np.nan, np.where(lost, PENALTY, np.minimum(distance, PENALTY)))
@@ -29,10 +29,12 @@ class AgentsAde(ClipMetric):
     """Mean distance of box centres, real against generated, where the real object is visible; a lost one counts 0.5."""
 
     name = "agents.ade"
+    auc = (0.92, 0.92)
     unit = "diagonal"
     direction = "min"
     needs = frozenset({"boxes"})
-    settings: ClassVar = {**follow.SETTINGS, **RULE, "penalty": PENALTY}
+    bounds = (0.0, PENALTY)
+    settings: ClassVar = {**anchored.SETTINGS, **RULE, "penalty": PENALTY}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return _known_mean(displacement(real, generated))
@@ -42,9 +44,11 @@ class AgentsFde(ClipMetric):
     """Mean over objects of the distance of box centres in each one's last visible frame; a lost one counts 0.5."""
 
     name = "agents.fde"
+    auc = (0.91, 0.93)
     unit = "diagonal"
     direction = "min"
     needs = frozenset({"boxes"})
+    bounds = (0.0, PENALTY)
     horizon = False
     settings: ClassVar = {**AgentsAde.settings, "mean": "over objects"}
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.evaluation import follow
 from drivereplay.evaluation.boxes import RULE, centres, real_tracks
 from drivereplay.evaluation.camera import intrinsics
+from drivereplay.evaluation.estimators import anchored
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
@@ -60,7 +60,7 @@ def _compared(real: Footage, generated: Footage) -> tuple[Array, Array, NDArray[
 
     An object whose position in the last given frame is unknown has no range to start from and is not asked for.
     """
-    found = relative_positions(real, follow.tracks(generated)[real.context :])
+    found = relative_positions(real, anchored.tracks(real, generated))
     whole = _true(real)
     true, placed = whole[real.context :], np.isfinite(whole[real.context - 1]).all(-1)
     asked = np.asarray(np.isfinite(real_tracks(real)).all(-1) & np.isfinite(true).all(-1) & placed)
@@ -73,7 +73,7 @@ def _mean(values: Array, asked: NDArray[np.bool_]) -> Array:
 
 
 _SETTINGS = {
-    **follow.SETTINGS,
+    **anchored.SETTINGS,
     **RULE,
     "range": "from box height",
     "lost": "whole range, 90 deg",
@@ -86,6 +86,7 @@ class RelativePose(ClipMetric):
     """Distance in metres between true and found R_ego⁻¹(X_j − X_ego), found from the followed box; lost: the range."""
 
     name = "agents.relative_pose"
+    auc = (0.8, float("nan"))
     unit = "m"
     direction = "min"
     needs = _NEEDS
@@ -101,6 +102,7 @@ class RelativeRange(ClipMetric):
     """Difference in metres between true and found range of an object, found from the followed box's height."""
 
     name = "agents.relative_range"
+    auc = (0.72, float("nan"))
     unit = "m"
     direction = "min"
     needs = _NEEDS
@@ -117,6 +119,7 @@ class RelativeBearing(ClipMetric):
     """Angle in degrees between the true direction to an object and the one found from the followed box."""
 
     name = "agents.relative_bearing"
+    auc = (0.94, float("nan"))
     unit = "deg"
     direction = "min"
     needs = _NEEDS

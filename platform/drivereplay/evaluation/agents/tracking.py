@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.evaluation import follow
 from drivereplay.evaluation.boxes import IGNORED, RULE, assigned, half_hidden, overlaps, real_tracks
+from drivereplay.evaluation.estimators import anchored
 from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
@@ -87,7 +87,7 @@ def _frames(
 
 
 def _tracks(real: Footage, generated: Footage) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return real_tracks(real), follow.tracks(generated)[real.context :]
+    return real_tracks(real), anchored.tracks(real, generated)
 
 
 def _judged_tracks(real: Footage, generated: Footage) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -106,10 +106,11 @@ class AgentsIou(ClipMetric):
     """Σ IoU of matched boxes over the number of real boxes, matched frame by frame (Hungarian)."""
 
     name = "agents.iou"
+    auc = (0.93, 0.91)
     unit = "1"
     direction = "max"
     needs = frozenset({"boxes"})
-    settings: ClassVar = {**follow.SETTINGS, **RULE}
+    settings: ClassVar = {**anchored.SETTINGS, **RULE}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return mean_iou(*_tracks(real, generated))
@@ -119,11 +120,12 @@ class AgentsIdf1(ClipMetric):
     """IDF1 = IDTP / (IDTP + ½ IDFP + ½ IDFN) at IoU ≥ 0.5 of the followed boxes against the real tracks."""
 
     name = "agents.idf1"
+    auc = (0.92, 0.87)
     unit = "1"
     direction = "max"
     needs = frozenset({"boxes"})
     horizon = False
-    settings: ClassVar = {**follow.SETTINGS, **RULE, **IGNORED, "iou": 0.5}
+    settings: ClassVar = {**anchored.SETTINGS, **RULE, **IGNORED, "iou": 0.5}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return _last(idf1(*_judged_tracks(real, generated)), len(real.future))
@@ -133,11 +135,12 @@ class AgentsHota(ClipMetric):
     """HOTA, the mean over α = .05 … .95 of √(DetA·AssA), of the followed boxes against the real tracks."""
 
     name = "agents.hota"
+    auc = (0.94, 0.89)
     unit = "1"
     direction = "max"
     needs = frozenset({"boxes"})
     horizon = False
-    settings: ClassVar = {**follow.SETTINGS, **RULE, **IGNORED, "alphas": ".05:.05:.95"}
+    settings: ClassVar = {**anchored.SETTINGS, **RULE, **IGNORED, "alphas": ".05:.05:.95"}
 
     def curve(self, real: Footage, generated: Footage) -> NDArray[np.float64]:
         return _last(hota(*_judged_tracks(real, generated)), len(real.future))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
 Array = NDArray[np.float64]
-PATH = {**camera.SETTINGS, "lengths": "kept over stops", "true_steps": "all"}
+PATH = {**camera.SETTINGS, "lengths": "kept over stops", "true_steps": "all", "failed_step": "the true one, backwards"}
 """The protocol of what all figures of the path rest on."""
 LEAST_SPREAD = 0.05
 """A path whose second largest extent is under this share of its largest is too straight for a Umeyama alignment."""
@@ -41,11 +42,18 @@ def paths(real: Footage, generated: Footage) -> tuple[Array, Array]:
 
     The last given camera is the same in both: the alignment "by first heading". The generated path's scale comes
     from the step between the last two given frames, whose true length is known; without a second given frame, or while
-    the camera stands still there, from the first true step that moves.
+    the camera stands still there, from the first true step that moves. A generated step without a pose goes the true
+    step backwards: no less wrong than anything a camera is likely to do.
     """
     true, made = real_steps(real), camera.camera_motion(generated)
     moving = np.flatnonzero((true.lengths > 0) & (made.lengths > 0))
     scale = float(true.lengths[moving[0]] / made.lengths[moving[0]]) if len(moving) else 1.0
+    failed = ~made.found
+    made = replace(
+        made,
+        directions=np.where(failed[:, None], -true.directions, made.directions),
+        lengths=np.where(failed, true.lengths / scale, made.lengths),
+    )
     true_positions, true_axes = trajectory(true)
     made_positions, made_axes = trajectory(made, scale)
     start = len(true.found) - len(real.future)
@@ -55,15 +63,19 @@ def paths(real: Footage, generated: Footage) -> tuple[Array, Array]:
 
 
 def fitted_scale(true: Array, made: Array) -> float:
-    """The scale that brings the made path nearest to the true one in least squares; 1 where the made one is still."""
+    """The scale that brings the made path nearest to the true one in least squares; 1 where the made one is still.
+
+    Never negative, so that a path that runs backwards is not turned round.
+    """
     square = float((made**2).sum())
-    return float((true * made).sum() / square) if square > 1e-12 else 1.0
+    return max(float((true * made).sum() / square), 0.0) if square > 1e-12 else 1.0
 
 
 class EgoAde(ClipMetric):
     """Mean distance of camera positions in metres, same start and heading, scale from the last given step."""
 
     name = "ego.ade"
+    auc = (0.81, float("nan"))
     unit = "m"
     direction = "min"
     needs = frozenset({"poses"})
@@ -78,6 +90,7 @@ class EgoAdeScaled(ClipMetric):
     """Mean distance of camera positions in metres, same start and heading, scale fitted in least squares."""
 
     name = "ego.ade_scaled"
+    auc = (0.59, float("nan"))
     unit = "m"
     direction = "min"
     needs = frozenset({"poses"})
@@ -96,6 +109,7 @@ class EgoAte(ClipMetric):
     """
 
     name = "ego.ate"
+    auc = (0.6, float("nan"))
     unit = "m"
     direction = "min"
     needs = frozenset({"poses"})

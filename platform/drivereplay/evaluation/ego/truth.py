@@ -11,11 +11,17 @@ from drivereplay.evaluation.camera import CameraMotion, camera_motion, first_ste
 from drivereplay.evaluation.footage import Footage
 
 Array = NDArray[np.float64]
+RANDOM_DIRECTION_DEG = 90.0
+"""Expected angle between a direction and a random one."""
+RANDOM_ROTATION_DEG = float(np.degrees(np.pi / 2 + 2 / np.pi))
+"""Expected angle of a random rotation (uniform on SO(3)): what a step without a pose costs."""
 STILL_M = 0.05
 """Annotated displacements shorter than this have no direction that could be judged."""
 TRUTH = {
     "truth": "annotated poses, else estimated from the real frames",
     "truth_failed": "steps without an estimated pose are left out",
+    "failed_deg": {"direction": RANDOM_DIRECTION_DEG, "rotation": round(RANDOM_ROTATION_DEG, 1)},
+    "standstill": "0 where both stand still, 90 where one does",
 }
 """The truth's part of the protocol where it need not be annotated."""
 
@@ -73,8 +79,8 @@ def angle_deg(rotations: Array) -> Array:
 
 
 def between_deg(a: Array, b: Array) -> Array:
-    """Angle (...) in degrees between vectors (..., 3); 90 where the second is zero, NaN where the first is."""
-    length_a, length_b = np.linalg.norm(a, axis=-1), np.linalg.norm(b, axis=-1)
+    """Angle (...) in degrees between vectors (..., 3); 90 where one of them is zero, 0 where both are."""
+    still_a, still_b = np.linalg.norm(a, axis=-1) < 1e-9, np.linalg.norm(b, axis=-1) < 1e-9
     dot = (a * b).sum(-1)
     angle = np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), dot))
-    return np.where(length_a < 1e-9, np.nan, np.where(length_b < 1e-9, 90.0, angle))
+    return np.where(still_a & still_b, 0.0, np.where(still_a | still_b, RANDOM_DIRECTION_DEG, angle))

@@ -1,0 +1,1 @@
+"""How much moves, whatever it is: one metric, or a few that share an estimate, per module."""
