@@ -236,8 +236,10 @@ def _lost_and_important(found: Front) -> None:
     if lost:
         table("on the front: what is given up against the best found in each objective", lost)
     for objective, shares in importance(found).items():
-        ranked = sorted(shares.items(), key=lambda item: -item[1])
-        typer.echo(f"what matters for {objective}: " + ", ".join(f"{name} {share:.0%}" for name, share in ranked))
+        sure = sorted(((name, share) for name, share in shares.items() if share is not None), key=lambda i: -i[1])
+        unsure = ", ".join(name for name, share in shares.items() if share is None)
+        said = [", ".join(f"{name} {share:.0%}" for name, share in sure), f"not determined: {unsure}" if unsure else ""]
+        typer.echo(f"what matters for {objective}: {'; '.join(filter(None, said))}")
 
 
 def demo(outcome: Demo, setup_seconds: int | None) -> None:

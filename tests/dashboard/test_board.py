@@ -12,7 +12,6 @@ from tensorboard.context import RequestContext
 from tests.dashboard.helpers import OBJECTIVES, accumulated, candidates, front, leave_trial, spec
 from tests.dashboards.helpers import provider
 
-from drivereplay.dashboard import board as board_module
 from drivereplay.dashboard.board import SweepBoard, flat_parameters, front_table, settings
 from drivereplay.evaluation.protocol import Protocol
 from drivereplay.evaluation.report import Report
@@ -50,7 +49,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     board.started(spec(root), directory)
     for i, candidate in enumerate(found):
         leave_trial(directory, candidate.trial)
-        board.candidate_finished(candidate, front(found[: i + 1]), report())
+        board.candidate_evaluated(candidate, report())
+        board.trial_ended([candidate], front(found[: i + 1]))
     board.ended(front(found))
     return root / "small"
 
@@ -91,8 +91,10 @@ def test_what_any_tensorboard_shows(run: Path) -> None:
     tags = found.Tags()
     volumes = [event.value for event in found.Scalars("front/hypervolume")]
     assert volumes[-1] == pytest.approx(front(candidates()).hypervolume, rel=1e-5)
-    # one figure for each candidate and one at the end
-    assert [image.step for image in found.Images("front")] == [*range(1, 11), 10]
+    # one figure whenever the front has changed, and one at the end
+    names = [[c.name for c in front(candidates()[:count]).front] for count in range(1, 11)]
+    changed = [count for count in range(1, 11) if count == 1 or names[count - 1] != names[count - 2]]
+    assert [image.step for image in found.Images("front")] == [*changed, 10]
     assert {"best/fidelity.psnr", "best/agents.ade", "front/size", "candidates/failed"} <= set(tags["scalars"])
     assert any(tag.startswith("videos/") for tag in tags["images"])
     assert "custom_scalars__config__" in tags["tensors"]
@@ -103,21 +105,28 @@ def test_what_any_tensorboard_shows(run: Path) -> None:
     assert {"custom_scalars__config__", "experiment/text_summary"} <= set(trial["tensors"])
 
 
-def test_checkpoints_of_a_running_trial_get_their_final_status_at_its_end(tmp_path: Path) -> None:
+def test_twenty_checkpoints_of_a_trial_are_written_twice_each_and_one_front_is_drawn(tmp_path: Path) -> None:
     directory = Storage.of(tmp_path / "small")
     base = candidates()[4]
-    early, late = replace(base, step=30, status="running"), replace(base, status="running")
+    rows = [replace(base, step=step, status="running") for step in range(1, 21)]
     board = SweepBoard()
     board.started(spec(tmp_path), directory)
-    board.candidate_finished(early, front([early]), None)
+    for row in rows:
+        board.candidate_evaluated(row, report())
     found, _ = on_the_tab(tmp_path / "small")
-    assert found["t0004@30"]["status"] == "running"
-    board.candidate_finished(late, front([early, late]), None)
-    ended = [replace(early, status="finished"), replace(late, status="finished")]
-    board.candidate_finished(ended[1], front(ended), None)
+    assert {c["status"] for c in found.values()} == {"running"} and len(found) == 20
+    # the trial's figures of merit are there while it runs
+    scalars = accumulated(tmp_path / "small/tensorboard/trials/t0004").Scalars("agents.ade")
+    assert [event.step for event in scalars] == list(range(1, 21))
+    ended = [replace(row, status="finished") for row in rows]
+    board.trial_ended(ended, front(ended))
+    found, _ = on_the_tab(tmp_path / "small")
+    assert {c["status"] for c in found.values()} == {"finished"} and len(found) == 20
+    written = accumulated(tmp_path / "small/tensorboard/sweep")
+    records = sum(len(written.Tensors(tag)) for tag in written.Tags()["tensors"] if "t0004" in tag)
+    assert len(written.Images("front")) == 1
+    assert records <= 40
     board.ended(front(ended))
-    found, _ = on_the_tab(tmp_path / "small")
-    assert {c["status"] for c in found.values()} == {"finished"} and len(found) == 2
 
 
 def test_a_resumed_sweep_goes_on(tmp_path: Path) -> None:
@@ -126,14 +135,14 @@ def test_a_resumed_sweep_goes_on(tmp_path: Path) -> None:
     for part in (found[:2], found):
         board = SweepBoard()
         board.started(spec(tmp_path), directory)
-        board.candidate_finished(part[-1], front(part), None)
+        board.candidate_evaluated(part[-1], None)
+        board.trial_ended([part[-1]], front(part))
         board.ended(front(part))
     shown, _ = on_the_tab(tmp_path / "small")
     assert set(shown) == {found[1].name, found[3].name}
 
 
-def test_many_candidates_do_not_each_cost_a_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board_module, "ALWAYS_DRAWN", 3)
+def test_a_dominated_candidate_costs_no_figure(tmp_path: Path) -> None:
     found = candidates(6)
     worst = replace(
         found[4],
@@ -141,8 +150,10 @@ def test_many_candidates_do_not_each_cost_a_figure(tmp_path: Path, monkeypatch: 
     )
     board = SweepBoard()
     board.started(spec(tmp_path), Storage.of(tmp_path / "small"))
-    board.candidate_finished(found[3], front(found[:4]), None)
-    board.candidate_finished(worst, front([*found[:4], worst]), None)
+    board.candidate_evaluated(found[3], None)
+    board.trial_ended([found[3]], front(found[:4]))
+    board.candidate_evaluated(worst, None)
+    board.trial_ended([worst], front([*found[:4], worst]))
     images = accumulated(tmp_path / "small/tensorboard/sweep").Images("front")
     assert [image.step for image in images] == [4], "a dominated one changes nothing in the picture"
     board.ended(front([*found[:4], worst]))

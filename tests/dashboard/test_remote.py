@@ -57,7 +57,8 @@ def test_a_sweep_on_s3(s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.
     board, found = SweepBoard(), candidates(6)
     board.started(spec("s3"), directory)
     for count, candidate in enumerate(found, start=1):
-        board.candidate_finished(candidate, front(found[:count]), None)
+        board.candidate_evaluated(candidate, None)
+        board.trial_ended([candidate], front(found[:count]))
     board.ended(front(found))
     assert log_directory(directory.uri) == "s3://runs/dashboards/small/tensorboard"
     assert log_directory(s3_server.uri("dashboards")) == "s3://runs/dashboards"

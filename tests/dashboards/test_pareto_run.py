@@ -60,7 +60,8 @@ def test_a_sweep_with_seeds_and_a_constraint(
     for count, candidate in enumerate(order, start=1):
         reference = reference_of(order[:count], OBJECTIVES, DIRECTIONS)
         front = front_of(order[:count], OBJECTIVES, DIRECTIONS, reference, limits)
-        board.candidate_finished(candidate, front, None)
+        board.candidate_evaluated(candidate, None)
+        board.trial_ended([candidate], front)
     board.ended(front)
     front.save(directory)
     tab = Tab(browser, tensorboard(tmp_path / "small")).open(count=len(found))

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from drivereplay.errors import ProtocolError
 from drivereplay.evaluation.draws import ClipFigures, Row, paired_draws, standard_errors
 
 X, Y = "x", "y@rare"
@@ -122,7 +123,7 @@ def test_clips_without_a_figure_are_left_out_and_other_clips_are_refused() -> No
     low, high = paired_draws([row("a", values, which)], [X]).interval()
     full_low, full_high = paired_draws([row("a", values[:3], which[:3])], [X]).interval()
     assert high - low == pytest.approx(full_high - full_low, rel=0.15)
-    with pytest.raises(ValueError, match="different clips"):
+    with pytest.raises(ProtocolError, match="different clips"):
         paired_draws([row("a", values, which), row("b", values, units(3, 2))], [X])
     alone = paired_draws([row("a", values[2:], which[2:])], [X])
     assert np.isnan(alone.interval()[0]).all() and (alone.values == 3.0).all()

@@ -64,14 +64,16 @@ class LocalTune:
             last["candidate"] = json.dumps(candidate.to_json())
             if self.pause_s:
                 threading.Event().wait(self.pause_s)
-            runs_on = candidate.kind != "trial" or candidate.status != "running"
-            if halving is not None and not runs_on and not halving.arrive(candidate):
+            if halving is not None and candidate.status == "running" and not halving.arrive(candidate):
                 search.stopping(name)
                 return False
             search.on_trial_result(name, dict(last))
             return True
 
-        TrialRecord(spec, runner, request, storage.below("trials", request.trial), report).run()
+        record = TrialRecord(spec, runner, request, storage.below("trials", request.trial), report)
+        record.run()
+        if record.environment:
+            last = {"environment": record.environment}
         search.on_trial_complete(name, result={**last, "done": True} if last else None)
 
 

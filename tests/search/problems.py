@@ -112,8 +112,15 @@ class Analytic:
 
 @dataclass
 class Told:
-    """A listener that remembers."""
+    """A listener that remembers.
 
+    Attributes:
+        evaluated: Names of candidates, as they were evaluated.
+        names: Names of candidates, as their trials ended.
+        volumes: Hypervolume after each trial.
+    """
+
+    evaluated: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     volumes: list[float | None] = field(default_factory=list)
     begun: int = 0
@@ -123,11 +130,15 @@ class Told:
     def started(self, spec: Spec, directory: Storage) -> None:
         self.begun += 1
 
-    def candidate_finished(self, candidate: Any, front: Any, report: Any) -> None:
-        self.names.append(candidate.name)
+    def candidate_evaluated(self, candidate: Any, report: Any) -> None:
+        self.evaluated.append(candidate.name)
+
+    def trial_ended(self, candidates: Any, front: Any) -> None:
         self.volumes.append(front.hypervolume)
-        if self.after is not None:
-            self.after(candidate.name)
+        for candidate in candidates:
+            self.names.append(candidate.name)
+            if self.after is not None:
+                self.after(candidate.name)
 
     def ended(self, front: Any) -> None:
         self.finished += 1

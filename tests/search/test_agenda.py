@@ -82,14 +82,15 @@ def test_a_sweep_that_goes_on_asks_for_the_rest_and_nothing_twice(concurrent: in
 
 
 def test_with_one_at_a_time_each_suggestion_knows_all_before(tmp_path: Path) -> None:
-    assert [lag_of(c) for c in (1, 2, 8)] == [1, 3, 15]
+    assert [lag_of(c) for c in (1, 2, 8)] == [1, 2, 8]
+    assert lag_of(8, scheduler=True) == 0
     spec = experiment(tmp_path, trials=3)
     agenda = agenda_of(spec, 1)
     assert isinstance(agenda.next(), TrialRequest)
     assert agenda.next() == "wait"
 
 
-def test_a_slow_trial_stops_the_others_only_when_they_are_far_ahead(tmp_path: Path) -> None:
+def test_a_slow_trial_is_overtaken_by_those_that_run_beside_it(tmp_path: Path) -> None:
     spec = experiment(tmp_path, trials=10, anchors=[])
     agenda = agenda_of(spec, 2)
     slow = agenda.next()
@@ -98,7 +99,7 @@ def test_a_slow_trial_stops_the_others_only_when_they_are_far_ahead(tmp_path: Pa
     while isinstance(following := agenda.next(), TrialRequest):
         agenda.end(following.trial, result(spec, following))
         overtaken += 1
-    assert (following, overtaken) == ("wait", 2)
+    assert (following, overtaken) == ("wait", 1)
     agenda.end(slow.trial, result(spec, slow))
     assert isinstance(agenda.next(), TrialRequest)
 
@@ -116,7 +117,9 @@ def test_anchors_are_what_their_names_say(tmp_path: Path) -> None:
     anchors = {r.kind: r.parameters for r in anchor_requests(spec, Space.of(spec))}
     assert anchors["base"] == {}
     assert anchors["naive"] == {"replay.frequency": 0.0, "replay.frequency_end": None}
-    assert anchors["replay-only"] == {"replay.frequency": 1.0, "replay.frequency_end": None}
+    assert anchors["replay-only"] == {
+        "replay.frequency": 1.0, "replay.frequency_end": None, "replay.weights": pytest.approx([1 / 3] * 3),
+    }  # fmt: skip
     assert anchors["equal"]["replay.weights"] == pytest.approx([1 / 3] * 3)
     assert anchors["equal"]["replay.frequency"] == 0.25
     naive_by_default = with_values(experiment(tmp_path), {"replay.frequency": 0.0})
@@ -215,16 +218,12 @@ def test_violations_are_asked_for_once_the_base_has_ended(tmp_path: Path) -> Non
     for request in (naive, equal):
         ended.add(request.trial)
         agenda.end(request.trial, result(spec, request))
-    for _ in range(2):
-        request = begun(agenda)
-        ended.add(request.trial)
-        agenda.end(request.trial, result(spec, request))
-    # the third suggestion rests on the first anchor, which is told of when the base has ended
+    # the first suggestion rests on the first anchor, which is told of when the base has ended
     assert agenda.next() == "wait"
     ended.add(base.trial)
     agenda.end(base.trial, result(spec, base))
-    assert begun(agenda).trial == "t0002"
-    assert study.trials[-2].user_attrs["violations"] == [0.5]
+    assert begun(agenda).trial == "t0000"
+    assert study.trials[0].user_attrs["violations"] == [0.5]
 
 
 def test_replicates_follow_in_rounds_once_all_else_has_ended(tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.search.problems import experiment
+from tests.search.local import sweep_locally
+from tests.search.problems import Analytic, experiment
 
 from drivereplay.errors import SpecError
 from drivereplay.evaluation.report import Estimate
 from drivereplay.search.candidates import Candidate, CandidateTable
-from drivereplay.search.export import export_candidate
+from drivereplay.search.export import candidate_spec, export_candidate
 from drivereplay.search.front import front_of
 from drivereplay.spec import with_values
 from drivereplay.storage import Storage
@@ -72,3 +73,16 @@ def test_what_cannot_be_exported_is_said(run: Path, tmp_path: Path) -> None:
     (tmp_path / "full" / "file").write_text("")
     with pytest.raises(SpecError, match="is not empty"):
         export_candidate(run, "knee", tmp_path / "full")
+
+
+def test_a_candidate_becomes_an_experiment_of_its_own(tmp_path: Path) -> None:
+    front = sweep_locally(experiment(tmp_path, trials=3, every=10, seed=4), runner=Analytic())
+    chosen = next(c for c in front.candidates if c.trial == "t0001" and c.step == 20)
+    found = candidate_spec(f"{tmp_path / 'probe'}:{chosen.name}", ["training.batch_size=32", "clip.height=64"])
+    assert found.replay.frequency == chosen.parameters["replay.frequency"]
+    assert list(found.replay.mix) == pytest.approx(chosen.parameters["replay.weights"])
+    assert (found.seed, found.training.steps, found.training.batch_size, found.clip.height) == (4, 20, 32, 64)
+    assert found.name == "probe-t0001" and found.search.space == {}
+    for wrong, message in (("probe", "expected RUN:CANDIDATE"), (f"{tmp_path / 'probe'}:t9@1", "no candidate")):
+        with pytest.raises(SpecError, match=message):
+            candidate_spec(wrong)

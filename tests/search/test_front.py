@@ -128,7 +128,7 @@ def test_the_reference_is_the_worse_of_base_and_naive_moved_out() -> None:
     ]
     found = reference_of(rows, NAMES[:2], ("max", "min"))
     assert found is not None
-    assert found.point == pytest.approx((9.0, 8.8))
+    assert found.point == pytest.approx((9.0, 8.4))
     assert "worse of base and naive" in found.rule
     assert reference_of(rows[3:], NAMES[:2], ("max", "min")) is None
     given_point = reference_of([], NAMES[:2], ("max", "min"), (1, 2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,9 +33,12 @@ def test_the_value_that_matters_is_found_for_each_objective() -> None:
                    "replay.layout": ["periodic", "burst"][i % 2], "training.steps": 10}  # fmt: skip
         rows.append(row(f"t{i}", rho, 0.05 * rho - first, **setting))
     found = importance(front(rows))
-    assert max(found["loss.looks"], key=found["loss.looks"].__getitem__) == "replay.frequency"
-    assert max(found["loss.motion"], key=found["loss.motion"].__getitem__).startswith("replay.weights.")
-    assert sum(found["loss.looks"].values()) == pytest.approx(1.0)
+    known = {name: {key: v for key, v in shares.items() if v is not None} for name, shares in found.items()}
+    assert max(known["loss.looks"], key=known["loss.looks"].__getitem__) == "replay.frequency"
+    assert max(known["loss.motion"], key=known["loss.motion"].__getitem__).startswith("replay.weights.")
+    assert sum(known["loss.looks"].values()) == pytest.approx(1.0)
+    # it has nothing to do with looks
+    assert found["loss.looks"]["replay.layout"] is None
     assert "training.steps" not in found["loss.looks"]  # it never varied
     assert importance(front(rows[:5])) == {}
 
@@ -46,3 +51,21 @@ def test_what_is_given_up_is_counted_from_the_best_in_the_own_unit() -> None:
         "b@10": {"name": "b@10", "loss.looks": 0.0, "loss.motion": pytest.approx(0.2)},
     }
     assert given_up(front([])) == []
+
+
+def test_anchors_without_weights_say_nothing_of_the_mix() -> None:
+    """Only the mix matters here; ρ varies among anchors alone, which a sweep of one searched value has at its ends."""
+    generator = np.random.default_rng(1)
+    rows = [row(f"t{i}", first, -first, **{"replay.frequency": 0.3, "replay.weights": [float(first), float(1 - first)]})
+            for i, first in enumerate(generator.random(40))]  # fmt: skip
+    ends = [replace(row(kind, 5.0, -5.0, **{"replay.frequency": rho}), kind=kind)
+            for kind, rho in (("naive", 0.0), ("replay-only", 1.0))]  # fmt: skip
+    found = importance(front([*ends, *rows]))
+    assert found["loss.looks"].keys() == {"replay.weights.0", "replay.weights.1"}
+    assert all(share is not None for share in found["loss.looks"].values())
+
+
+def test_noise_is_not_determined() -> None:
+    generator = np.random.default_rng(3)
+    rows = [row(f"t{i}", *generator.random(2), **{"replay.frequency": float(generator.random())}) for i in range(30)]
+    assert importance(front(rows)) == {name: {"replay.frequency": None} for name in NAMES}

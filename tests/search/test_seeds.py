@@ -90,6 +90,12 @@ def test_a_clear_winner_on_the_same_clips_is_one() -> None:
     assert next_round(rows, NAMES, MINIMISED, RacingSpec(seeds=3, budget=4), seed=0, used=0) == []
 
 
+def test_a_figure_without_an_interval_gets_none_from_its_seeds() -> None:
+    rows = [row(f"t-s{k}", v, 1.0, math.nan, "t") for k, v in enumerate((1.0, 1.5))]
+    looks = pooled(rows)[0].candidate.metrics["loss.looks"]
+    assert looks.mean == 1.25 and math.isnan(looks.low)
+
+
 def test_a_lucky_seed_alone_does_not_make_the_front() -> None:
     rows = [row("t0", 1.0, 1.0), row("t1", 0.5, 0.5), row("t1-s1", 2.5, 2.5, setting="t1")]
     front = front_of(rows, NAMES, ("min", "min"))
@@ -137,7 +143,7 @@ def test_no_seed_is_spent_on_a_setting_that_violates_a_constraint() -> None:
 
 
 def test_replicates_are_run_within_their_budget(ray_session: None, tmp_path: Path) -> None:
-    spec = experiment(tmp_path, trials=3, racing={"seeds": 2, "budget": 2})
+    spec = experiment(tmp_path, trials=3, sampler="random", racing={"seeds": 2, "budget": 2})
     front = sweep(spec, runner=Analytic(), show_progress=False)
     replicates = [c for c in front.candidates if c.kind == "replicate"]
     assert 1 <= len(replicates) <= 2

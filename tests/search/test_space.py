@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given
@@ -77,7 +78,10 @@ def test_what_lies_outside_is_not_expressed(tmp_path: Path) -> None:
     spec = experiment(tmp_path)
     space = Space.of(spec)
     assert space.encode({"replay.frequency": 1.0}, spec) is None
-    assert space.encode({"replay.frequency": 0.2, "replay.weights": [0.5, 0.5]}, spec) is None
+    assert space.encode({"replay.frequency": 0.2, "replay.weights": [0.25] * 4}, spec) is None
+    # a domain that was added later had no weight
+    later = space.encode({"replay.frequency": 0.2, "replay.weights": [0.5, 0.5]}, spec)
+    assert later is not None and space.values_of(later)["replay.weights"] == pytest.approx([0.5, 0.5, 0.0], abs=1e-9)
     # what a setting does not name has the experiment's own value
     equal = space.encode({}, spec)
     assert equal is not None and equal["replay.frequency"] == 0.25
@@ -101,7 +105,7 @@ def test_what_lies_outside_is_not_expressed(tmp_path: Path) -> None:
         ({"replay.layout": "interleaved"}, "'interleaved' is not understood"),
         ({"training.learning_rat": {"uniform": [0.1, 0.2]}}, "did you mean 'learning_rate'"),
         ({"training.steps": "simplex"}, "`simplex` is for replay.weights only"),
-        ({"replay.weights": {"simplex": {"mots": 2}}}, "expected `concentration` and `most`"),
+        ({"replay.weights": {"simplex": {"mots": 2}}}, "expected `concentration`, `most` and `least`"),
         ({"replay.weights": {"simplex": {"most": 9}}}, "between 1 and the 3 domains"),
         ({"replay.burst": {"int": [1, 3], "when": {"replay.layot": "burst"}}}, "did you mean 'layout'"),
         ({"replay.burst": {"int": [1, 3], "when": "burst"}}, "expected KEY: VALUE"),
@@ -142,3 +146,35 @@ def test_a_fixed_trial_reads_the_space_too(tmp_path: Path) -> None:
     space = Space.of(experiment(tmp_path))
     values = space.suggest(FixedTrial({"replay.frequency": 0.5, "replay.weights.u1": 1.0, "replay.weights.u2": 0.0}))
     assert values == {"replay.frequency": 0.5, "replay.weights": [1.0, 0.0, 0.0]}
+
+
+def test_a_least_weight_holds_for_every_mix(tmp_path: Path) -> None:
+    form = {"simplex": {"least": {"a": 0.2, "c": 0.1}}}
+    spec = experiment(tmp_path, space={"replay.frequency": {"uniform": [0.1, 0.6]}, "replay.weights": form})
+    space = Space.of(spec)
+    rng = np.random.default_rng(0)
+    for u1, u2 in rng.random((50, 2)):
+        weights = space.values_of({"replay.frequency": 0.2, "replay.weights.u1": u1, "replay.weights.u2": u2})
+        mix = np.array(weights["replay.weights"])
+        assert mix.sum() == pytest.approx(1.0) and (mix >= np.array([0.2, 0.0, 0.1]) - 1e-12).all()
+        back = space.encode(weights, spec)
+        assert back is not None and (back["replay.weights.u1"], back["replay.weights.u2"]) == pytest.approx((u1, u2))
+    assert space.encode({"replay.weights": [0.1, 0.5, 0.4]}, spec) is None
+    for wrong, message in (({"d": 0.1}, "no replay domain d"), (0.4, "less than 1"), ("a", "expected a weight")):
+        bad = with_values(spec, {"search.space": {"replay.weights": {"simplex": {"least": wrong}}}})
+        with pytest.raises(SpecError, match=message):
+            Space.of(bad)
+
+
+def test_settings_that_train_the_same_run_have_one_identity(tmp_path: Path) -> None:
+    spec = experiment(tmp_path)
+    space = Space.of(spec)
+
+    def identity(**values: Any) -> str:
+        return space.identity({f"replay.{key}": value for key, value in values.items()}, spec)
+
+    assert identity(frequency=0.0) == identity(frequency=0.0, weights=[0.2, 0.3, 0.5])
+    assert identity(frequency=0.2, weights=[1, 1, 2]) == identity(frequency=0.2, weights=[0.25, 0.25, 0.5])
+    assert identity(frequency=0.25, weights=[1 / 3] * 3) == identity()
+    assert identity(frequency=0.2, weights=[1, 1, 0]) == identity(frequency=0.2, weights=[1, 1])
+    assert identity(frequency=0.2) != identity(frequency=0.3)

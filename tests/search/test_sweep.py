@@ -59,12 +59,12 @@ def test_a_sweep_runs_anchors_and_trials_and_leaves_its_files(ray_session: None,
     assert front.hypervolume is not None and front.hypervolume > 0
     assert front.knee in front.front
     assert sorted(p.name for p in run.iterdir()) == [
-        "candidates.parquet", "environment.json", "front.json", "spec.yaml", "study.journal", "trials",
+        ".driver", "candidates.parquet", "environment.json", "front.json", "spec.yaml", "study.journal", "trials",
     ]  # fmt: skip
     assert (run / "trials" / "t0003" / "spec.yaml").is_file()
     assert essence(load_front(run)) == essence(front)
     # listeners hear of each candidate once, and the hypervolume never falls
-    assert sorted(told.names) == sorted(c.name for c in front.candidates)
+    assert sorted(told.names) == sorted(told.evaluated) == sorted(c.name for c in front.candidates)
     assert (told.begun, told.finished) == (1, 1)
     volumes = [v for v in told.volumes if v is not None]
     assert volumes == sorted(volumes)
@@ -154,7 +154,7 @@ def test_a_finished_sweep_grows(ray_session: None, tmp_path: Path) -> None:
 def test_what_cannot_be_compared_is_not_continued(tmp_path: Path) -> None:
     spec = experiment(tmp_path, trials=1)
     sweep_locally(spec, runner=Analytic())
-    with pytest.raises(SpecError, match="other values of evaluation"):
+    with pytest.raises(SpecError, match="evaluation.clips was 64 and is 7"):
         sweep_locally(with_values(spec, {"evaluation.clips": 7}), resume=True, runner=Analytic())
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "study.journal").write_bytes((tmp_path / "probe" / "study.journal").read_bytes())

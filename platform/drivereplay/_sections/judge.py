@@ -86,8 +86,10 @@ class SchedulerSpec(Section):
 
     grace: Positive = 1
     """Evaluations that every trial may make before it can be stopped."""
-    reduction: Annotated[float, Field(gt=1)] = 3.0
-    """η: one in η trials goes on at each rung; 9 serves better where the first rung costs little of a run."""
+    reduction: Annotated[float, Field(gt=1)] | None = None
+    """η: one in η trials goes on at each rung; null follows the rung's cost and how well it has predicted the end.
+
+    A rung that is not seen to predict the end stops nothing."""
 
 
 class RacingSpec(Section):
@@ -103,17 +105,21 @@ class SearchSpec(Section):
     """What is searched, for what, and how."""
 
     objectives: tuple[str, ...] = ("fidelity.psnr", "ego.motion_error")
-    """Two or three metric names; each is minimised or maximised as the metric declares."""
+    """Two or three metric names; each is minimised or maximised as the metric declares.
+
+    `cost.device_hours`, `cost.total_s`, `cost.train_s` and `cost.evaluate_s` may be among them, and in constraints."""
     space: dict[str, Any] = {}
     """Key of this file → {uniform: [a, b]}, {loguniform: [a, b]}, {int: [a, b]}, {choice: [...]} or `simplex`.
 
     With `when: {key: value}` beside it the value is searched only where the other key has that value."""
-    sampler: Literal["tpe", "gp", "nsga2", "nsga3", "random", "qmc", "qlognehvi", "mixture"] = "tpe"
-    """Optuna's TPE, GP, NSGA-II or -III, random, Sobol, BoTorch; `mixture` is this package's own, for domain mixes.
+    sampler: Literal["auto", "tpe", "gp", "nsga2", "nsga3", "random", "qmc", "qlognehvi", "mixture"] = "auto"
+    """`auto` searches a mix with `mixture`, this package's own, and anything else with Optuna's TPE.
 
-    On mixes of many domains TPE did no better than random, `mixture` left a third of its regret (docs/search.md)."""
+    The others are Optuna's GP, NSGA-II and -III, random, Sobol and BoTorch; docs/search.md compares them."""
     trials: Annotated[int, Field(ge=0)] = 12
     """Searched trials, anchors not counted."""
+    patience: Positive | None = None
+    """Make no further suggestions when the hypervolume has not grown beyond its interval for so many trials."""
     concurrent: Positive | None = None
     """Trials at a time; null means as many as fit the cluster."""
     anchors: tuple[Literal["base", "naive", "replay-only", "equal"], ...] = ("base", "naive", "replay-only", "equal")
@@ -127,7 +133,7 @@ class SearchSpec(Section):
     reference: tuple[float, ...] | None = None
     """Reference point of the hypervolume, in the objectives' units.
 
-    Null takes the worse of base and naive in each objective, moved out by a tenth of their distance."""
+    Null takes the worse of base and naive in each objective, moved out by a tenth of their span."""
     constraints: dict[str, float] = {}
     """`gpu_hours`: most device-hours in total; METRIC: largest worsening against the base that is accepted."""
     warm_start: str | None = None
@@ -143,6 +149,12 @@ class SearchSpec(Section):
         if len(set(objectives)) != len(objectives):
             raise ValueError(f"objectives must differ, got {list(objectives)}")
         return objectives
+
+    @model_validator(mode="after")
+    def _patience_has_a_hypervolume(self) -> SearchSpec:
+        if self.patience is not None and self.reference is None and not {"base", "naive"} <= set(self.anchors):
+            raise ValueError("`patience` looks at the hypervolume: give `reference`, or the anchors base and naive")
+        return self
 
     @model_validator(mode="after")
     def _reference_fits(self) -> SearchSpec:

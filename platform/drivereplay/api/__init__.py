@@ -6,6 +6,7 @@ from drivereplay.api.footage import foresee_plan, ingest, list_worlds, plan, wri
 from drivereplay.api.fronts import (
     QUICKSTART,
     Demo,
+    candidate_spec,
     compare_fronts,
     demo,
     export_candidate,
@@ -33,6 +34,7 @@ from drivereplay.spec import load_spec
 __all__ = [
     "QUICKSTART",
     "Demo",
+    "candidate_spec",
     "compare",
     "compare_fronts",
     "demo",

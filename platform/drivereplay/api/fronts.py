@@ -101,3 +101,10 @@ def export_candidate(directory: str | Path, name: str, out: Path) -> None:
     from drivereplay.search.export import export_candidate as export
 
     export(directory, name, out)
+
+
+def candidate_spec(address: str, sets: Iterable[str] = ()) -> Spec:
+    """The experiment of a candidate `RUN:CANDIDATE` of a sweep, to train it with another base, size or length."""
+    from drivereplay.search.export import candidate_spec as found
+
+    return found(address, sets)

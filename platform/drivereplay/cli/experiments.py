@@ -154,17 +154,30 @@ def prepare(experiment: Experiment, sets: Sets = None, dry_run: DryRun = False, 
 
 @app.command()
 def train(
-    experiment: Experiment,
+    experiment: Annotated[
+        Path | None, typer.Argument(help="The experiment file (YAML); not with --from.", show_default=False)
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="RUN:CANDIDATE: the setting of a sweep's candidate, or of its `knee`."),
+    ] = None,
     sets: Sets = None,
     resume: Resume = False,
     no_cache: NoCache = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """One fine-tuning run, evaluated."""
+    """One fine-tuning run, evaluated: of an experiment file, or of a candidate's setting (--from RUN:CANDIDATE)."""
     from drivereplay import api
 
-    loaded = api.load_spec(experiment, _with_cache(sets, no_cache))
+    if (experiment is None) == (start is None):
+        raise SpecError("train: give either an EXPERIMENT or --from RUN:CANDIDATE.")
+    overrides = _with_cache(sets, no_cache)
+    if start is not None:
+        loaded = api.candidate_spec(start, overrides)
+    else:
+        assert experiment is not None
+        loaded = api.load_spec(experiment, overrides)
     if dry_run:
         cost = api.foresee(loaded)
         present.show(cost, json, lambda: present.pairs(cost))

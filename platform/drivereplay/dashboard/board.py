@@ -24,8 +24,6 @@ WEIGHTS = "replay.weights"
 MOST_FILM_BYTES = 512_000_000
 """Beyond this total only candidates on the front, and anchors, bring their videos: TensorBoard holds them in memory."""
 SEARCHED = ("trial", "replicate", "proposal")
-ALWAYS_DRAWN = 200
-"""Up to this many candidates each gets its figure; beyond, only those that change the front (drawing takes 0.3 s)."""
 
 
 class SweepBoard:
@@ -46,6 +44,7 @@ class SweepBoard:
         self._real_clips: set[str] = set()
         self._on_front: tuple[str, ...] = ()
         self._infeasible: set[str] = set()
+        self._evaluated = 0
         self._setup: dict[str, Any] = {}
         self._statistics: dict[str, Any] = {}
         self._columns = False
@@ -53,23 +52,29 @@ class SweepBoard:
             writer.add_custom_scalars(LAYOUT)
             writer.add_text("experiment", f"```\n{spec.to_yaml()}\n```", 0)
 
-    def candidate_finished(self, candidate: Candidate, front: Front, report: Report | None) -> None:
-        """A checkpoint has been evaluated (`running`), or a trial has ended."""
-        # of a trial that has ended only the last checkpoint is told of, but all have their final status now
-        ended = [c for c in front.candidates if c.trial == candidate.trial and c.name != candidate.name]
-        settled = [candidate] if candidate.status == "running" else [*ended, candidate]
-        settled += self._judged_anew(front, settled)
-        step = len(front.candidates)
+    def candidate_evaluated(self, candidate: Candidate, report: Report | None) -> None:
+        """A checkpoint has been evaluated: its figures and the curves so far."""
+        self._evaluated += 1
         with self._files.run(SWEEP, keep=True) as writer:
-            self._write_setup(writer, front, report, step)
+            self._write_setup(writer, self._evaluated, report=report)
+            self._write_candidate(writer, candidate)
+        self._write_trial(candidate, figures=True)
+
+    def trial_ended(self, candidates: Sequence[Candidate], front: Front) -> None:
+        """A trial has ended: the final status of its candidates, and the front where it has changed."""
+        settled = [*candidates, *self._judged_anew(front, candidates)]
+        step = len(front.candidates)
+        self._evaluated = max(self._evaluated, step)
+        with self._files.run(SWEEP, keep=True) as writer:
+            self._write_setup(writer, step, front=front)
             for one in settled:
                 self._write_candidate(writer, one)
-            self._write_front(writer, front, step, draw=candidate.status != "running")
+            self._write_front(writer, front, step)
             # an anchor is looked at wherever it lies
             self._write_films(writer, [*front.front, *(c for c in settled if c.kind not in SEARCHED)])
             if len(self._filmed) * self._film_bytes() < MOST_FILM_BYTES:
                 self._write_films(writer, settled, animate=False)
-        self._write_trial(candidate, front)
+        self._write_trial(candidates[-1], figures=False)
         self._export(front)
 
     def ended(self, front: Front) -> None:
@@ -80,28 +85,31 @@ class SweepBoard:
             self._write_films(writer, front.front)
         self._files.close()
 
-    def _write_setup(self, writer: Any, front: Front, report: Report | None, step: int) -> None:
+    def _write_setup(self, writer: Any, step: int, *, front: Front | None = None, report: Report | None = None) -> None:
         from tensorboard_pareto import add_setup
 
-        directions = dict(zip(front.objectives, front.directions, strict=True))
+        before = self._setup
+        directions = dict(before.get("directions", {}))
         setup: dict[str, Any] = {
-            "objectives": list(front.objectives),
-            "directions": directions,
-            "units": self._setup.get("units", {}),
-            "reference": dict(zip(front.objectives, front.reference, strict=bool(front.reference))),
-            "protocol": self._setup.get("protocol"),
+            "objectives": list(self._spec.search.objectives),
+            "units": before.get("units", {}),
+            "reference": before.get("reference", {}),
+            "protocol": before.get("protocol"),
             "pool_seeds": True,
             "mix": [f"{WEIGHTS}.{domain.name}" for domain in self._spec.replay.domains],
             "title": self._spec.name,
             "statistics": self._statistics,
         }
         if report is not None:
-            setup["directions"] = {**report.directions, **directions}
+            directions |= report.directions
             setup["units"] = report.units
             setup["protocol"] = {"hash": report.protocol.hash, "fields": report.protocol.fields}
-        else:
-            setup["directions"] = {**self._setup.get("directions", {}), **directions}
-        if setup != self._setup:
+        if front is not None:
+            directions |= dict(zip(front.objectives, front.directions, strict=True))
+            setup["reference"] = dict(zip(front.objectives, front.reference, strict=bool(front.reference)))
+        setup["directions"] = directions
+        # the tab cannot draw objectives whose direction nobody has said yet
+        if setup != before and set(self._spec.search.objectives) <= directions.keys():
             self._setup = setup
             add_setup(writer, **setup, step=step)
 
@@ -138,7 +146,7 @@ class SweepBoard:
             curves=[f"../{TRIALS}/{candidate.trial}"],
         )
 
-    def _write_front(self, writer: Any, front: Front, step: int, *, draw: bool = True) -> None:
+    def _write_front(self, writer: Any, front: Front, step: int) -> None:
         from drivereplay.dashboard.figures import front_pixels
 
         if front.hypervolume is not None:
@@ -151,11 +159,11 @@ class SweepBoard:
                 best = front.points[:, place].min() if direction == "min" else front.points[:, place].max()
                 writer.add_scalar(f"best/{name}", float(best), step)
         names = tuple(c.name for c in front.front)
-        if names == self._on_front and (step > ALWAYS_DRAWN or not draw):
+        if names == self._on_front:
             return
         self._on_front = names
         self._statistics = front.certainty.to_json(names)
-        self._write_setup(writer, front, None, step)
+        self._write_setup(writer, step, front=front)
         pixels = front_pixels(front, title=f"{self._spec.name}, {step} candidates")
         writer.add_image("front", pixels, step, dataformats="HWC")
         writer.add_text("front", front_table(front, self._spec), step)
@@ -176,12 +184,12 @@ class SweepBoard:
             trial = self._directory.below(TRIALS, candidate.trial)
             self._real_clips |= add_films(writer, candidate, trial, self._spec, known=self._real_clips, animate=animate)
 
-    def _write_trial(self, candidate: Candidate, front: Front) -> None:
+    def _write_trial(self, candidate: Candidate, *, figures: bool) -> None:
+        """Curves since the last time, and the figures of merit of a new checkpoint or the row of an ended trial."""
         parameters = flat_parameters(candidate.parameters, self._spec)
-        if not self._columns:
+        if not self._columns and not figures:
             with self._files.run(SWEEP, keep=True) as writer:
-                directions = dict(zip(front.objectives, front.directions, strict=True))
-                add_hparams_columns(writer, self._searched(), directions)
+                add_hparams_columns(writer, self._searched(), self._objective_directions())
             self._columns = True
         with self._files.run(f"{TRIALS}/{candidate.trial}") as writer:
             if candidate.trial not in self._curves:
@@ -191,9 +199,11 @@ class SweepBoard:
             after = self._curves.get(candidate.trial, -1)
             trial = self._directory.below(TRIALS, candidate.trial)
             self._curves[candidate.trial] = add_curve(writer, trial, self._spec.training.batch_size, after=after)
-            for name, estimate in candidate.metrics.items():
-                if math.isfinite(estimate.mean):
-                    writer.add_scalar(name, estimate.mean, max(candidate.step, 0))
+            if figures:
+                for name, estimate in candidate.metrics.items():
+                    if math.isfinite(estimate.mean):
+                        writer.add_scalar(name, estimate.mean, max(candidate.step, 0))
+                return
             kind = {"kind": candidate.kind, "seed": candidate.seed}
             add_hparams(writer, {**parameters, **kind}, candidate.trial, failed=candidate.status == "failed")
 
@@ -215,12 +225,16 @@ class SweepBoard:
         if finished:
             telemetry.gauge("drivereplay_sweep_device_hours_per_candidate", total / finished, run=run)
 
+    def _objective_directions(self) -> dict[str, str]:
+        directions = self._setup.get("directions", {})
+        return {name: directions[name] for name in self._spec.search.objectives if name in directions}
+
     def _searched(self) -> dict[str, bool]:
         """The HParams columns, and whether each is a number."""
         columns: dict[str, bool] = {}
         for key, form in self._spec.search.space.items():
             if key == WEIGHTS:
-                columns |= dict.fromkeys(self._setup["mix"], True)
+                columns |= dict.fromkeys([f"{WEIGHTS}.{domain.name}" for domain in self._spec.replay.domains], True)
                 continue
             choices = form.get("choice", [0.0]) if isinstance(form, dict) else [0.0]
             columns[key] = all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in choices)

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.errors import ProtocolError
+
 Floats = NDArray[np.float64]
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -127,7 +129,7 @@ def paired_draws(rows: Sequence[Row], names: Sequence[str], *, resamples: int = 
         seed: Seed of the draws.
 
     Raises:
-        ValueError: Rows hold different clips for one name.
+        ProtocolError: Rows hold different clips for one name.
     """
     groups: dict[str, list[Row]] = {}
     for row in rows:
@@ -161,7 +163,9 @@ def _interned(units: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]
 def _check_units(figures: Sequence[ClipFigures], name: str) -> None:
     first = figures[0].units
     if any(one.units is not first and one.units != first for one in figures[1:]):
-        raise ValueError(f"{name}: the rows hold figures of different clips")
+        raise ProtocolError(
+            f"{name}: the candidates' figures are of different clips or recordings.", "Evaluate them again."
+        )
 
 
 def _stack(members: Sequence[Sequence[Row]], name: str) -> Floats:

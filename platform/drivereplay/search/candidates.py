@@ -46,6 +46,7 @@ class Candidate:
         setting: The trial whose setting this one repeats with another seed; its own id otherwise.
         variant: Empty, or what was done to the checkpoint before evaluation (`wise-ft 0.5`).
         checkpoint: Path below the run's directory; empty if none was kept.
+        trained: Hash of what it was trained with, without the searched values (`same.trained_with`); empty if unknown.
         figures: Objective or constraint → its figures clip by clip, from which paired draws are made
             (`evaluation.draws`); empty where the runner gives no report.
     """
@@ -63,6 +64,7 @@ class Candidate:
     setting: str = ""
     variant: str = ""
     checkpoint: str = ""
+    trained: str = ""
     figures: Mapping[str, ClipFigures] = field(default_factory=dict, repr=False)
 
     @property
@@ -100,11 +102,23 @@ class Candidate:
         }
         cost = {key: _number(value) for key, value in data["cost"].items()}
         figures = {key: ClipFigures.from_json(found) for key, found in data.get("figures", {}).items()}
-        plain = {name: data[name] for name in _PLAIN}
+        plain = {name: data.get(name, "") for name in _PLAIN}
         return cls(parameters=dict(data["parameters"]), metrics=metrics, cost=cost, figures=figures, **plain)
 
 
-_PLAIN = ("trial", "step", "seed", "kind", "protocol", "status", "reason", "setting", "variant", "checkpoint")
+_PLAIN = (
+    "trial",
+    "step",
+    "seed",
+    "kind",
+    "protocol",
+    "status",
+    "reason",
+    "setting",
+    "variant",
+    "checkpoint",
+    "trained",
+)
 
 
 def _finite(value: float) -> float | None:
@@ -296,5 +310,6 @@ def _row(row: Mapping[str, Any], metrics: Sequence[str], costs: Sequence[str]) -
             for name in metrics
             if row.get(f"{name}.clips") is not None
         },
-        **{name: row[name] for name in _PLAIN},
+        # a column that a file of an earlier version lacks is empty
+        **{name: row.get(name, "") for name in _PLAIN},
     )

@@ -10,7 +10,7 @@ import numpy as np
 from drivereplay.errors import DataError, ProtocolError, SpecError
 from drivereplay.evaluation.report import Report
 from drivereplay.search.candidates import Candidate
-from drivereplay.search.front import MARGIN, Front, hypervolume, signs
+from drivereplay.search.front import Front, hypervolume, moved_out, signs
 from drivereplay.search.seeds import drawn
 from drivereplay.search.trial import evaluation_name
 
@@ -72,8 +72,7 @@ def _reference(front: Front, other: Front) -> tuple[float, ...]:
     sign = signs(front.directions)
     known = [np.asarray(f.reference) * sign for f in (front, other) if f.reference]
     if not known:
-        worst = (np.vstack([front.points, other.points]) * sign).max(axis=0)
-        known = [worst + MARGIN * np.where(worst == 0.0, 1.0, np.abs(worst))]
+        known = [moved_out(np.vstack([front.points, other.points]) * sign)]
     return tuple((np.max(known, axis=0) * sign).tolist())
 
 

@@ -11,6 +11,8 @@ from drivereplay.search.candidates import Candidate
 from drivereplay.spec import SearchSpec, Spec
 
 BUDGET = "gpu_hours"
+COSTS = ("cost.device_hours", "cost.total_s", "cost.train_s", "cost.evaluate_s")
+"""What a checkpoint has cost since its trial began; objectives and constraints may name it like a metric."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +71,8 @@ def judged_spec(spec: Spec) -> Spec:
     A report holds the objectives, whatever else is asked for; here the metrics of the constraints count among them.
     """
     limited = [metric for metric in spec.search.constraints if metric != BUDGET]
-    wanted = tuple(dict.fromkeys([*spec.search.objectives, *limited]))
+    wanted = tuple(name for name in dict.fromkeys([*spec.search.objectives, *limited]) if name not in COSTS)
     return spec.model_copy(update={"search": spec.search.model_copy(update={"objectives": wanted})})
-
-
-def judged_beside(spec: Spec) -> set[str]:
-    """Metrics that are judged for the constraints alone: they are part of the protocol, but not of `evaluation`."""
-    from drivereplay.evaluation.metric import metric, metric_names, plain_name
-
-    asked = spec.evaluation.metrics or [name for name in metric_names() if metric(name).is_default()]
-    judged = {*spec.search.objectives, *asked}
-    return {name for name in judged_spec(spec).search.objectives if not {name, plain_name(name)} & judged}
 
 
 def violations_of(candidate: Candidate, limits: Sequence[Limit], candidates: Sequence[Candidate]) -> tuple[float, ...]:

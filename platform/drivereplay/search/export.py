@@ -12,7 +12,8 @@ import yaml
 from drivereplay.errors import SpecError
 from drivereplay.search.candidates import Candidate
 from drivereplay.search.front import Front, load_front
-from drivereplay.spec import Spec, read_spec
+from drivereplay.search.predictor import padded
+from drivereplay.spec import Spec, read_spec, with_values
 from drivereplay.storage import Storage
 
 CARD = "README.md"
@@ -49,6 +50,34 @@ def export_candidate(directory: str | Path, name: str, out: str | Path) -> Path:
         Storage.of(out).delete(left_out)
     (out / CARD).write_text(model_card(front, candidate, _trial_spec(storage, candidate)), encoding="utf-8")
     return out
+
+
+def candidate_spec(address: str, sets: Iterable[str] = ()) -> Spec:
+    """The experiment of a candidate's own trial, to train it again with another base, size or length.
+
+    Args:
+        address: `RUN:CANDIDATE`, a sweep's directory and a candidate's name or `knee`.
+        sets: Overrides such as `training.steps=5000`.
+
+    Returns:
+        The sweep's experiment with the candidate's values and seed; its name says where it comes from. It searches
+        nothing.
+
+    Raises:
+        SpecError: There is no such sweep or candidate, or a value is wrong.
+    """
+    run, separator, name = address.rpartition(":")
+    if not separator or not run or not name or "/" in name:
+        raise SpecError(f"--from {address}: expected RUN:CANDIDATE.", "For example --from runs/quickstart:knee.")
+    front = load_front(run)
+    candidate = _chosen(front, name)
+    storage = Storage.of(run)
+    sweep = read_spec(storage.read("spec.yaml"), where=f"{storage.uri}/spec.yaml")
+    values = {**padded(candidate.parameters, sweep), "seed": candidate.seed}
+    if 0 < candidate.step < sweep.training.steps:
+        values["training.steps"] = candidate.step  # the front's place is that of this checkpoint
+    values |= {"name": f"{sweep.name}-{candidate.trial}", "search.space": {}, "search.scheduler": None}
+    return read_spec(with_values(sweep, values).to_yaml(), sets, where=address)
 
 
 def model_card(front: Front, candidate: Candidate, spec: Spec) -> str:

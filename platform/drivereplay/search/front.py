@@ -190,6 +190,7 @@ def front_of(
     """
     comparable = eligible(candidates, objectives)
     one_protocol(comparable)
+    one_training(comparable)
     settings = {setting.candidate.name: setting for setting in pooled(comparable)}
     finished = feasible([setting.candidate for setting in settings.values()], limits)
     values = np.array([c.values(objectives) for c in finished]).reshape(len(finished), len(objectives))
@@ -259,6 +260,24 @@ def one_protocol(candidates: Sequence[Candidate]) -> str | None:
     return next(iter(first), None)
 
 
+def one_training(candidates: Sequence[Candidate]) -> None:
+    """Refuse candidates that differ in more than what was searched.
+
+    Raises:
+        ProtocolError: There is more than one hash of what they were trained with.
+    """
+    first: dict[str, str] = {}
+    for candidate in candidates:
+        first.setdefault(candidate.trained, candidate.name)
+    first.pop("", None)  # of a version that did not note it
+    if len(first) > 1:
+        shown = ", ".join(f"{trained} ({name})" for trained, name in first.items())
+        raise ProtocolError(
+            f"The candidates were trained with different experiments: {shown}.",
+            "Only what is searched may differ on a front: give each experiment a name of its own.",
+        )
+
+
 def signs(directions: Sequence[str]) -> NDArray[np.float64]:
     """(m,) factors that turn figures into costs to be minimised."""
     return np.array([1.0 if direction == "min" else -1.0 for direction in directions])
@@ -307,28 +326,35 @@ def reference_of(
 ) -> Reference | None:
     """The reference point, fixed as soon as the anchors it rests on have been evaluated.
 
-    The worse of the anchors' figures in each objective, moved out by a tenth of its absolute value (by a tenth of 1
-    where it is 0).
+    The worse of the anchors' figures in each objective, moved out by a tenth of their span. Where they do not differ,
+    a tenth of the figure's absolute value (of 1 where it is 0) takes the place of the span.
 
     Args:
         given: `search.reference`, which wins.
-        anchors: Kinds of the anchors that are still expected or finished.
+        anchors: Kinds of the anchors that are still expected or finished; empty takes all candidates.
 
     Returns:
         None while no anchor it rests on has finished.
     """
     if given is not None:
         return Reference(tuple(map(float, given)), GIVEN)
+    rows = [c for c in eligible(candidates, objectives) if not c.variant]
     # a naive run has several candidates where it is evaluated on the way; its last one is what fine-tuning gives
-    last = {c.kind: c for c in sorted(eligible(candidates, objectives), key=lambda c: c.step) if not c.variant}
-    found = [kind for kind in anchors if kind in last]
-    if not found:
+    last = {c.kind: c for c in sorted(rows, key=lambda c: c.step)}
+    kept = [last[kind] for kind in anchors if kind in last] if anchors else rows
+    if not kept:
         return None
-    costs = np.array([last[kind].values(objectives) for kind in found]) * signs(directions)
-    worst = costs.max(axis=0)
-    moved = worst + MARGIN * np.where(worst == 0.0, 1.0, np.abs(worst))
-    rule = f"the worse of {' and '.join(found)} in each objective, moved out by {MARGIN:.0%} of its absolute value"
-    return Reference(tuple((moved * signs(directions)).tolist()), rule)
+    costs = np.array([c.values(objectives) for c in kept]) * signs(directions)
+    names = " and ".join(c.kind for c in kept) if anchors else "all candidates"
+    rule = f"the worse of {names} in each objective, moved out by {MARGIN:.0%} of their span"
+    return Reference(tuple((moved_out(costs) * signs(directions)).tolist()), rule)
+
+
+def moved_out(costs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(m,) the worst of (n, m) costs, moved out by `MARGIN` of their span (see `reference_of`)."""
+    worst, span = costs.max(axis=0), np.ptp(costs, axis=0)
+    size = np.where(worst == 0.0, 1.0, np.abs(worst))
+    return np.asarray(worst + MARGIN * np.where(span > 0, span, size))
 
 
 def load_front(directory: str | Path | Storage) -> Front:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from scipy.optimize import least_squares
 
 from drivereplay.errors import SpecError
 from drivereplay.search.candidates import Candidate
-from drivereplay.search.space import FREQUENCY, WEIGHTS
+from drivereplay.search.space import WEIGHTS
 from drivereplay.spec import Spec, with_values
 
 Floats = NDArray[np.float64]
@@ -104,6 +104,13 @@ def shares_of(spec: Spec) -> Floats:
     return np.array([1 - rho, *(rho * mix)])
 
 
+def padded(parameters: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+    """A setting whose mixes have weight 0 for domains that were added to the experiment later."""
+    count = len(spec.replay.domains)
+    mixes = {key: value for key, value in parameters.items() if key in (WEIGHTS, f"{WEIGHTS}_end") and value}
+    return {**parameters, **{key: [*value, *[0.0] * (count - len(value))] for key, value in mixes.items()}}
+
+
 @dataclass(frozen=True)
 class Predictor:
     """Laws of all objectives.
@@ -136,14 +143,9 @@ class Predictor:
         used = [
             c
             for c in candidates
-            if c.status == "finished"
-            and c.step > 0
-            and not c.variant
-            and _finite(c.values(objectives))
-            # a mix from before domains were added says nothing about which of them its weights were for
-            and len(c.parameters.get(WEIGHTS, spec.replay.mix)) == len(spec.replay.domains)
+            if c.status == "finished" and c.step > 0 and not c.variant and _finite(c.values(objectives))
         ]
-        shares = np.array([shares_of(with_values(spec, c.parameters)) for c in used])
+        shares = np.array([shares_of(with_values(spec, padded(c.parameters, spec))) for c in used])
         progress = np.array([c.step / whole for c in used])
         figures = np.array([c.values(objectives) for c in used]).reshape(len(used), len(objectives))
         laws = {name: fit_law(shares, progress, figures[:, m]) for m, name in enumerate(objectives)}
@@ -153,21 +155,31 @@ class Predictor:
         """(n, m) figures of whole runs at (n, K + 1) shares."""
         return np.column_stack([self.laws[n].predict(shares, np.ones(len(shares))) for n in self.objectives])
 
-    def predicted_front(self, spec: Spec, points: int = 512, seed: int = 0) -> list[tuple[dict[str, Any], Floats]]:
-        """Non-dominated settings of ρ and w by the laws alone, with their predicted figures.
+    def predicted_front(
+        self,
+        spec: Spec,
+        keeps: Callable[[dict[str, Any]], bool] = lambda setting: True,
+        *,
+        points: int = 512,
+        seed: int = 0,
+    ) -> list[tuple[dict[str, Any], Floats]]:
+        """Non-dominated settings of the search space by the laws alone, with their predicted figures.
 
         Args:
-            points: Settings looked at: ρ in [0, 1] and mixes from even to pure.
+            keeps: Whether a setting is expected to keep the constraints; the others only count if none does.
+            points: Settings looked at, with mixes from even to pure.
         """
         from drivereplay.search.front import non_dominated, signs
+        from drivereplay.search.pool import Pool
+        from drivereplay.search.space import Space
 
-        generator = np.random.default_rng(seed)
-        count = len(spec.replay.domains)
-        settings: list[dict[str, Any]] = []
-        for number in range(points):
-            mix = generator.dirichlet(np.full(count, (1.0, 0.3, 0.1)[number % 3]))
-            settings.append({FREQUENCY: float(generator.random()), WEIGHTS: mix.tolist()})
-        found = self.predict(np.array([[1 - s[FREQUENCY], *(s[FREQUENCY] * np.array(s[WEIGHTS]))] for s in settings]))
+        space = Space.of(spec)
+        pool = Pool(space, np.random.default_rng(seed))
+        columns = pool.fresh(points)
+        # what does not apply is left out, as in any suggestion
+        settings = [space.values_of(pool.encode(pool.setting(columns, row))) for row in range(points)]
+        settings = [setting for setting in settings if keeps(setting)] or settings
+        found = self.predict(np.array([shares_of(with_values(spec, setting)) for setting in settings]))
         kept = np.flatnonzero(non_dominated(found * signs(self.directions)))
         return [(settings[i], found[i]) for i in kept]
 

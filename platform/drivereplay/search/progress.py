@@ -1,9 +1,10 @@
-"""A line for each candidate while a sweep runs."""
+"""A line for each evaluated candidate, and one for each trial that has ended, while a sweep runs."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 
 from drivereplay.evaluation.report import Report
 from drivereplay.search.candidates import Candidate
@@ -30,17 +31,24 @@ class Lines:
         """Where the results go."""
         _say(f"sweep '{spec.name}': {self._total} trials, results in {directory.uri}")
 
-    def candidate_finished(self, candidate: Candidate, front: Front, report: Report | None) -> None:
-        """One line."""
-        ended = len({c.trial for c in front.candidates if c.status != "running"})
-        if candidate.status in ("failed", "stopped"):
-            _say(f"{candidate.name}: {candidate.status}, {candidate.reason}")
-            return
+    def candidate_evaluated(self, candidate: Candidate, report: Report | None) -> None:
+        """What came out."""
         values = " ".join(f"{name} {candidate.metrics.get(name, '-')}" for name in self._objectives)
         setting = " ".join(f"{key.rpartition('.')[2]}={_short(value)}" for key, value in candidate.parameters.items())
-        mark = " *" if any(c.name == candidate.name for c in front.front) else ""
+        _say(f"{candidate.name} {setting} | {values}")
+
+    def trial_ended(self, candidates: Sequence[Candidate], front: Front) -> None:
+        """How it ended, and how long the rest may take."""
+        ended = len({c.trial for c in front.candidates if c.status != "running"})
+        progress = f"{ended}/{self._total}{self._rest(ended)}"
+        last = candidates[-1]
+        if last.status in ("failed", "stopped"):
+            _say(f"{last.name}: {last.status}, {last.reason} | {progress}")
+            return
+        on_front = {c.name for c in front.front}
+        place = "on the front" if any(c.name in on_front for c in candidates) else "not on the front"
         volume = "" if front.hypervolume is None else f" | hypervolume {front.hypervolume:.4g}"
-        _say(f"{candidate.name}{mark} {setting} | {values}{volume} | {ended}/{self._total}{self._rest(ended)}")
+        _say(f"{last.trial}: {last.status}, {place}{volume} | {progress}")
 
     def ended(self, front: Front) -> None:
         """Nothing: the caller shows the front."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
-from typing import Protocol
+from typing import Any, Protocol
 
 from drivereplay.errors import DataError, DriveReplayError
 from drivereplay.evaluation.report import Report
@@ -23,24 +23,37 @@ from drivereplay.search.front import (
     reference_of,
     stored_reference,
 )
+from drivereplay.search.same import trained_with
 from drivereplay.search.trial import TrialRequest, evaluation_name
+from drivereplay.search.worker import wants_more
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 
 
 class SweepListener(Protocol):
-    """Is told of a sweep's progress, in the driver's process and thread."""
+    """Is notified of a sweep's progress, in the driver's process and thread.
+
+    A driver notifies of each candidate twice: once when its checkpoint has been evaluated, and once, together with all
+    other candidates of its trial, when the trial has ended. A trial that failed without any checkpoint only ends.
+    """
 
     def started(self, spec: Spec, directory: Storage) -> None:
         """Before the first trial, also of a resumed sweep."""
 
-    def candidate_finished(self, candidate: Candidate, front: Front, report: Report | None) -> None:
-        """Called once for each candidate, when its trial has ended; the status says how.
+    def candidate_evaluated(self, candidate: Candidate, report: Report | None) -> None:
+        """A checkpoint has been evaluated; its trial goes on, so that it is not on the front yet.
 
         Args:
-            candidate: `finished`, `stopped` or `failed`.
-            front: As it is now, with all candidates of the trial.
+            candidate: `running`, or `failed` where an objective is not finite.
             report: The whole evaluation, where the runner gives one.
+        """
+
+    def trial_ended(self, candidates: Sequence[Candidate], front: Front) -> None:
+        """A trial has ended.
+
+        Args:
+            candidates: All of the trial, `finished`, `stopped` or `failed`, in order of steps.
+            front: As it is now.
         """
 
     def ended(self, front: Front) -> None:
@@ -55,9 +68,10 @@ class SweepRecord:
         directions: `min` or `max` of each objective.
         storage: Directory of the run.
         anchors: Kinds of the anchors that will run.
-        listeners: Told of each candidate.
+        listeners: Notified of each candidate.
         limits: Constraints on metrics.
         require: Called before anything is written; raises if another driver writes there now.
+        earlier: The experiment as it was before this resume.
     """
 
     def __init__(
@@ -69,6 +83,7 @@ class SweepRecord:
         listeners: Sequence[SweepListener] = (),
         limits: Sequence[Limit] = (),
         require: Callable[[], None] = lambda: None,
+        earlier: Spec | None = None,
     ) -> None:
         self._spec = spec
         self._require = require
@@ -79,22 +94,27 @@ class SweepRecord:
         require()
         self._table = CandidateTable(storage, lazy=True)
         self._table.recover()
+        # the experiment has been compared with the one that these were trained with (`same.check_same`)
+        same = {trained_with(spec), "", *((trained_with(earlier),) if earlier is not None else ())}
+        self._table.append(replace(c, trained=trained_with(spec)) for c in self.candidates if c.trained in same)
         one_protocol([c for c in self._table.candidates if c.status == "finished"])
         self._expected = [kind for kind in ("base", "naive") if kind in anchors]
         self.reference: Reference | None = None
         if storage.exists(FILE):
             self.reference = stored_reference(read_front_file(storage))
         self._front_due = 0.0
+        self._announced: set[str] = set()
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """All rows."""
         return self._table.candidates
 
-    def front(self) -> Front:
-        """The front as it is now."""
+    def front(self, trials: Container[str] | None = None) -> Front:
+        """The front as it is now; of some trials only."""
         objectives = self._spec.search.objectives
-        return front_of(self.candidates, objectives, self._directions, self.reference, self._limits)
+        candidates = [c for c in self.candidates if trials is None or c.trial in trials]
+        return front_of(candidates, objectives, self._directions, self.reference, self._limits)
 
     def already_ended(self) -> dict[str, Ended]:
         """Trials that ended under an earlier driver."""
@@ -102,8 +122,16 @@ class SweepRecord:
         for row in self.candidates:
             by_trial.setdefault(row.trial, []).append(row)
         return {
-            trial: self._ended(rows) for trial, rows in by_trial.items() if all(row.status != "running" for row in rows)
+            trial: self._ended(rows)
+            for trial, rows in by_trial.items()
+            if all(row.status != "running" for row in rows) and not wants_more(rows, self._spec)
         }
+
+    def continued(self) -> dict[str, Mapping[str, Any]]:
+        """Settings of finished trials that are trained further, because the experiment has more steps by now."""
+        trials = dict.fromkeys(row.trial for row in self.candidates)
+        found = {trial: self._table.of_trial(trial) for trial in trials}
+        return {trial: rows[0].parameters for trial, rows in found.items() if wants_more(rows, self._spec)}
 
     def start(self) -> None:
         """Write a first `front.json`, so that the directory is a sweep from now on, and tell the listeners."""
@@ -128,9 +156,10 @@ class SweepRecord:
         return bool(others)
 
     def evaluated(self, candidate: Candidate) -> None:
-        """A worker has reported a candidate; listeners hear of it when its trial has ended and its status is known."""
+        """A worker has reported a candidate."""
         self._require()
         self._table.append([candidate])
+        self._announce(candidate)
 
     def trial_ended(self, request: TrialRequest, *, stopped: bool = False, lost: str = "") -> Ended:
         """A trial has ended; what its worker has written counts, not what was reported.
@@ -144,14 +173,20 @@ class SweepRecord:
         self._table.append(written)
         if not self._table.of_trial(request.trial):
             row = Candidate(request.trial, -1, request.seed, request.kind, request.parameters, setting=request.setting)
-            self._table.append([replace(row, status="failed", reason=lost or "it ended without a word")])
+            reason = lost or "it ended without a word"
+            self._table.append([replace(row, status="failed", reason=reason, trained=trained_with(self._spec))])
         if stopped:
             rows = self._table.settle(request.trial, "stopped", "stopped early by the scheduler")
         else:
             rows = self._table.settle(request.trial, "failed", lost or "its process ended without closing its record")
         self._fix_reference()
         for row in rows:
-            self._tell(row)
+            self._announce(row)
+        if self._listeners:
+            front = self.front()
+            for listener in self._listeners:
+                listener.trial_ended(rows, front)
+        self._announced -= {row.name for row in rows}
         self._save()
         return self._ended(rows)
 
@@ -206,20 +241,24 @@ class SweepRecord:
         """Once base and naive have ended, and never again."""
         if self.reference is not None:
             return
-        ended = {row.kind for row in self.candidates if row.status != "running"}
-        if self._spec.search.reference is None and not final and not set(self._expected) <= ended:
-            return
         search = self._spec.search
-        anchors = self._expected or ("trial",)
-        self.reference = reference_of(self.candidates, search.objectives, self._directions, search.reference, anchors)
-
-    def _tell(self, candidate: Candidate) -> None:
-        if not self._listeners:
+        ended = {row.kind for row in self.candidates if row.status != "running"}
+        # without anchors it rests on all candidates, in whatever order they come: on the last one as well
+        early = search.reference is not None or (self._expected and set(self._expected) <= ended)
+        if not early and not final:
             return
+        self.reference = reference_of(
+            self.candidates, search.objectives, self._directions, search.reference, self._expected
+        )
+
+    def _announce(self, candidate: Candidate) -> None:
+        """Notify of an evaluated checkpoint, once."""
+        if not self._listeners or candidate.step < 0 or candidate.name in self._announced:
+            return
+        self._announced.add(candidate.name)
         report = self._report(candidate)
-        front = self.front()
         for listener in self._listeners:
-            listener.candidate_finished(candidate, front, report)
+            listener.candidate_evaluated(candidate, report)
 
     def _report(self, candidate: Candidate) -> Report | None:
         directory = self._storage.below("trials", candidate.trial, "evaluations")

@@ -13,7 +13,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from drivereplay.errors import SpecError
-from drivereplay.search.mixture import CURVE, VIOLATIONS, MixtureSampler
+from drivereplay.search.mixture import CURVE, VIOLATIONS, Knowledge, MixtureSampler
 from drivereplay.search.shortlist import ShortlistGP, ShortlistTPE
 from drivereplay.search.space import Space
 from drivereplay.spec import SearchSpec
@@ -24,7 +24,12 @@ Constraints = Callable[[FrozenTrial], Sequence[float]]
 
 
 def make_sampler(
-    search: SearchSpec, seed: int, space: Space, number: int, constraints: Constraints | None = None
+    search: SearchSpec,
+    seed: int,
+    space: Space,
+    number: int,
+    constraints: Constraints | None = None,
+    knowledge: Knowledge | None = None,
 ) -> BaseSampler:
     """The sampler of one suggestion.
 
@@ -34,6 +39,7 @@ def make_sampler(
         space: What is searched.
         number: Of the suggestion.
         constraints: Values above 0 of a finished trial are violations.
+        knowledge: What `mixture` is told beside the study.
 
     Raises:
         SpecError: `qlognehvi` without its extra.
@@ -41,7 +47,7 @@ def make_sampler(
     start = startup_trials(search)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        match search.sampler:
+        match sampler_name(search):
             case "tpe":
                 return ShortlistTPE(
                     seed=seed,
@@ -61,9 +67,10 @@ def make_sampler(
             case "qmc":
                 return SobolSampler(space.distributions(), number, seed=0)
             case "mixture":
-                return MixtureSampler(space, seed, start)
+                return MixtureSampler(space, seed, knowledge=knowledge)
             case "qlognehvi":
                 return _botorch(seed, start, constraints)
+    raise ValueError(f"unknown sampler {search.sampler}")
 
 
 class SobolSampler(BaseSampler):
@@ -125,6 +132,14 @@ def _at(distribution: BaseDistribution, unit: float) -> Any:
 def quiet_optuna() -> None:
     """Optuna reports every study and every fallback; what matters is in the sweep's own lines."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def sampler_name(search: SearchSpec) -> str:
+    """`search.sampler` with `auto` decided: a mix is searched with `mixture`, anything else with TPE."""
+    if search.sampler != "auto":
+        return search.sampler
+    mixes = [form == "simplex" or (isinstance(form, dict) and "simplex" in form) for form in search.space.values()]
+    return "mixture" if any(mixes) else "tpe"
 
 
 def startup_trials(search: SearchSpec) -> int:

@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from drivereplay.search.searcher import SweepSearch
 
 
-class HalvingScheduler(FIFOScheduler):
+class SweepScheduler(FIFOScheduler):
     """Lets Ray Tune stop trials as `Halving` decides; Ray's own schedulers look at one metric only.
 
     Args:
-        halving: The decisions.
-        search: Is told of each stop, because Tune tells a searcher only that a trial has ended.
+        halving: The decisions; None stops nothing.
+        search: Is notified of each stop and of each lost process, because Tune tells a searcher only that a trial has
+            ended.
     """
 
-    def __init__(self, halving: Halving, search: SweepSearch) -> None:
+    def __init__(self, halving: Halving | None, search: SweepSearch) -> None:
         super().__init__()
         self._halving = halving
         self._search = search
@@ -33,10 +34,14 @@ class HalvingScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Stop or continue."""
         text = result.get("candidate")
-        if not text or result.get("done"):
+        if self._halving is None or not text or result.get("done"):
             return str(TrialScheduler.CONTINUE)
         candidate = Candidate.from_json(json.loads(text))
-        if candidate.kind != "trial" or candidate.status != "running" or self._halving.arrive(candidate):
+        if candidate.status != "running" or self._halving.arrive(candidate):
             return str(TrialScheduler.CONTINUE)
         self._search.stopping(trial.trial_id)
         return str(TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """A process has died too often; Tune calls this before it tells the searcher."""
+        self._search.lost(trial.trial_id, trial.get_pickled_error())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -12,6 +13,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from drivereplay.search.agenda import Agenda, Round
 from drivereplay.search.candidates import Candidate
+from drivereplay.search.failures import RETRIES, environment_failure
 from drivereplay.search.halving import Halving
 from drivereplay.search.journal import Journal
 from drivereplay.search.record import SweepRecord
@@ -20,6 +22,7 @@ from drivereplay.search.samplers import quiet_optuna
 from drivereplay.search.space import Space
 from drivereplay.search.suggestions import Suggestions, check_journal, study_name
 from drivereplay.search.trial import TrialRequest
+from drivereplay.search.worker import ENVIRONMENT
 from drivereplay.spec import Spec
 
 logger = logging.getLogger(__name__)
@@ -44,6 +47,7 @@ class SweepSearch(OptunaSearch):
         warm: Tells the study of an earlier sweep (see `Agenda`).
         halving: Early stopping.
         follow: Replicates (see `Agenda`).
+        enough: Whether to make no further suggestions (see `Agenda`).
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class SweepSearch(OptunaSearch):
         warm: Callable[[Suggestions], None] | None = None,
         halving: Halving | None = None,
         follow: Round | None = None,
+        enough: Callable[[Sequence[str]], bool] | None = None,
     ) -> None:
         quiet_optuna()
         storage = journal.storage()
@@ -78,10 +83,13 @@ class SweepSearch(OptunaSearch):
             concurrent=resources.concurrent,
             lag=lag,
             ended=record.already_ended(),
+            continued=record.continued(),
             worse_by=record.worse_by,
+            reference=lambda: None if record.reference is None else record.reference.point,
             warm=warm,
             halving=halving,
             follow=follow,
+            enough=enough,
         )
         self._record = record
         self._halving = halving
@@ -89,11 +97,14 @@ class SweepSearch(OptunaSearch):
         self._stopped: set[str] = set()
         self._failed = 0
         self._finished = 0
+        self._lost: dict[str, str] = {}
         self.given_up: Candidate | None = None
+        self.environment = ""
+        """What in the environment ended a trial again and again; the sweep waits to be resumed."""
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial as Tune's config, None to be asked again, or `FINISHED`."""
-        if self.given_up is not None:
+        if self.given_up is not None or self.environment:
             return Searcher.FINISHED
         following = self.agenda.next()
         if following == "finished":
@@ -116,6 +127,11 @@ class SweepSearch(OptunaSearch):
         request = self._requests.pop(trial_id, None)
         if request is None:
             return  # when taking a result raised, Tune ends the trial once more while it shuts down
+        blame = self._lost.pop(trial_id, "") or str((result or {}).get(ENVIRONMENT, ""))
+        if blame:
+            self._stopped.discard(request.trial)
+            self._try_again(request, blame)
+            return
         if result is not None:
             self._take(result)
         stopped = request.trial in self._stopped
@@ -130,6 +146,20 @@ class SweepSearch(OptunaSearch):
         if self._failed >= GIVE_UP_AFTER and not self._finished:
             # whatever it is, the rest of the trials would meet it too
             self.given_up = self._record.first_failure()
+
+    def lost(self, trial_id: str, error: BaseException | None) -> None:
+        """A trial's process could not be restarted; its `on_trial_complete` follows."""
+        reason = "" if error is None else environment_failure(error)
+        if reason:
+            self._lost[trial_id] = reason
+
+    def _try_again(self, request: TrialRequest, blame: str) -> None:
+        """The environment has ended a trial: nobody is told of it, so that later suggestions stay what they are."""
+        logger.warning("trial %s: %s; attempt %d", request.trial, blame, request.attempt + 1)
+        if request.attempt < RETRIES:
+            self.agenda.retry(replace(request, attempt=request.attempt + 1))
+        else:
+            self.environment = f"{request.trial}: {blame}"
 
     def stopping(self, trial_id: str) -> None:
         """The scheduler is about to stop a trial; its `on_trial_complete` follows."""

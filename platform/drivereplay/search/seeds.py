@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from drivereplay.evaluation.draws import Draws, Row, paired_draws
 from drivereplay.evaluation.report import Estimate
 from drivereplay.search.candidates import Candidate
-from drivereplay.search.constraints import Limit, feasible
+from drivereplay.search.constraints import COSTS, Limit, feasible
 from drivereplay.search.trial import TrialRequest
 from drivereplay.spec import RacingSpec
 
@@ -69,7 +69,8 @@ def _pool(group: Sequence[Candidate]) -> Candidate:
         if len(found) < k:
             continue
         means = np.array([e.mean for e in found])
-        within = np.nan_to_num(np.array([(e.high - e.low) / 2 for e in found]), nan=0.0)
+        # where a seed's figure has no interval (a Fréchet distance, a single clip), the spread over seeds is not all
+        within = np.array([(e.high - e.low) / 2 for e in found])
         half = math.sqrt(factor**2 * means.var(ddof=1) / k + float(np.mean(within**2)))
         mean = float(means.mean())
         metrics[name] = Estimate(mean, mean - half, mean + half, found[0].n)
@@ -83,8 +84,18 @@ def drawn(
 
     Where a runner gave no figures clip by clip, each figure is drawn for itself, normal and as wide as its interval.
     """
-    if settings and all(name in c.figures for s in settings for c in s.members for name in objectives):
-        return paired(settings, objectives, resamples, seed).values
+    measured = [name for name in objectives if name not in COSTS]
+    if settings and all(name in c.figures for s in settings for c in s.members for name in measured):
+        values = paired(settings, measured, resamples, seed).values
+        # what a setting has cost is no figure of clips: it stays as it is
+        spent = {name: np.array([s.candidate.metrics[name].mean for s in settings]) for name in objectives}
+        columns = [
+            values[:, :, measured.index(name)]
+            if name in measured
+            else np.broadcast_to(spent[name], (resamples, len(settings)))
+            for name in objectives
+        ]
+        return np.stack(columns, axis=2)
     candidates = [setting.candidate for setting in settings]
     generator = np.random.default_rng(seed)
     mean = np.array([[c.metrics[name].mean for name in objectives] for c in candidates])

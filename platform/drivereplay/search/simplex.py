@@ -28,24 +28,59 @@ class Simplex:
         size: K.
         concentration: c; below 1 the mixes are sparse, above 1 near to equal.
         most: Largest number of domains with weight; None for all.
+        least: (K,) weights that the domains have at least; empty for none.
     """
 
     size: int
     concentration: float = 1.0
     most: int | None = None
+    least: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, size: int, *, concentration: float = 1.0, most: int | None = None) -> Simplex:
+    def of(
+        cls, size: int, *, concentration: float = 1.0, most: int | None = None, least: Sequence[float] = ()
+    ) -> Simplex:
         """Check the options.
 
         Raises:
-            SpecError: The concentration is not positive, or `most` is not between 1 and K.
+            SpecError: The concentration is not positive, `most` is not between 1 and K, or the least weights leave
+                nothing to choose.
         """
+        if any(least):
+            if most is not None and most < size:
+                raise SpecError("simplex: `least` and `most` exclude each other: a domain left out has no weight.")
+            if min(least) < 0 or sum(least) >= 1:
+                raise SpecError(f"simplex: the least weights must be 0 or more and sum to less than 1, got {least}.")
         if concentration <= 0:
             raise SpecError(f"simplex: the concentration must be above 0, got {concentration}.")
         if most is not None and not 1 <= most <= size:
             raise SpecError(f"simplex: `most` must be between 1 and the {size} domains, got {most}.")
-        return cls(size, concentration, None if most == size else most)
+        return cls(size, concentration, None if most == size else most, tuple(least) if any(least) else ())
+
+    def holds(self, other: Simplex) -> bool:
+        """Whether it has every mix of another one, which may have fewer domains, drawn alike."""
+        least = (*self.least, *[0.0] * self.size)[: self.size]
+        theirs = (*other.least, *[0.0] * self.size)[: self.size]
+        return (
+            self.concentration == other.concentration
+            and self.size >= other.size
+            and (self.most or self.size) >= (other.most or other.size)
+            and all(mine <= before for mine, before in zip(least, theirs, strict=True))
+        )
+
+    def lifted(self, weights: np.ndarray) -> np.ndarray:
+        """(..., K) weights with sum 1, of which each domain first gets its least: l + (1 − Σl)·w."""
+        if not self.least:
+            return weights
+        least = np.array(self.least)
+        return np.asarray(least + (1.0 - least.sum()) * weights)
+
+    def lowered(self, weights: np.ndarray) -> np.ndarray:
+        """The inverse of `lifted`; below 0 where a weight is less than its least."""
+        if not self.least:
+            return weights
+        least = np.array(self.least)
+        return np.asarray((weights - least) / (1.0 - least.sum()))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,12 +91,12 @@ class Simplex:
     @property
     def equal(self) -> tuple[float, ...]:
         """The centre."""
-        return (1.0 / self.size,) * self.size
+        return tuple(self.lifted(np.full(self.size, 1.0 / self.size)).tolist())
 
     def weights(self, units: Sequence[float]) -> tuple[float, ...]:
         """(K,) weights with sum 1 of numbers in [0, 1], in the order of `names`."""
         if self.most is None:
-            return _stick(units, self.concentration)
+            return tuple(self.lifted(np.array(_stick(units, self.concentration))).tolist())
         ranks, sticks = np.asarray(units[: self.size]), units[self.size :]
         chosen = sorted(np.argsort(-ranks, kind="stable")[: self.most].tolist())
         weights = np.zeros(self.size)
@@ -77,7 +112,10 @@ class Simplex:
         w = np.asarray(weights, dtype=np.float64)
         if w.shape != (self.size,) or w.min() < 0 or w.sum() <= 0:
             return None
-        w = w / w.sum()
+        w = self.lowered(w / w.sum())
+        if w.min() < -1e-9:
+            return None
+        w = np.maximum(w, 0.0) / np.maximum(w, 0.0).sum()
         if self.most is None:
             return _unstick(w, self.concentration)
         chosen = np.sort(np.argsort(-w, kind="stable")[: self.most])

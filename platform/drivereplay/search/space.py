@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 FREQUENCY = "replay.frequency"
 WEIGHTS = "replay.weights"
+_RAMP = "replay.frequency_end"
+_MIXES = (WEIGHTS, "replay.weights_end")
 _FORMS = "{uniform: [a, b]}, {loguniform: [a, b]}, {int: [a, b]}, {choice: [...]} or `simplex`"
 
 
@@ -80,10 +84,23 @@ class Dimension:
             return trial.suggest_int(self.key, int(self.low), int(self.high))
         return trial.suggest_float(self.key, self.low, self.high, log=self.kind == "loguniform")
 
+    @property
+    def size(self) -> float:
+        """Number of values; infinity for a continuous one."""
+        if self.kind == "choice":
+            return len(self.choices)
+        return self.high - self.low + 1 if self.kind == "int" else math.inf
+
+    def labels(self) -> Sequence[Any]:
+        """The Optuna values of a choice or a whole number."""
+        return _labels(self.choices) if self.kind == "choice" else range(int(self.low), int(self.high) + 1)
+
     def encode(self, value: Any) -> dict[str, Any] | None:
         """Optuna parameters of a value; None if it lies outside."""
         if self.simplex is not None:
-            units = self.simplex.units(value) if isinstance(value, list | tuple) else None
+            # a domain that was added later had no weight
+            padded = [*value, *[0.0] * (self.simplex.size - len(value))] if isinstance(value, list | tuple) else []
+            units = self.simplex.units(padded)
             if units is None:
                 return None
             return {f"{self.key}.{name}": unit for name, unit in zip(self.simplex.names, units, strict=True)}
@@ -157,6 +174,29 @@ class Space:
                 return None
             encoded.update(inner)
         return encoded
+
+    def identity(self, parameters: Mapping[str, Any], spec: Spec) -> str:
+        """Text that two settings share if they train the same run but for the seed.
+
+        Values that a setting does not name are the experiment's. At ρ = 0 all mixes are the same run.
+        """
+        keys = dict.fromkeys([*(d.key for d in self.dimensions), *self.fixed, *parameters])
+        values = {key: parameters[key] if key in parameters else value_of(spec, key) for key in keys}
+        ramp = values.get(_RAMP, value_of(spec, _RAMP))
+        if values.get(FREQUENCY, value_of(spec, FREQUENCY)) == 0 and not ramp:
+            values = {key: value for key, value in values.items() if key not in _MIXES}
+        return json.dumps({key: _rounded(values[key], key in _MIXES) for key in sorted(values)}, default=str)
+
+    @property
+    def size(self) -> float:
+        """Number of settings, an upper bound where conditions leave some out; infinity with a continuous value."""
+        return math.prod(d.size for d in self.dimensions)
+
+    def all_encoded(self) -> Iterator[dict[str, Any]]:
+        """The Optuna parameters of every setting of a finite space."""
+        names = list(self.distributions())
+        for values in itertools.product(*(d.labels() for d in self.dimensions)):
+            yield dict(zip(names, values, strict=True))
 
     def distributions(self, parameters: Mapping[str, Any] | None = None) -> dict[str, BaseDistribution]:
         """Optuna distributions; of all parameters, or of the given (encoded) ones only."""
@@ -242,14 +282,32 @@ def _simplex(spec: Spec, key: str, form: Any) -> Simplex:
     if not spec.replay.domains:
         raise SpecError(f"search.space.{key}: there are no replay domains to weigh.", "Name them in `replay.domains`.")
     options = form["simplex"] if isinstance(form, dict) else {}
-    unknown = set(options or {}) - {"concentration", "most"}
+    unknown = set(options or {}) - {"concentration", "most", "least"}
     if not isinstance(options, dict) or unknown:
-        raise SpecError(f"search.space.{key}.simplex: expected `concentration` and `most`, got {options!r}.")
+        raise SpecError(f"search.space.{key}.simplex: expected `concentration`, `most` and `least`, got {options!r}.")
     return Simplex.of(
         len(spec.replay.domains),
         concentration=float(options.get("concentration", spec.search.simplex_concentration)),
         most=options.get("most"),
+        least=_least(spec, key, options.get("least")),
     )
+
+
+def _least(spec: Spec, key: str, given: Any) -> tuple[float, ...]:
+    """`least` for each domain: one number for all, or a mapping from names."""
+    names = [domain.name for domain in spec.replay.domains]
+    if given is None:
+        return ()
+    by_name = dict.fromkeys(names, given) if isinstance(given, int | float) else given
+    if not isinstance(by_name, dict) or not all(isinstance(v, int | float) for v in by_name.values()):
+        raise SpecError(f"search.space.{key}.simplex.least: expected a weight, or DOMAIN: WEIGHT, got {given!r}.")
+    unknown = set(by_name) - set(names)
+    if unknown:
+        raise SpecError(
+            f"search.space.{key}.simplex.least: there is no replay domain {', '.join(sorted(unknown))}.",
+            f"There are {', '.join(names)}.",
+        )
+    return tuple(float(by_name.get(name, 0.0)) for name in names)
 
 
 def _ordered(dimensions: Sequence[Dimension]) -> tuple[Dimension, ...]:
@@ -285,6 +343,18 @@ def _fixed(spec: Spec, dimensions: Sequence[Dimension]) -> dict[str, Any]:
 def _labels(choices: Sequence[Any]) -> list[Any]:
     """Optuna takes plain scalars as choices; lists and mappings go by their text."""
     return [c if isinstance(c, str | int | float | bool | None) else repr(_plain(c)) for c in choices]
+
+
+def _rounded(value: Any, mix: bool) -> Any:
+    """A number to nine digits; a mix normalised, as it is trained on."""
+    if mix and isinstance(value, list | tuple) and sum(value) > 0:
+        shares = [round(float(v) / sum(value), 9) for v in value]
+        return shares[: max(n for n, v in enumerate(shares, 1) if v)]  # a domain added later has no weight
+    if isinstance(value, list | tuple):
+        return [_rounded(v, False) for v in value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return float(f"{value:.9g}")
 
 
 def _plain(value: Any) -> Any:

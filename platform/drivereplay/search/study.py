@@ -29,7 +29,7 @@ from drivereplay.spec import Spec, parse_spec, with_values
 from drivereplay.storage import Storage
 
 if TYPE_CHECKING:
-    from drivereplay.domains.recording import Clip
+    from drivereplay.data.clips import ClipSets
     from drivereplay.models.base import VideoModel
 
 NONE = "-"
@@ -155,7 +155,7 @@ def run_study(study: Study, todo: Sequence[Run], *, minutes: float = math.inf) -
 
     ensure_ray()
     ends = time.monotonic() + 60 * minutes
-    clips: dict[str, list[Clip]] = {}
+    clips: dict[str, ClipSets] = {}
     for run in todo:
         root = study_storage(run.spec)
         for name, is_base in ((f"base-{_base_id(run)}", True), (run.id, False)):
@@ -189,11 +189,14 @@ def study_storage(spec: Spec) -> Storage:
 def _base_id(run: Run) -> str:
     """What the figures of the untrained base depend on."""
     spec = run.spec
-    parts = [section.model_dump(mode="json") for section in (spec.clip, spec.model, spec.target, spec.evaluation)]
+    named = {name for wanted in spec.evaluation.sets.values() for name in wanted.domains}
+    sources = [domain.source for domain in spec.replay.domains if domain.name in named]
+    sections = (spec.clip, spec.model, spec.target, spec.evaluation, *sources)
+    parts = [section.model_dump(mode="json") for section in sections]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _judge_base(study: Study, run: Run, clips: dict[str, list[Clip]]) -> list[dict[str, Any]]:
+def _judge_base(study: Study, run: Run, clips: dict[str, ClipSets]) -> list[dict[str, Any]]:
     from drivereplay.models import load_model
     from drivereplay.training.trainer import choose_device
 
@@ -208,7 +211,7 @@ def _changes_base(study: Study, factor: str) -> bool:
     return any(key.split(".")[0] in sections for level in study.factors[factor].values() for key in level)
 
 
-def _run_one(study: Study, run: Run, root: Storage, clips: dict[str, list[Clip]]) -> list[dict[str, Any]]:
+def _run_one(study: Study, run: Run, root: Storage, clips: dict[str, ClipSets]) -> list[dict[str, Any]]:
     from drivereplay.training.trainer import CheckpointEvent, train
 
     rows: list[dict[str, Any]] = []
@@ -228,24 +231,26 @@ def _run_one(study: Study, run: Run, root: Storage, clips: dict[str, list[Clip]]
 
 
 def _judged(
-    study: Study, run: Run, model: VideoModel, clips: dict[str, list[Clip]], head: dict[str, Any]
+    study: Study, run: Run, model: VideoModel, clips: dict[str, ClipSets], head: dict[str, Any]
 ) -> list[dict[str, Any]]:
     from drivereplay.evaluation.judge import evaluate_model
 
     rows = []
-    for split in study.splits:
-        spec = with_values(run.spec, {"evaluation.split": split})
+    # an experiment that names its evaluation sets has said on what it is evaluated; `split` is then the set's name
+    for split in study.splits if not run.spec.evaluation.sets else ("",):
+        spec = with_values(run.spec, {"evaluation.split": split}) if split else run.spec
         cache = Storage.of(spec.storage).below(".shared", "cache")
         report = evaluate_model(model, _clips(spec, clips), spec, cache=cache)
         references = report.references if head.get("budget") == "base" else {}
         for row, metrics in {"": report.metrics, **references}.items():
             for name, estimate in metrics.items():
+                plain, _, named = name.partition("@")
                 rows.append(
                     {
                         **head,
-                        "split": split,
+                        "split": named or split,
                         "reference": row,
-                        "metric": name,
+                        "metric": plain,
                         "mean": estimate.mean,
                         "low": estimate.low,
                         "high": estimate.high,
@@ -255,15 +260,16 @@ def _judged(
     return rows
 
 
-def _clips(spec: Spec, clips: dict[str, list[Clip]]) -> list[Clip]:
-    from drivereplay.data.clips import evaluation_clips
-    from drivereplay.data.prepare import prepare
+def _clips(spec: Spec, clips: dict[str, ClipSets]) -> ClipSets:
+    from drivereplay.data.clips import ClipSets, evaluation_sets
+    from drivereplay.data.prepare import evaluation_indexes, prepare
 
-    wanted = spec.evaluation
-    key = f"{spec.target.model_dump_json()}{wanted.split}{wanted.clips}{wanted.seed}{spec.clip.model_dump_json()}"
+    domains = spec.domains if spec.evaluation.sets else (spec.target,)
+    parts = [domain.model_copy(update={"weight": 1.0}) for domain in domains]
+    key = "".join(part.model_dump_json() for part in (*parts, spec.evaluation, spec.clip))
     if key not in clips:
-        index = prepare(spec)[spec.target.name]
-        clips[key] = list(evaluation_clips(index, spec.clip, count=wanted.clips, seed=wanted.seed, subset=wanted.split))
+        found = evaluation_sets(spec, evaluation_indexes(spec, prepare(spec)))
+        clips[key] = ClipSets(list(found), found.sets)
     return clips[key]
 
 

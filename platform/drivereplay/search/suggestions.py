@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -12,11 +12,16 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from drivereplay.errors import SpecError
 from drivereplay.search.journal import ASKED, Journal
-from drivereplay.search.samplers import CURVE, VIOLATIONS, make_sampler
-from drivereplay.search.space import Space
+from drivereplay.search.mixture import CURVE, VIOLATIONS, Knowledge, Outside
+from drivereplay.search.samplers import make_sampler, sampler_name
+from drivereplay.search.space import Space, Suggester
 from drivereplay.spec import Spec
 
 _TRIAL = "trial"
+_ENUMERATED = 4096
+"""A space of at most so many settings is listed when it is nearly used up."""
+_TRIES = 16
+"""How often a repeated setting is drawn anew: thrice by the sampler, then at random."""
 
 
 def study_name(spec: Spec, directions: Sequence[str]) -> str:
@@ -25,10 +30,11 @@ def study_name(spec: Spec, directions: Sequence[str]) -> str:
     identity = {
         "objectives": list(zip(search.objectives, directions, strict=True)),
         "space": search.space,
-        "sampler": search.sampler,
+        "sampler": sampler_name(search),
         "concentration": search.simplex_concentration,
         "domains": [domain.name for domain in spec.replay.domains],
         "seed": spec.seed,
+        "steps": spec.training.steps,
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
     return f"{spec.name}-{digest[:12]}"
@@ -55,6 +61,8 @@ class Suggestions:
         self._trials: dict[str, int] = {}
         self._told: set[str] = set()
         self._stopped: set[str] = set()
+        self.knowledge = Knowledge()
+        """What is told to `mixture` beside the study."""
         for trial in study.get_trials(deepcopy=False):
             name = trial.user_attrs.get(_TRIAL)
             if name is not None:
@@ -64,28 +72,51 @@ class Suggestions:
                 if trial.state == TrialState.PRUNED:
                     self._stopped.add(name)
 
-    def suggest(self, number: int, name: str) -> dict[str, Any]:
+    def suggest(
+        self, number: int, name: str, repeats: Callable[[Mapping[str, Any]], bool] = lambda setting: False
+    ) -> dict[str, Any] | None:
         """The setting of a trial: a new suggestion, or the one that an earlier driver had made.
 
         Args:
             number: Of the suggestion; seeds its sampler.
             name: Of the trial.
+            repeats: Whether a setting must not be trained, because it has been; another one is then drawn. The Optuna
+                trial of the repeated one ends as FAIL.
 
         Returns:
-            Dotted key → value of the experiment file.
+            Dotted key → value of the experiment file; None if there is no other setting.
         """
-        known = self.suggested(name)
-        setting = self._space.suggest(self._trial(number, name))
-        if not known:
-            # the last record of a suggestion; without it a resume makes the suggestion again (see `Journal`)
-            self._study._storage.set_trial_user_attr(self._trials[name], ASKED, True)
-        return setting
+        unused: list[dict[str, Any]] | None = None
+        for attempt in range(_TRIES + 1):
+            trial = f"{name}.{attempt}" if attempt else name
+            known = self.suggested(trial)
+            fixed: dict[str, Any] = {}
+            if attempt > 3 and not known and self._space.size <= _ENUMERATED:
+                if unused is None:
+                    unused = [e for e in self._space.all_encoded() if not repeats(self._space.values_of(e))]
+                if not unused:
+                    return None
+                fixed = unused[_seed(self._spec.seed, number) % len(unused)]
+            setting = self._space.suggest(self._trial(number, attempt, trial, fixed))
+            if not known:
+                # the last record of a suggestion; without it a resume makes the suggestion again (see `Journal`)
+                self._study._storage.set_trial_user_attr(self._trials[trial], ASKED, True)
+            if not repeats(setting):
+                self._trials[name] = self._trials[trial]
+                return setting
+            if trial not in self._told:
+                self._told.add(trial)
+                self._study.tell(self._number(trial), state=TrialState.FAIL)
+        return None
 
-    def _trial(self, number: int, name: str) -> Trial:
+    def _trial(self, number: int, attempt: int, name: str, fixed: Mapping[str, Any]) -> Suggester:
         constraints = violations if self._constrained else None
-        self._study.sampler = make_sampler(
-            self._spec.search, _seed(self._spec.seed, number), self._space, number, constraints
-        )
+        search = self._spec.search
+        if attempt > 3:
+            search = search.model_copy(update={"sampler": "random"})
+        seed = _seed(self._spec.seed, number, attempt)
+        sampler = make_sampler(search, seed, self._space, number, constraints, self.knowledge)
+        self._study.sampler = optuna.samplers.PartialFixedSampler(dict(fixed), sampler) if fixed else sampler
         if name not in self._trials:
             # state and name in one record, so that a kill cannot leave a trial that nobody knows
             template = FrozenTrial(
@@ -105,6 +136,9 @@ class Suggestions:
             storage = self._study._storage
             self._trials[name] = storage.create_new_trial(self._study._study_id, template_trial=template)
         return Trial(self._study, self._trials[name])
+
+    def _number(self, name: str) -> int:
+        return int(self._study._storage.get_trial(self._trials[name]).number)
 
     def suggested(self, name: str) -> bool:
         """Whether a trial of that name has been suggested before."""
@@ -146,13 +180,21 @@ class Suggestions:
             storage = self._study._storage
             for key, value in attributes.items():
                 storage.set_trial_user_attr(self._trials[name], key, value)
-            number = storage.get_trial(self._trials[name]).number
+            number = self._number(name)
             if values is not None:
                 self._study.tell(number, list(values))
             else:
                 self._study.tell(number, state=TrialState.PRUNED if curve else TrialState.FAIL)
         elif values is not None:
             self._add(name, values, parameters, attributes)
+        self._sync()
+
+    def tell_base(self, values: Sequence[float] | None, worse_by: Sequence[float] = ()) -> None:
+        """Tell of the base, which is no setting: it has its place on the front all the same."""
+        if values is not None:
+            self.knowledge.outside.append(Outside(tuple(values), None, tuple(worse_by)))
+
+    def _sync(self) -> None:
         if self._journal is not None:
             self._journal.sync()
 
@@ -161,6 +203,8 @@ class Suggestions:
     ) -> None:
         encoded = self._space.encode(parameters, self._spec)
         if encoded is None:
+            outside = Outside(tuple(values), parameters, tuple(attributes.get(VIOLATIONS, ())))
+            self.knowledge.outside.append(outside)
             return
         trial = create_trial(
             values=list(values),
@@ -197,6 +241,7 @@ def check_journal(study_names: Sequence[str], spec: Spec, where: str) -> None:
         )
 
 
-def _seed(seed: int, number: int) -> int:
-    """32 bits of the hash of (seed, number)."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{number}".encode()).digest()[:4], "big")
+def _seed(seed: int, number: int, attempt: int = 0) -> int:
+    """32 bits of the hash of (seed, number, attempt)."""
+    text = f"{seed}/{number}" + (f"/{attempt}" if attempt else "")
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

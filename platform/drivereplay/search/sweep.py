@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from drivereplay.errors import DriveReplayError, SpecError
 from drivereplay.nodes import cluster_nodes, require_shared
 from drivereplay.search.agenda import Agenda, Round, anchor_requests, lag_of
-from drivereplay.search.candidates import TABLE
-from drivereplay.search.constraints import BUDGET, Limit, judged_beside, limits_of
+from drivereplay.search.candidates import TABLE, Candidate
+from drivereplay.search.constraints import BUDGET, Limit, limits_of
 from drivereplay.search.environment import environment
+from drivereplay.search.failures import environment_failure
 from drivereplay.search.front import FILE as FRONT
 from drivereplay.search.front import Front, eligible, signs
 from drivereplay.search.halving import Halving
@@ -26,6 +28,7 @@ from drivereplay.search.progress import Lines
 from drivereplay.search.proposals import Proposals
 from drivereplay.search.record import SweepListener, SweepRecord
 from drivereplay.search.resources import TrialResources, trial_resources
+from drivereplay.search.same import check_same
 from drivereplay.search.samplers import quiet_optuna
 from drivereplay.search.seeds import next_round
 from drivereplay.search.space import Space
@@ -74,13 +77,24 @@ def sweep(
     limits = limits_of(spec.search, dict(zip(limited, runner.directions(limited), strict=True)))
     halving = Halving.of(spec, directions)
     storage = Storage.of(spec.storage).below(spec.name)
-    _open(storage, spec, resume)
+    earlier = _open(storage, spec, resume)
     with only_driver(storage, spec.name) as lease:
-        return _driven(spec, space, directions, limits, halving, storage, lease, listeners, show_progress, runner)
+        try:
+            return _driven(
+                spec, earlier, space, directions, limits, halving, storage, lease, listeners, show_progress, runner
+            )
+        except OSError as error:
+            if not environment_failure(error):
+                raise
+            raise DriveReplayError(
+                f"The sweep '{spec.name}' was ended because {storage.uri} cannot be written: {error}.",
+                "Correct that and go on with `drivereplay sweep EXPERIMENT --resume`: nothing is lost.",
+            ) from error
 
 
 def _driven(
     spec: Spec,
+    earlier: Spec | None,
     space: Space,
     directions: Sequence[str],
     limits: tuple[Limit, ...],
@@ -98,7 +112,7 @@ def _driven(
     lag = _begin(storage, spec, resources)
     anchors = [request.kind for request in anchor_requests(spec, space)]
     shown = [Lines(spec, len(anchors))] if show_progress else []
-    record = SweepRecord(spec, directions, storage, anchors, [*shown, *listeners], limits, lease.require)
+    record = SweepRecord(spec, directions, storage, anchors, [*shown, *listeners], limits, lease.require, earlier)
     record.start()
     if halving is not None:
         halving.restore(record.candidates)
@@ -114,14 +128,22 @@ def _driven(
             record,
             resources,
             lag,
-            warm=partial(warm_start, spec=spec, protocol=record.protocol) if spec.search.warm_start else None,
+            warm=partial(warm_start, spec=spec, protocol=record.protocol, limits=limits)
+            if spec.search.warm_start
+            else None,
             halving=halving,
-            follow=_follow(spec, directions, limits, record, storage),
+            follow=_follow(spec, space, directions, limits, record, storage),
+            enough=_enough(spec, record),
         )
         _tune(spec, runner, search, resources, storage, halving)
     finally:
         journal.close()
         record.flush()
+    if search.environment:
+        raise DriveReplayError(
+            f"The sweep '{spec.name}' was ended because its environment fails, at {search.environment}.",
+            "Correct that and go on with `drivereplay sweep EXPERIMENT --resume`: nothing is lost.",
+        )
     if search.given_up is not None:
         raise DriveReplayError(
             f"The sweep was ended because its first trials all failed, {search.given_up.trial} first: "
@@ -167,39 +189,25 @@ def foresee(spec: Spec, runner: TrialRunner | None = None) -> dict[str, Any]:
     }
 
 
-def _open(storage: Storage, spec: Spec, resume: bool) -> None:
-    """Refuse a directory that holds something else."""
+def _open(storage: Storage, spec: Spec, resume: bool) -> Spec | None:
+    """Refuse a directory that holds something else; returns the experiment of the sweep that is continued."""
     there = [name for name in (FRONT, TABLE, JOURNAL) if storage.exists(name)]
     if there and not resume:
         raise SpecError(
             f"{storage.uri} already holds a sweep ({', '.join(there)}).",
             "Go on with it by --resume, or choose another name by --set name=NAME.",
         )
+    earlier: Spec | None = None
     if there and storage.exists("spec.yaml"):
         earlier = read_spec(storage.read("spec.yaml"), where=f"{storage.uri}/spec.yaml")
-        _check_same(earlier, spec)
+        check_same(earlier, spec)
     storage.check_writable()
-
-
-def _check_same(earlier: Spec, spec: Spec) -> None:
-    """A resumed sweep may grow, but its candidates have to stay comparable."""
-    fixed = ("clip", "model", "target", "evaluation")
-    changed = [key for key in fixed if getattr(earlier, key) != getattr(spec, key)]
-    if earlier.search.objectives != spec.search.objectives:
-        changed.append("search.objectives")
-    if judged_beside(earlier) != judged_beside(spec):
-        changed.append("search.constraints")
-    if changed:
-        raise SpecError(
-            f"The sweep '{spec.name}' began with other values of {', '.join(changed)}, "
-            "so that its candidates could not be compared with new ones.",
-            "Choose another name by --set name=NAME.",
-        )
+    return earlier
 
 
 def _begin(storage: Storage, spec: Spec, resources: TrialResources) -> int:
     """Write spec.yaml and environment.json; returns the lag, which a resumed sweep keeps."""
-    lag = lag_of(resources.concurrent)
+    lag = lag_of(resources.concurrent, scheduler=spec.search.scheduler is not None)
     if storage.exists(ENVIRONMENT):
         earlier = json.loads(storage.read(ENVIRONMENT))
         lag = int(earlier.get("search", {}).get("lag", lag))
@@ -209,14 +217,40 @@ def _begin(storage: Storage, spec: Spec, resources: TrialResources) -> int:
     return lag
 
 
+def _enough(spec: Spec, record: SweepRecord) -> Callable[[Sequence[str]], bool] | None:
+    """Whether the hypervolume has not grown beyond its interval for `search.patience` trials."""
+    patience = spec.search.patience
+    if patience is None:
+        return None
+
+    def enough(told: Sequence[str]) -> bool:
+        searched = [trial for trial in told if trial.startswith("t")]
+        if len(searched) <= patience:
+            return False
+        last = set(searched[-patience:])
+        now = record.front(set(told))
+        before = record.front({trial for trial in told if trial not in last})
+        if now.hypervolume is None or before.hypervolume is None:
+            return False
+        sure = before.certainty.hypervolume
+        high = before.hypervolume if sure is None or not math.isfinite(sure.high) else sure.high
+        return now.hypervolume <= high
+
+    return enough
+
+
 def _follow(
-    spec: Spec, directions: Sequence[str], limits: Sequence[Limit], record: SweepRecord, storage: Storage
+    spec: Spec, space: Space, directions: Sequence[str], limits: Sequence[Limit], record: SweepRecord, storage: Storage
 ) -> Round | None:
     """What comes after the trials: verification runs of the predictor, then rounds of replicates."""
     racing = spec.search.racing
     if racing is None and not spec.search.proposals:
         return None
-    proposals = Proposals(spec, directions, storage) if spec.search.proposals else None
+
+    def ended() -> Sequence[Candidate]:
+        return record.candidates
+
+    proposals = Proposals(spec, directions, storage, limits, ended) if spec.search.proposals else None
 
     def follow(requests: Sequence[TrialRequest]) -> Sequence[TrialRequest]:
         asked = {request.trial for request in requests}
@@ -229,6 +263,8 @@ def _follow(
         if racing is None:
             return ()
         used = kinds.count("replicate")
+        # an anchor outside the space is there to compare with
+        found = [c for c in found if c.kind == "base" or space.encode(c.parameters, spec) is not None]
         return next_round(found, spec.search.objectives, signs(directions), racing, spec.seed, used, limits)
 
     return follow
@@ -245,7 +281,7 @@ def _tune(
     """Run Ray Tune until the agenda is finished."""
     from ray import tune
 
-    from drivereplay.search.scheduler import HalvingScheduler
+    from drivereplay.search.scheduler import SweepScheduler
     from drivereplay.search.watch import ClusterWatch
     from drivereplay.search.worker import run_trial
 
@@ -256,7 +292,7 @@ def _tune(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=search,
-                scheduler=None if halving is None else HalvingScheduler(halving, search),
+                scheduler=SweepScheduler(halving, search),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: trial.trial_id,

@@ -9,18 +9,25 @@ import logging
 import math
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from drivereplay.errors import DriveReplayError
+from drivereplay.evaluation.report import Estimate
 from drivereplay.logs import fields, install
 from drivereplay.search.candidates import Candidate, trial_candidates, write_trial_candidates
+from drivereplay.search.constraints import COSTS
+from drivereplay.search.failures import PAUSES_S, environment_failure
+from drivereplay.search.same import trained_with
 from drivereplay.search.trial import Outcome, TrialRequest, TrialRunner
 from drivereplay.spec import Spec
 from drivereplay.storage import Storage
 
 logger = logging.getLogger(__name__)
+ENVIRONMENT = "environment"
+"""Key of a result that says what failed in the environment."""
 REQUEST = "request.json"
 """What an attempt at a trial was asked for, below the trial's directory."""
 
@@ -51,9 +58,14 @@ def run_trial(config: Mapping[str, Any], *, spec: Spec, runner: TrialRunner) -> 
     directory = Storage.of(spec.storage).below(spec.name, "trials", request.trial)
     with fields(trial=request.trial):
         logger.info("trial begins: %s", dict(request.parameters))
-        goes_on = TrialRecord(spec, runner, request, directory, report).run()
+        record = TrialRecord(spec, runner, request, directory, report)
+        goes_on = record.run()
         logger.info("trial has ended")
     release_memory()
+    if record.environment:
+        time.sleep(PAUSES_S[min(request.attempt, len(PAUSES_S) - 1)])
+        tune.report({ENVIRONMENT: record.environment})
+        return
     if not goes_on:
         sys.exit(0)
 
@@ -95,17 +107,29 @@ class TrialRecord:
         self._report = report
         self._rows: list[Candidate] = []
         self._go_on = True
+        self._trained = trained_with(spec)
+        self.environment = ""
+        """What failed in the environment; the record is then open, and the trial can be asked for again."""
 
     def run(self) -> bool:
         """Run it to its end; returns False if the driver stopped it.
 
         An attempt that has already ended (the driver was killed before it heard of it) is only reported again. One that
-        was cut off is continued, unless its values were others: then nothing of it is used.
+        was cut off is continued, unless its values were others: then nothing of it is used. One that has finished
+        continues if the experiment has more steps by now.
         """
+        try:
+            return self._run()
+        except OSError as error:
+            # the record itself could not be written
+            self._fail_or_blame(error, f"{type(error).__name__}: {error}")
+        return self._go_on
+
+    def _run(self) -> bool:
         earlier = trial_candidates(self._directory)
         if self._request.again:
             earlier = tuple(replace(r, status="running", reason="") if r.status == "stopped" else r for r in earlier)
-        if earlier and all(row.status != "running" for row in earlier):
+        if earlier and all(row.status != "running" for row in earlier) and not wants_more(earlier, self._spec):
             for row in earlier:
                 self._go_on = self._report(row) and self._go_on
             return self._go_on
@@ -120,13 +144,19 @@ class TrialRecord:
             self._directory.write("spec.yaml", spec.to_yaml().encode())
             self._runner.run(spec, self._request, self._directory, done, self._emit)
         except DriveReplayError as error:
-            self._fail(str(error))
+            self._fail_or_blame(error, str(error))
         except Exception as error:
             logger.exception("Trial %s failed", self._request.trial)
-            self._fail(f"{type(error).__name__}: {error}")
+            self._fail_or_blame(error, f"{type(error).__name__}: {error}")
         else:
             self._end()
         return self._go_on
+
+    def _fail_or_blame(self, error: BaseException, reason: str) -> None:
+        """Close the record as failed, unless the environment is to blame: then it stays open for another attempt."""
+        self.environment = environment_failure(error)
+        if not self.environment:
+            self._fail(reason)
 
     def _goes_on(self) -> bool:
         """Whether an earlier attempt had the same values; the space, the seed or an anchor may have been changed."""
@@ -134,20 +164,26 @@ class TrialRecord:
         return self._directory.exists(REQUEST) and self._directory.read(REQUEST) == identity
 
     def _emit(self, outcome: Outcome) -> bool:
+        asked = {*self._spec.search.objectives, *self._spec.search.constraints} & set(COSTS)
+        values = {name: outcome.cost.get(name.removeprefix("cost."), math.nan) for name in sorted(asked)}
+        costs = {name: Estimate(value, value, value, 1) for name, value in values.items()}
         row = Candidate(
             trial=self._request.trial,
             step=outcome.step,
             seed=self._request.seed,
             kind=self._request.kind,
             parameters=self._request.parameters,
-            metrics=outcome.metrics,
+            metrics={**outcome.metrics, **costs},
             figures=outcome.figures,
             cost=outcome.cost,
             protocol=outcome.protocol,
             setting=self._request.setting,
             variant=outcome.variant,
             checkpoint=f"trials/{self._request.trial}/{outcome.checkpoint}" if outcome.checkpoint else "",
+            trained=self._trained,
         )
+        finished = {known.name: known for known in self._rows if known.status == "finished"}
+        row = finished.get(row.name, row)  # of a trial that is trained further
         why = unusable(row, self._spec.search.objectives)
         if why:
             row = replace(row, status="failed", reason=why)
@@ -159,9 +195,8 @@ class TrialRecord:
     def _fail(self, reason: str) -> None:
         if not self._rows:
             request = self._request
-            self._rows = [
-                Candidate(request.trial, -1, request.seed, request.kind, request.parameters, setting=request.setting)
-            ]
+            row = Candidate(request.trial, -1, request.seed, request.kind, request.parameters, setting=request.setting)
+            self._rows = [replace(row, trained=self._trained)]
         self._close("failed", reason)
         if self._go_on:
             self._go_on = self._report(self._rows[-1])
@@ -180,6 +215,13 @@ class TrialRecord:
             replace(row, status=status, reason=reason) if row.status == "running" else row for row in self._rows
         ]
         write_trial_candidates(self._directory, self._rows)
+
+
+def wants_more(rows: Sequence[Candidate], spec: Spec) -> bool:
+    """Whether a trial has finished, with fewer steps than the experiment has by now."""
+    plain = [row for row in rows if not row.variant]
+    finished = bool(plain) and all(row.status == "finished" and row.kind != "base" for row in plain)
+    return finished and max(row.step for row in plain) < spec.training.steps
 
 
 def unusable(candidate: Candidate, objectives: Sequence[str]) -> str:
