@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from drivereplay._sections.strict import StrictYamlError, dump_yaml, load_yaml
@@ -105,6 +105,7 @@ _DATA = st.recursive(
 )
 
 
+@example(data={"\x85": "a\u2028b"})
 @given(
     data=_DATA | st.sampled_from([value for _, value in _VALUES]).map(str) | st.sampled_from([t for t, _ in _VALUES])
 )

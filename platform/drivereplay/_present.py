@@ -122,14 +122,36 @@ def _interval(estimate: Any) -> str:
     return "-" if math.isnan(estimate.mean) else str(estimate)
 
 
-def ingest(index: ClipIndex, out: Path, everything: bool) -> None:
-    """What an ingest found, and what it set aside."""
+def quality(rows: Sequence[Mapping[str, Any]], everything: bool) -> None:
+    """The data-quality report: what is beyond a limit, or every check."""
+    shown = [
+        {
+            "check": row["check"],
+            "": "" if row["level"] == "ok" else row["level"],
+            "value": row["value"],
+            "warn": row["warn"],
+            "fail": row["fail"],
+            "recordings": f"{row['count']} of {row['of']}",
+            "where": "; ".join(row["where"]),
+        }
+        for row in rows
+        if everything or row["level"] != "ok"
+    ]
+    if shown:
+        table("data quality", shown)
+    else:
+        typer.echo("data quality: nothing looks wrong")
+
+
+def ingest(index: ClipIndex, checks: Sequence[Mapping[str, Any]], out: Path, everything: bool) -> None:
+    """What an ingest found, what it set aside, and which data look wrong."""
     document = index.report.to_json()
     training, evaluation = index.count("train"), index.count("evaluation")
     typer.echo(f"{index.name}: {training} training and {evaluation} evaluation clips, written to {out}")
     for part in ("set_aside", "notes"):
         if document[part]:
             table(part.replace("_", " "), document[part])
+    quality(checks, everything)
     if everything:
         shown = ("key", "split", "windows", "frames", "fps", "width", "height", "codec", "gop", "reader")
         table("videos", [{name: row[name] for name in shown if name in row} for row in videos(index)])
@@ -188,6 +210,8 @@ def front(
     exported: Path | None = None,
 ) -> None:
     """The candidates of a sweep with those on the front marked, hypervolume and knee."""
+    from drivereplay.search.advice import advice
+
     on_front = {candidate.name for candidate in found.front}
     knee = found.knee.name if found.knee is not None else None
     rows = []
@@ -216,6 +240,7 @@ def front(
     _lost_and_important(found)
     if found.recommendation:
         typer.echo(found.recommendation)
+        typer.echo(advice(found))
     if comparison is not None:
         pairs(comparison)
     if plot is not None:

@@ -13,6 +13,7 @@ import pydantic
 from drivereplay._sections.base import Section
 from drivereplay._sections.judge import EvaluationSpec, RacingSpec, ResourcesSpec, SchedulerSpec, SearchSpec, SetSpec
 from drivereplay._sections.own_family import names_file
+from drivereplay._sections.quality import QualitySpec
 from drivereplay._sections.strict import StrictYamlError, dump_yaml, load_yaml, validated
 from drivereplay._sections.train import (
     AdapterSpec,
@@ -39,9 +40,9 @@ from drivereplay.errors import SpecError
 
 __all__ = [
     "AdapterSpec", "AdaptiveSpec", "AugmentSpec", "BufferSpec", "ClipSpec", "DatasetSource", "DomainSpec",
-    "EvaluationSpec", "ModelSpec", "NoiseLevelsSpec", "RacingSpec", "ReplaySpec", "ResourcesSpec", "RetentionSpec",
-    "SchedulerSpec", "SearchSpec", "SetSpec", "SourceSpec", "Spec", "TrainingSpec", "VideosSource", "WorldSource",
-    "load_spec", "parse_spec", "read_spec", "with_values",
+    "EvaluationSpec", "ModelSpec", "NoiseLevelsSpec", "QualitySpec", "RacingSpec", "ReplaySpec", "ResourcesSpec",
+    "RetentionSpec", "SchedulerSpec", "SearchSpec", "SetSpec", "SourceSpec", "Spec", "TrainingSpec", "VideosSource",
+    "WorldSource", "load_quality", "load_spec", "parse_spec", "read_spec", "with_values",
 ]  # fmt: skip
 
 
@@ -70,6 +71,8 @@ class Spec(Section):
     """How it is judged."""
     search: SearchSpec = SearchSpec()
     """What is searched."""
+    quality: QualitySpec = QualitySpec()
+    """From which values on data that look wrong are reported, or end the run."""
     resources: ResourcesSpec = ResourcesSpec()
     """What trials and their data tasks ask of the Ray cluster."""
 
@@ -145,6 +148,27 @@ def read_spec(text: str | bytes, sets: Iterable[str] = (), *, base: Path | None 
             "An experiment file begins with `name:` and `target:`.",
         )
     return parse_spec(_overridden(data, sets), base=base, where=where)
+
+
+def load_quality(path: str | Path) -> QualitySpec:
+    """Read the limits of the data-quality report from an experiment file, or from a file of that section alone.
+
+    Raises:
+        SpecError: The file cannot be read, or a value is wrong.
+    """
+    path = Path(path)
+    try:
+        data = load_yaml(path.read_bytes())
+    except OSError as error:
+        raise SpecError(f"Cannot read {path}: {error}.", "Give the path of a YAML file.") from error
+    except StrictYamlError as error:
+        raise SpecError(f"{path} is not valid YAML: {error}.", "Correct the place that is named.") from error
+    section = data.get("quality", {} if "target" in data else data) if isinstance(data, dict) else data
+    try:
+        return validated(QualitySpec, section)
+    except pydantic.ValidationError as error:
+        wrong = "; ".join(f"quality.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise SpecError(f"{path}: {wrong}.", _FIX) from error
 
 
 def parse_spec(data: Mapping[str, Any], *, base: Path | None = None, where: str = "the experiment") -> Spec:

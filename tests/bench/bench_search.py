@@ -142,8 +142,8 @@ def bench_regmix(seeds: int) -> None:
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
-SAMPLERS = ("random", "qmc", "nsga2", "tpe", "gp", "mixture")
-TYPICAL = ((12, 1), (12, 8), (24, 8), (40, 1), (40, 8))
+SAMPLERS = ("random", "qmc", "nsga2", "tpe", "mixture")
+TYPICAL = ((12, 1), (12, 8), (30, 1), (30, 8))
 
 
 def bench_typical(seeds: int) -> None:
@@ -165,7 +165,7 @@ def bench_typical(seeds: int) -> None:
                         problem = drives(100 + seed, domains, sampler, trials, seed, constrained=constrained)
                         settings = suggested(problem, slots)
                         found.append(problem.share(settings))
-                        if problem.worse_by is not None and trials == 40:
+                        if problem.worse_by is not None and (trials, slots) == (30, 1):
                             late = [v for v in settings[4:] if v][10:]
                             violating.append(np.mean([problem.worse_by(v) > 0 for v in late]))
                 cells.append(f"{np.median(found):.3f} ({np.quantile(found, 0.25):.3f})")

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from drivereplay.api import QUICKSTART
 from drivereplay.cli import app, experiments
 from drivereplay.domains.mp4 import write_video
+from drivereplay.errors import DataError
 
 
 @pytest.fixture
@@ -80,3 +81,28 @@ def test_prepare_foresees_and_fills(ray_session: None, small: Path, tmp_path: Pa
 
 def test_no_cache_goes_with_what_was_set() -> None:
     assert experiments._with_cache(["training.steps=1"], True) == ["training.steps=1", "training.cache=false"]
+
+
+def test_ingest_reports_data_that_look_wrong_and_enforces_limits(
+    small: Path, tmp_path: Path, ray_session: None
+) -> None:
+    write_video(tmp_path / "street" / "slow.mp4", moving_square(7, 24), 5.0)
+    limits = tmp_path / "limits.yaml"
+    limits.write_text("slow_source: {warn: 0.1, fail: 0.5}\n")
+    call = ["ingest", str(tmp_path / "street"), "--domain", "d", "--out", str(tmp_path / "index")]
+    run = CliRunner().invoke(app, [*call, "--quality", str(limits), "--json"])
+    checks = {row["check"]: row for row in json.loads(run.stdout)["quality"]}
+    assert run.exit_code == 0
+    assert (checks["slow_source"]["level"], checks["slow_source"]["value"]) == ("warn", 0.2)
+    assert checks["slow_source"]["where"] == ["slow.mp4: 5 fps"]
+    limits.write_text("name: a\ntarget: {}\nquality: {slow_source: {fail: 0.1}}\n")
+    run = CliRunner().invoke(app, [*call, "--quality", str(limits), "--json"])
+    # one document, which says what fails, and the error beside it
+    checks = {row["check"]: row for row in json.loads(run.stdout)["quality"]}
+    assert (run.exit_code, checks["slow_source"]["level"]) == (1, "fail")
+    assert "look wrong: slow_source is 0.2, above 0.1 (slow.mp4: 5 fps)" in run.stderr
+    # a run of the same data would not begin
+    file = small.read_text() + "quality: {slow_source: {fail: 0.1}}\n"
+    small.write_text(file)
+    with pytest.raises(DataError, match="domain 'street' look wrong"):
+        CliRunner().invoke(app, ["plan", str(small)], catch_exceptions=False)

@@ -14,7 +14,8 @@ from tests.footage import moving_square
 
 from drivereplay.data.decode import Decoder
 from drivereplay.data.index import ingest
-from drivereplay.data.probe import Probe, cuts, difference_hash, digest, probe
+from drivereplay.data.looks import cuts, difference_hash
+from drivereplay.data.probe import Probe, digest, probe
 from drivereplay.domains.mp4 import write_video
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
@@ -57,7 +58,7 @@ def test_a_plain_file(tmp_path: Path) -> None:
     assert found.timeline.interval_s == pytest.approx(0.1)
     assert (found.codec, found.gop) == ("h264", 12)
     assert found.digest == digest(tmp_path / "a.mp4")
-    assert len(found.look) == 3
+    assert len(found.look.hashes) == 3
 
 
 def test_variable_frame_rate(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from tests.domains.miniature import write_pictures
@@ -12,10 +13,12 @@ from tests.footage import moving_square
 from drivereplay.data.decode import Decoder
 from drivereplay.data.images import image_times
 from drivereplay.data.index import ingest
+from drivereplay.domains import recordings
 from drivereplay.domains.images import read_images
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError, SpecError
-from drivereplay.spec import ClipSpec
+from drivereplay.spec import ClipSpec, DatasetSource, DomainSpec
+from drivereplay.storage import Storage
 
 CLIP = ClipSpec(frames=6, context=2, fps=5, height=36, width=48)
 
@@ -107,3 +110,42 @@ def test_times_go_with_the_names_beside_them(tmp_path: Path) -> None:
     file.write_text("0.1 a.png\n0.2 b.png\n0.3 d.png\n")
     with pytest.raises(DataError, match=r"no time for c\.png"):
         read_images(str(tmp_path), None)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("overexposed", [True, False])
+def test_bits_of_16_bit_images(tmp_path: Path, bits: int, overexposed: bool) -> None:
+    """Frames of 8 bits in the upper of `bits` bits: read back they are what they were."""
+    frames = np.minimum(moving_square(1, 20), 250)
+    for n, frame in enumerate(frames):
+        image = frame.astype(np.uint16) << (bits - 8)
+        if overexposed and n == 3:
+            image[0, 0] = (1 << bits) - 1
+        (tmp_path / "i" / "a").mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "i" / "a" / f"{n:02d}.png"), image[..., ::-1])
+    clip = ClipSpec(frames=6, context=2, fps=5, height=72, width=96)
+
+    def clips(given: int | None) -> np.ndarray:
+        source = DatasetSource(kind="images", path=str(tmp_path / "i"), fps=5.0, bits=given)
+        shared = Storage.of(tmp_path / "shared")
+        found = recordings(DomainSpec(name="d", source=source), clip, shared)
+        index = ingest(found, domain="d", clip=clip, held_out=0.4, seed=0, out=tmp_path / f"index{given}")
+        decoded, failed = Decoder(clip).decode([index.window("train", 1)])
+        assert not failed
+        return decoded[0]
+
+    if bits < 16 and not overexposed:
+        with pytest.raises(DataError, match=f"set the source's `bits` to {bits}"):
+            clips(None)
+    else:
+        assert np.array_equal(
+            clips(None),
+            frames[3:9]
+            if not overexposed
+            else np.where(
+                (np.arange(3, 9) == 3)[:, None, None, None] & (np.indices((72, 96)).sum(0) == 0)[None, ..., None],
+                255,
+                frames[3:9],
+            ),
+        )
+    assert np.array_equal(clips(bits)[1:], frames[4:9])

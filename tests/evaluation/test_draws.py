@@ -70,6 +70,17 @@ def test_one_seed_borrows_the_spread_of_settings_that_have_several() -> None:
     assert np.mean(hits["with"]) >= 0.9 and np.mean(hits["without"]) < 0.4
 
 
+def test_one_replicate_does_not_make_all_other_settings_unknown() -> None:
+    which = units(12, 1)
+    rows = [row("a", np.full(12, v), which) for v in (0.0, 1.0)] + [row("b", np.zeros(12), which)]
+    low, high = paired_draws(rows, [X], resamples=4000).interval()
+    width = (high - low)[:, 0]
+    # Student's t: 12.7 for the two seeds' own mean, 2.78 for what is borrowed
+    spread = np.sqrt(0.5)
+    assert width[0] == pytest.approx(2 * 12.7 * spread / np.sqrt(2), rel=0.35)
+    assert width[1] == pytest.approx(2 * 2.78 * spread, rel=0.1)
+
+
 def test_steps_of_one_run_are_no_further_evidence_about_seeds() -> None:
     generator = np.random.default_rng(4)
     which = units(24, 1)

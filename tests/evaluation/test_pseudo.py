@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from tests.evaluation.clips import make_clip
 
+from drivereplay.errors import DataError
 from drivereplay.evaluation import detect, pseudo
 from drivereplay.evaluation.boxes import overlaps
 from drivereplay.evaluation.judge import evaluate_pairs
@@ -93,3 +96,24 @@ def test_detections_are_joined_from_frame_to_frame(monkeypatch: pytest.MonkeyPat
     assert found is not None and found.boxes_px.shape == (8, 1, 4)
     assert found.boxes_px[1, 0].tolist() == [8, 10, 24, 20] and found.boxes_px[-1, 0].tolist() == [20, 10, 36, 20]
     assert found.visible[:, 0].tolist() == [0, 1, 1, 0, 1, 1, 1, 1]
+
+
+class _InLarge:
+    """A detector that sees a sure car of 120 × 60 px in frames of 480 × 640, and nothing in smaller ones."""
+
+    def detect(self, frames: np.ndarray, threshold: float) -> list[np.ndarray]:
+        car = [[100.0, 50, 220, 110, 0.9, 2]] if frames.shape[1:3] == (480, 640) else []
+        return [np.array(car, np.float32).reshape(-1, 6) for _ in frames]
+
+
+def test_the_detector_looks_in_the_recording_s_own_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detect, "default_detector", _InLarge)
+    clip = make_clip(0, annotated=False)
+    small = pseudo.footage(clip, "detector").annotations
+    assert small is not None and small.boxes_px.shape[1] == 0
+    large = np.stack([cv2.resize(frame, (640, 480)) for frame in clip.frames])
+    found = pseudo.footage(replace(clip, larger=lambda: large), "detector").annotations
+    assert found is not None and found.boxes_px.shape == (8, 1, 4)
+    assert found.boxes_px[-1, 0].tolist() == pytest.approx([10, 5, 22, 11])
+    with pytest.raises(DataError, match="its source has 7 frames now"):
+        pseudo.footage(replace(clip, larger=lambda: large[:7]), "detector")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from tests.evaluation.clips import make_clip
@@ -130,3 +131,17 @@ def test_unlike_samples_are_refused(folders: tuple[Path, Path]) -> None:
     write_video(made / "b.mp4", make_clip(1).frames, 8)
     with pytest.raises(DataError, match="1 samples of 'b' and 2 of 'a'"):
         matched(made, real)
+
+
+def test_the_real_frames_can_be_read_at_the_recording_s_own_size(folders: tuple[Path, Path]) -> None:
+    made, real = folders
+    write_video(real / "a.mp4", make_clip(1, frames=10, height=192, width=256).frames, 16)
+    clip, _ = _pair(made, real, fps=8.0, frames=5)
+    assert clip.larger is not None
+    large = clip.larger()
+    assert large.shape == (5, 192, 256, 3)
+    # ours are those frames, made smaller
+    smaller = np.stack([cv2.resize(frame, (64, 48), interpolation=cv2.INTER_AREA) for frame in large])
+    assert np.abs(smaller.astype(int) - clip.frames).mean() < 4
+    write_video(real / "a.mp4", make_clip(1).frames, 8)
+    assert _pair(made, real)[0].larger is None

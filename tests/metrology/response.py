@@ -26,12 +26,12 @@ from drivereplay.storage import Storage
 
 LOOKS_AND_MOTION = (
     "fidelity.psnr", "fidelity.ssim", "fidelity.sharpness", "fidelity.flicker", "agents.flow_epe",
-    "ego.rpe_rotation", "ego.rpe_translation",
+    "ego.motion_error", "ego.rpe_translation",
 )  # fmt: skip
 """What can be told of clips without annotations."""
 METRICS = (
     "fidelity.psnr", "fidelity.ssim", "fidelity.sharpness", "fidelity.flicker",
-    "agents.ade", "agents.flow_epe", "agents.iou", "agents.missing_rate", "ego.rpe_rotation", "ego.rpe_translation",
+    "agents.ade", "agents.flow_epe", "agents.iou", "agents.missing_rate", "ego.motion_error", "ego.rpe_translation",
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ WORLDS = ["highway", "town", "shapes", "orbit", "drone", "streetcam", "handheld"
 def row(psnr: float, ade: float, motion: float = 0.0, sharpness: float = 0.0, n: int = 32) -> dict[str, np.ndarray]:
     jitter = np.random.default_rng(0).normal(0, 1e-4, n)
     return {
-        "fidelity.psnr": psnr + jitter, "agents.ade": ade + jitter, "motion": motion + jitter,
+        "fidelity.psnr": psnr + jitter, "agents.ade": ade + jitter, "motion.amount": motion + jitter,
         "sharpness": sharpness + jitter,
     }  # fmt: skip
 
@@ -79,8 +79,8 @@ def test_figures_of_videos_whose_motion_is_known(
         name: script("gates").row_figures(some, videos, Storage.of(str(tmp_path)))
         for name, videos in (("real", real), ("frozen", frozen), ("soft", soft))
     }
-    assert np.allclose(figures["real"]["motion"], 0)
+    assert np.allclose(figures["real"]["motion.amount"], 0)
     assert np.allclose(figures["real"]["sharpness"], 0)
-    assert (figures["frozen"]["motion"] < -1).all()
+    assert (figures["frozen"]["motion.amount"] < -1).all()
     assert (figures["soft"]["sharpness"] < -1).all()
-    assert (np.abs(figures["soft"]["motion"]) < 0.5).all()
+    assert (np.abs(figures["soft"]["motion.amount"]) < 0.5).all()

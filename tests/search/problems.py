@@ -60,8 +60,8 @@ class Analytic:
         named = dict(zip(("loss.looks", "loss.motion"), self.ways, strict=True))
         return tuple(named[name] for name in objectives)
 
-    def prepare(self, spec: Spec) -> None:
-        pass
+    def prepare(self, spec: Spec) -> dict[str, Any]:
+        return {}
 
     def run(
         self,

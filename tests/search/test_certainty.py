@@ -55,6 +55,17 @@ def test_places_and_the_hypervolume_are_as_sure_as_the_pairs() -> None:
     assert given.hypervolume.high - given.hypervolume.low > 10 * (volume.high - volume.low)
 
 
+def test_what_sets_candidates_apart_is_known_better_than_each_figure() -> None:
+    front = found()
+    for candidate in front.candidates:
+        for name in NAMES:
+            apart, own = front.certainty.apart[candidate.name][name], candidate.metrics[name]
+            assert apart.mean == own.mean and apart.low < apart.mean < apart.high
+            assert own.high - own.low > 50 * (apart.high - apart.low)
+    blind = [replace(candidate, figures={}) for candidate in front.candidates]
+    assert front_of(blind, NAMES, WAYS, REFERENCE).certainty.apart == {}
+
+
 def test_records_hold_the_contenders_and_who_is_asked_for() -> None:
     sure = found().certainty
     data = json.loads(json.dumps(sure.to_json(), allow_nan=False))

@@ -9,9 +9,10 @@ import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
-from tests.search.problems import experiment
+from tests.search.local import sweep_locally
+from tests.search.problems import Analytic, experiment
 
-from drivereplay.search.mixture import CURVE, MOST_FITTED, MixtureSampler, _representative
+from drivereplay.search.mixture import CURVE, MOST_FITTED, Knowledge, MixtureSampler, _representative
 from drivereplay.search.samplers import make_sampler
 from drivereplay.search.space import Space
 from drivereplay.spec import Spec, parse_spec
@@ -86,3 +87,50 @@ def test_many_trials_are_represented_by_the_best_and_a_spread_of_the_rest() -> N
 
 def test_the_same_seed_gives_the_same_suggestion() -> None:
     assert volume("mixture", 3, trials=14) == pytest.approx(volume("mixture", 3, trials=14), abs=0)
+
+
+def test_settings_that_break_a_constraint_are_left_alone_once_they_are_known(tmp_path: Path) -> None:
+    """`gp` models constraints as well: what it reaches is what is asked for here, on a constraint that half breaks."""
+    violating = {}
+    for sampler in ("random", "mixture"):
+        spec = experiment(
+            tmp_path / sampler, trials=18, concurrent=1, sampler=sampler, constraints={"loss.motion": 0.0}
+        )
+        front = sweep_locally(spec, runner=Analytic())
+        base = next(c for c in front.candidates if c.kind == "base").metrics["loss.motion"].mean
+        late = [c.metrics["loss.motion"].mean > base for c in front.candidates if c.kind == "trial"][8:]
+        violating[sampler] = sum(late) / len(late)
+    assert violating["random"] >= 0.4
+    assert violating["mixture"] <= 0.1
+
+
+def test_the_reported_reference_point_decides_where_it_looks() -> None:
+    """Beyond the reference point nothing counts: with a near one the sampler stays away from that end of the front."""
+    space = Space.of(experiment(Path("/nowhere"), space={"replay.frequency": {"uniform": [0.0, 1.0]}}))
+    study = optuna.create_study(directions=["minimize", "minimize"])
+    for rho in np.linspace(0.05, 0.95, 7):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={"replay.frequency": float(rho)}, distributions=space.distributions(),
+                values=[float(rho), float(1 - rho)],
+            )
+        )  # fmt: skip
+    asked = []
+    for seed in range(6):
+        study.sampler = MixtureSampler(space, seed, knowledge=Knowledge(reference=(0.4, 2.0), running=[]))
+        asked.append(space.suggest(study.ask())["replay.frequency"])
+    assert max(asked) <= 0.45
+
+
+def test_no_setting_is_proposed_again() -> None:
+    space = Space.of(experiment(Path("/nowhere"), space={"replay.frequency": {"choice": [0.1, 0.3, 0.5, 0.6]}}))
+    study = optuna.create_study(directions=["minimize", "minimize"])
+    for rho in (0.1, 0.3, 0.6):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={"replay.frequency": rho}, distributions=space.distributions(), values=[rho, 1 - rho]
+            )
+        )
+    for seed in range(4):
+        study.sampler = MixtureSampler(space, seed, startup=2, knowledge=Knowledge(running=[]))
+        assert space.suggest(study.ask())["replay.frequency"] == 0.5

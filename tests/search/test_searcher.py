@@ -45,6 +45,28 @@ def test_listeners_hear_of_each_candidate_once_with_its_final_status(tmp_path: P
     assert [c.status for c in front.candidates if c.trial == "t0001"] == ["failed"]
 
 
+def test_twenty_checkpoints_a_trial_are_heard_of_twice_each_and_cost_one_front(tmp_path: Path) -> None:
+    class Counting(Told):
+        fronts = 0
+
+        def candidate_evaluated(self, candidate: Any, report: Any) -> None:
+            assert candidate.status == "running" and candidate.name not in (*self.evaluated, *self.names)
+            super().candidate_evaluated(candidate, report)
+
+        def trial_ended(self, candidates: Any, front: Any) -> None:
+            self.fronts += 1
+            assert {c.status for c in candidates} == {"finished"}
+            assert len({c.trial for c in candidates}) == 1
+            assert {c.name for c in candidates} <= set(self.evaluated)
+            super().trial_ended(candidates, front)
+
+    told = Counting()
+    front = sweep_locally(experiment(tmp_path, steps=20, every=1, trials=2), runner=Analytic(), listeners=[told])
+    assert len(front.candidates) == 1 + 5 * 20
+    assert sorted(told.evaluated) == sorted(told.names) == sorted(c.name for c in front.candidates)
+    assert told.fronts == 6
+
+
 class Killed(Exception):
     """Stands for the end of the driver."""
 
@@ -253,3 +275,81 @@ def test_what_is_wrong_is_said_before_anything_is_written(
     with pytest.raises(SpecError, match=message):
         sweep_locally(experiment(tmp_path, **changes), runner=Analytic())
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "mixture"])
+def test_no_setting_is_trained_twice_with_one_seed(tmp_path: Path, sampler: str) -> None:
+    log = tmp_path / "log"
+    log.mkdir()
+    space = {"replay.frequency": {"choice": [0.1, 0.3, 0.5]}}
+    spec = experiment(tmp_path, trials=12, concurrent=1, sampler=sampler, space=space)
+    front = sweep_locally(spec, runner=Analytic(log=log))
+    trials = [c for c in front.candidates if c.kind == "trial"]
+    assert sorted(c.parameters["replay.frequency"] for c in trials) == [0.1, 0.3, 0.5]
+    assert len(list(log.iterdir())) == 3 + 4  # and the anchors
+    # with racing a repeated setting gets the next seed, and is one place on the front
+    racing = with_values(spec, {"name": "racing", "search.racing": {"seeds": 2, "budget": 1}})
+    front = sweep_locally(racing, runner=Analytic())
+    pairs = [(c.parameters["replay.frequency"], c.seed) for c in front.candidates if c.kind in ("trial", "replicate")]
+    assert len(set(pairs)) == len(pairs) > 3
+    assert len({c.setting for c in front.front}) == len(front.front)
+
+
+def test_a_cost_can_be_an_objective_and_a_constraint(tmp_path: Path) -> None:
+    spec = experiment(
+        tmp_path, trials=3, every=10, objectives=["loss.motion", "cost.device_hours"],
+        constraints={"cost.device_hours": 25 / 3600},
+    )  # fmt: skip
+
+    class Priced(Analytic):
+        def directions(self, objectives: Any) -> tuple[str, ...]:
+            return ("min",) * len(objectives)
+
+    front = sweep_locally(spec, runner=Priced())
+    figures = {c.step: c.metrics["cost.device_hours"].mean for c in front.candidates if c.kind == "trial"}
+    assert figures == pytest.approx({step: step / 3600 for step in (10, 20, 30)})
+    assert front.front and max(c.step for c in front.front) == 20
+
+
+def test_a_sweep_that_finds_nothing_more_ends_early(tmp_path: Path) -> None:
+    class Flat(Analytic):
+        def values(self, spec: Any, step: int) -> tuple[float, float]:
+            return (1.0, 1.0) if spec.replay.frequency else (0.5, 0.5)
+
+    spec = experiment(tmp_path, trials=30, concurrent=1, patience=4)
+    front = sweep_locally(spec, runner=Flat())
+    assert sum(c.kind == "trial" for c in front.candidates) == 5
+    with pytest.raises(SpecError, match="patience"):
+        with_values(spec, {"search.anchors": ["equal"]})
+
+
+def test_the_slots_are_busy_nine_tenths_of_the_time() -> None:
+    """In simulated time, trials of unlike length: 8 at a time under lag 8, and with early stopping without a lag."""
+    import heapq
+
+    import optuna
+
+    from drivereplay.search.agenda import Agenda, Ended, lag_of
+    from drivereplay.search.space import Space
+    from drivereplay.search.suggestions import Suggestions
+    from drivereplay.search.trial import TrialRequest
+
+    for stopping in (False, True):
+        spec = experiment(Path("/nowhere"), trials=120, sampler="random", anchors=[])
+        space = Space.of(spec)
+        study = optuna.create_study(directions=["minimize"] * 2)
+        lag = lag_of(8, scheduler=stopping)
+        agenda = Agenda(spec, space, Suggestions(study, space, spec), concurrent=8, lag=lag, ended={})
+        rng = np.random.default_rng(0)
+        clock, worked, running = 0.0, 0.0, list[tuple[float, int, TrialRequest]]()
+        number = 0
+        while (following := agenda.next()) != "finished":
+            if isinstance(following, TrialRequest):
+                # a stopped trial takes a sixth of the time; others differ by five per cent from each other
+                length = float(rng.normal(1.0, 0.05)) * (1 / 6 if stopping and rng.random() < 2 / 3 else 1.0)
+                heapq.heappush(running, (clock + length, number, following))
+                worked, number = worked + length, number + 1
+                continue
+            clock, _, request = heapq.heappop(running)
+            agenda.end(request.trial, Ended((clock, -clock), parameters=request.parameters))
+        assert worked / 8 / clock >= 0.9

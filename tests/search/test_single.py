@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -71,5 +72,8 @@ def test_a_run_is_told_of_and_keeps_its_best(tmp_path: Path, ray_session: None, 
     events = accumulated(tmp_path / "runs" / "small" / "tensorboard" / "trials" / "run")
     assert [event.step for event in events.Scalars("loss/total")] == [0, 1, 2, 3]
     assert [event.value for event in events.Scalars("fidelity.psnr")] == pytest.approx(list(values.values()))
+    quality = json.loads((tmp_path / "runs" / "small" / "environment.json").read_text())["quality"]
+    assert set(quality) == {domain.name for domain in spec.domains}
+    assert {row["check"]: row["level"] for row in quality[spec.target.name]}["gaps"] == "ok"
     with pytest.raises(SpecError, match="already holds a run"):
         run_single(spec, show_progress=False)

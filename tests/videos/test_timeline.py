@@ -66,14 +66,34 @@ def test_windows_lie_inside_and_no_further_one_fits(
             assert moments[-1] > (frames - 1) / source_fps + half - 1e-5
 
 
-@pytest.mark.parametrize("times", [np.arange(12) * 3.0, np.array([0.0, 0.1, 0.2, 1.9, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5])])
-def test_a_window_that_shows_one_picture_is_no_clip(times: np.ndarray) -> None:
+def test_a_clip_crosses_no_gap() -> None:
+    times = np.array([0.0, 0.1, 0.2, 0.3, 2.1, 2.2, 2.35, 2.4, 2.5, 2.6, 2.7])
     line = Timeline.of(times)
+    assert line.gaps(10.0).tolist() == [4]
     (numbers,) = line.numbers(4, 1, 10.0)
-    shown = [len(set(line.window(0, int(n), 4, 1, 10.0)[1].tolist())) for n in range(int(numbers[-1]) + 1)]
-    assert 1 in shown
-    assert [int(n) for n in numbers] == [n for n, count in enumerate(shown) if count > 1]
-    assert line.windows(4, 1, 10.0) == [len(numbers)]
+    # every moment of a clip has a frame of its own, or one that is as near as frames of this video are
+    near = [
+        n for n in range(25) if all(np.abs(times - moment).min() <= 0.05 + 1e-9 for moment in (n + np.arange(4)) / 10)
+    ]
+    assert numbers.tolist() == near == [0, *range(21, 25)]
+    # two frames a second do not notice that 1.8 s are missing any more than that others are
+    assert line.gaps(0.5).tolist() == []
+
+
+def test_a_gap_of_a_time_that_clips_do_not_notice_is_none() -> None:
+    times = np.delete(np.arange(60) / 30, [20, 21, 22])
+    line = Timeline.of(times)
+    assert line.gaps(8.0).tolist() == []
+    assert line.gaps(30.0).tolist() == [20]
+    assert sum(line.windows(4, 1, 8.0)) == 13
+    assert sum(line.windows(4, 1, 30.0)) == 20 - 3 + 37 - 3
+
+
+def test_a_time_lapse_has_no_clip() -> None:
+    assert Timeline.of(np.arange(12) * 3.0).windows(4, 1, 10.0) == [0]
+    # nor do nanoseconds that were taken for seconds fill the memory
+    times = np.arange(40) * 5e7 + np.arange(40) % 3
+    assert Timeline.of(times).windows(8, 4, 8.0) == [0]
 
 
 def test_exact_length_gives_one_window() -> None:

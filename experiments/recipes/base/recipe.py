@@ -35,7 +35,7 @@ class WorldShare(Section):
 class Training(Section):
     """The optimisation; recipe.yaml says what each value is."""
 
-    core_hours: Positive
+    core_hours: dict[str, Positive]
     cooldown: Share
     batch_size: Count
     learning_rate: Positive

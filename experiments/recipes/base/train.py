@@ -37,7 +37,7 @@ from drivereplay.models.flow import shifted
 from drivereplay.models.wan import Wan
 
 SAVE_EVERY_S = 180.0
-"""CPU seconds between two states on disk."""
+"""Seconds between two states on disk, by the clock: on a busy machine a minute of CPU time can take ten."""
 REPORT_EVERY = 250
 """Steps between two held-out losses."""
 HELD_OUT_LEVELS = (1.0, 0.94, 0.8, 0.5)
@@ -221,7 +221,8 @@ def train(
         number: signal.signal(number, lambda received, _: stopped.append(received))
         for number in (signal.SIGTERM, signal.SIGINT)
     }
-    saved_s, mean_loss, began_s, wall_s = run.cpu_s, float("nan"), run.cpu_s, time.monotonic()
+    began_s, wall_s, mean_loss = run.cpu_s, time.monotonic(), float("nan")
+    saved_s = wall_s
     while run.cpu_s < until_s and not stopped:
         started = time.process_time()
         loss = run.train_step(windows, recipe.clip.context, recipe.seed, factor(run))
@@ -241,9 +242,9 @@ def train(
             with (directory / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
             print(f"\n  held-out loss by noise level: {losses}", flush=True)
-        if run.cpu_s - saved_s > SAVE_EVERY_S:
+        if time.monotonic() - saved_s > SAVE_EVERY_S:
             save_state(run, directory)
-            saved_s = run.cpu_s
+            saved_s = time.monotonic()
     save_state(run, directory)
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -309,7 +310,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
 
     if options.cooldown is None:
-        hours = options.hours or recipe.training.core_hours
+        hours = options.hours or recipe.training.core_hours[options.size]
         train(run, windows, held_out, recipe, options.out, factor=stable, until_s=3600 * hours)
         return
     branch = options.out / "cooldown"

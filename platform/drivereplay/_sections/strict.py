@@ -159,6 +159,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    # PyYAML folds these line breaks of YAML 1.1 into spaces unless they are written as escapes
+    style = '"' if any(line_break in text for line_break in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _text)
+
 for _name, _pattern, _firsts in _SCALARS:
     for _class in (_Loader, _Dumper):
         _class.add_implicit_resolver(

@@ -90,6 +90,8 @@ class DatasetSource(Section):
     """Frames per second of image sequences that have no file of times; other datasets say it themselves."""
     time_unit: Literal["s", "ms", "us", "ns"] | None = None
     """Unit of an image sequence's file of times; null takes the one that gives 1 to 240 frames per second."""
+    bits: Annotated[int, Field(ge=9, le=16)] | None = None
+    """Bits that 16-bit images use, such as 12; null means all, unless their values say otherwise."""
     evaluation: str | None = None
     """Root of a held-out part; null means a share of the recordings is held out."""
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from drivereplay.api.footage import foresee_plan, ingest, list_worlds, plan, write_worlds
+from drivereplay.api.footage import (
+    enforce_quality,
+    foresee_plan,
+    ingest,
+    list_worlds,
+    plan,
+    quality_report,
+    write_worlds,
+)
 from drivereplay.api.fronts import (
     QUICKSTART,
     Demo,
@@ -29,9 +37,11 @@ from drivereplay.api.places import (
     write_static_dashboard,
 )
 from drivereplay.api.runs import foresee, generate, prepare, train
-from drivereplay.spec import load_spec
+from drivereplay.spec import load_quality, load_spec
 
 __all__ = [
+    "quality_report",
+    "enforce_quality",
     "QUICKSTART",
     "Demo",
     "candidate_spec",
@@ -53,6 +63,7 @@ __all__ = [
     "job_logs",
     "list_jobs",
     "list_worlds",
+    "load_quality",
     "load_spec",
     "open_dashboard",
     "plan",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drivereplay.errors import SpecError
-from drivereplay.spec import ClipSpec, DatasetSource, DomainSpec, Spec, VideosSource
+from drivereplay.spec import ClipSpec, DatasetSource, DomainSpec, QualitySpec, Spec, VideosSource
 from drivereplay.storage import Storage
 
 if TYPE_CHECKING:
@@ -75,6 +75,24 @@ def ingest(
     found = recordings(described, clip, Storage.of(out.parent / ".shared"))
     ensure_ray()
     return write_index(found, domain=domain, clip=clip, held_out=held_out, seed=seed, out=out)
+
+
+def quality_report(index: ClipIndex, limits: QualitySpec | None = None) -> list[dict[str, Any]]:
+    """The data-quality report of a domain: a row for each check, with its level by these limits or the default ones."""
+    from drivereplay.data.quality import measures_of, table
+
+    return table(measures_of(index.report.quality), limits or QualitySpec())
+
+
+def enforce_quality(index: ClipIndex, limits: QualitySpec) -> None:
+    """Refuse data that look worse than the limits allow.
+
+    Raises:
+        DataError: A check fails.
+    """
+    from drivereplay.data.quality import enforce, measures_of
+
+    enforce(index.name, measures_of(index.report.quality), limits)
 
 
 def _checked(section: Any, values: dict[str, Any]) -> Any:

@@ -9,7 +9,7 @@ import typer
 
 from drivereplay import _present as present
 from drivereplay.cli.root import DryRun, Experiment, Json, NoCache, Resume, RunDirectory, Sets, app
-from drivereplay.errors import SpecError
+from drivereplay.errors import DriveReplayError, SpecError
 
 
 def _height_width(size: str | None) -> tuple[int, int] | None:
@@ -99,17 +99,33 @@ def ingest(
     context: Annotated[int, typer.Option(help="Frames of it that are given.")] = 2,
     fps: Annotated[float, typer.Option(help="Frames per second of a clip.")] = 8.0,
     held_out: Annotated[float, typer.Option(help="Share of recordings held out.")] = 0.25,
-    report: Annotated[bool, typer.Option("--report", help="Print the whole report, every file.")] = False,
+    quality: Annotated[
+        Path | None,
+        typer.Option(help="YAML with limits of the quality report: an experiment, or its `quality` section."),
+    ] = None,
+    report: Annotated[bool, typer.Option("--report", help="Print the whole report, every check and file.")] = False,
     json: Json = False,
 ) -> None:
-    """Probe videos, set the bad ones aside with the reason, write the clip index."""
+    """Probe videos, set the bad ones aside with the reason, report data that look wrong, write the clip index."""
     from drivereplay import api
 
+    limits = None if quality is None else api.load_quality(quality)
     index = api.ingest(
         directory, domain=domain, out=out, kind=kind, frames=frames, context=context, fps=fps, held_out=held_out
     )
-    document = {**index.report.to_json(), "index": str(out), "recordings": present.videos(index)}
-    present.show(document, json, lambda: present.ingest(index, out, report))
+    rows = api.quality_report(index, limits)
+    document = {**index.report.to_json(), "quality": rows, "index": str(out), "recordings": present.videos(index)}
+    present.show(document, json, lambda: present.ingest(index, rows, out, report))
+    if limits is None:
+        return
+    try:
+        api.enforce_quality(index, limits)
+    except DriveReplayError as error:
+        if not json:
+            raise
+        # the one document has been printed, and says which checks fail
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
 
 
 @app.command()

@@ -104,12 +104,12 @@ def _panel(axis: Axes, front: Front, first: int, second: int, surfaces: bool) ->
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
     for candidate in behind:
-        _errorbar(axis, candidate, x_name, y_name, _OTHER, alpha=0.35)
+        _errorbar(axis, front, candidate, x_name, y_name, _OTHER, alpha=0.35)
     if behind:
         values = np.array([c.values((x_name, y_name)) for c in behind])
         axis.scatter(values[:, 0], values[:, 1], s=26, color=_OTHER, label="dominated", zorder=3)
     for candidate in front.front:
-        _errorbar(axis, candidate, x_name, y_name, _FRONT, alpha=0.8)
+        _errorbar(axis, front, candidate, x_name, y_name, _FRONT, alpha=0.8)
     if two and len(front.front):
         # the staircase would otherwise decide the limits, which belong to the candidates
         axis.autoscale_view()
@@ -186,13 +186,24 @@ def _stairs(axis: Axes, front: Front, points: NDArray[np.float64]) -> tuple[list
     return xs, ys
 
 
-def _errorbar(axis: Axes, candidate: Candidate, x_name: str, y_name: str, colour: str, alpha: float) -> None:
-    x, y = candidate.metrics[x_name], candidate.metrics[y_name]
+def _errorbar(
+    axis: Axes, front: Front, candidate: Candidate, x_name: str, y_name: str, colour: str, alpha: float
+) -> None:
+    """What sets a candidate apart from the others; its own interval where figures are not known clip by clip.
+
+    All are evaluated on the same clips: their own intervals would overlap even where every clip says which is better.
+    """
+    apart = front.certainty.apart
+    # one seed of several has no place of its own
+    known = apart.get(candidate.name) if apart else candidate.metrics
+    if known is None:
+        return
+    x, y = known[x_name], known[y_name]
     style: dict[str, Any] = {"color": colour, "alpha": alpha, "linewidth": 0.9, "zorder": 2}
     if np.isfinite(x.low) and np.isfinite(x.high):
-        axis.hlines(y.mean, x.low, x.high, **style)
+        axis.hlines(candidate.metrics[y_name].mean, x.low, x.high, **style)
     if np.isfinite(y.low) and np.isfinite(y.high):
-        axis.vlines(x.mean, y.low, y.high, **style)
+        axis.vlines(candidate.metrics[x_name].mean, y.low, y.high, **style)
 
 
 def _labels(axis: Axes, candidates: Sequence[Candidate], x_name: str, y_name: str) -> None:

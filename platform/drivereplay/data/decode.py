@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.data.images import read_image
 from drivereplay.data.index import Window
 from drivereplay.data.rendered import rendered
 from drivereplay.data.shared import SharedPictures
@@ -168,12 +169,13 @@ class _Picture(NamedTuple):
     image: str
     path: str
     modified_ns: int
+    bits: int
 
 
 def _pictures(window: Window) -> list[_Picture]:
     images = window.images or ("",) * len(window.frames)
     return [
-        _Picture(frame, time_s, image, window.path, window.modified_ns)
+        _Picture(frame, time_s, image, window.path, window.modified_ns, window.bits)
         for frame, time_s, image in zip(window.frames, window.times_s, images, strict=True)
     ]
 
@@ -182,12 +184,12 @@ def _recording(window: Window) -> tuple[str, str, str]:
     return window.path, window.domain, window.key
 
 
-_File = tuple[str, int, tuple[int, int]]
+_File = tuple[str, int, tuple[int, int], int]
 
 
 def _file(window: Window) -> _File:
     """What an open reader is for: recordings may share it."""
-    return window.path, window.modified_ns, window.source_size
+    return window.path, window.modified_ns, window.source_size, window.bits
 
 
 class _Remembered:
@@ -299,6 +301,7 @@ class _VideoReader(_Reader):
 class _ImageReader(_Reader):
     def __init__(self, window: Window, clip: ClipSpec) -> None:
         self._path = window.path
+        self._bits = window.bits
         self._clip = clip
         self._size = scaled_size(window.source_size, clip)
 
@@ -307,9 +310,7 @@ class _ImageReader(_Reader):
 
         shown = []
         for picture in pictures:
-            image = cv2.imread(str(Path(self._path) / picture.image), cv2.IMREAD_COLOR)
-            if image is None:
-                raise DataError(f"image {picture.image} cannot be read")
+            image = read_image(Path(self._path) / picture.image, self._bits)
             scaled = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
             shown.append(centre_cut(scaled[..., ::-1], self._clip))
         return np.stack(shown)

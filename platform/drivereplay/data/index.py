@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from drivereplay.data.duplicates import Footage
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
 from drivereplay.spec import ClipSpec
@@ -26,7 +27,7 @@ from drivereplay.videos.timeline import Timeline
 if TYPE_CHECKING:
     from drivereplay.domains.worlds import WorldClips
 
-INDEX_VERSION = 4
+INDEX_VERSION = 5
 """Raised when rows change their meaning; an index of another version is made anew. Up to version 3 `reader` could name
 decord for files with open groups of pictures, whose frames it displaces."""
 
@@ -55,11 +56,18 @@ SCHEMA = pa.schema(
         ("reader", pa.string()),
         ("codec", pa.string()),
         ("pixel_format", pa.string()),
+        ("bits", pa.int32()),
         ("gop", pa.int32()),
         ("bytes", pa.int64()),
         ("modified_ns", pa.int64()),
         ("digest", pa.string()),
         ("look", pa.list_(pa.uint64())),
+        ("moves", pa.list_(pa.uint64())),
+        ("repeated", pa.list_(pa.int64())),
+        ("empty", pa.int64()),
+        ("open_gop", pa.bool_()),
+        ("labels", pa.list_(pa.int64())),
+        ("labels_ns", pa.int64()),
         ("duplicate_of", pa.string()),
         ("note", pa.string()),
     ]
@@ -82,6 +90,7 @@ class Window:
         bytes: Size of the file when it was ingested.
         modified_ns: Time of its last change then.
         group: Of the recording (`Recording.group`).
+        bits: Bits of a colour that images use.
         rendered: The world's clips and the number of this one, where it is rendered and not read; else None.
     """
 
@@ -100,6 +109,7 @@ class Window:
     bytes: int
     modified_ns: int
     group: str = ""
+    bits: int = 8
     rendered: tuple[WorldClips, int] | None = None
 
     @property
@@ -115,6 +125,7 @@ class IngestReport:
     Attributes:
         set_aside: Key of each recording that is not used → the reason.
         notes: Key → what a reader should know of a recording that is used.
+        quality: The data-quality report: `Measure`s as plain data.
     """
 
     domain: str
@@ -123,6 +134,7 @@ class IngestReport:
     seconds: float
     set_aside: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    quality: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data; what was set aside and noted as rows."""
@@ -217,11 +229,11 @@ class ClipIndex:
             )
         return self.kept(np.concatenate(clips))
 
-    def footage(self, split: str) -> dict[str, tuple[list[int], str]]:
-        """Picture hashes and content hash of each video of a split, by key."""
+    def footage(self, split: str) -> dict[str, Footage]:
+        """What duplicates are found by, of each video of a split, by key."""
         _, rows = self._cumulative(split, "all")
-        part = self.table.select(["key", "look", "digest"]).take(pa.array(rows)).to_pylist()
-        return {row["key"]: (row["look"], row["digest"]) for row in part}
+        part = self.table.select(["key", "look", "moves", "digest"]).take(pa.array(rows)).to_pylist()
+        return {row["key"]: Footage(row["look"], row["moves"], row["digest"]) for row in part}
 
     def without(self, dropped: Mapping[str, str]) -> ClipIndex:
         """The index without some videos, which the report names with the reasons given."""
@@ -334,6 +346,7 @@ class ClipIndex:
             reader=values["reader"],
             interval_s=least_s,
             bytes=values["bytes"],
+            bits=values["bits"],
             modified_ns=values["modified_ns"],
             group=values["group"],
         )
@@ -354,7 +367,7 @@ class _Video(NamedTuple):
 
 _WINDOW_COLUMNS = (
     "key", "path", "images", "group", "annotations", "subset", "frames", "damaged", "width", "height", "interval_s",
-    "offset_s", "times_s", "starts", "reader", "bytes", "modified_ns",
+    "offset_s", "times_s", "starts", "reader", "bytes", "modified_ns", "bits",
 )  # fmt: skip
 
 

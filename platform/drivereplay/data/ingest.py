@@ -8,26 +8,25 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from drivereplay import telemetry
-from drivereplay.data.duplicates import Links, duplicates
+from drivereplay.data.duplicates import Footage, Links, duplicates
 from drivereplay.data.index import INDEX_VERSION, SCHEMA, ClipIndex, IngestReport
 from drivereplay.data.isolated import Died, GaveUp, Isolated
 from drivereplay.data.permutation import unit_interval
 from drivereplay.data.probe import Probe, probe
+from drivereplay.data.quality import count_labels, measure, timeline_of
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
 from drivereplay.session import quiet_ray_data
 from drivereplay.spec import ClipSpec
 from drivereplay.storage import Storage
-from drivereplay.videos.timeline import Timeline
 
 PATIENCE_S = 300.0
 """How long one file may take before it is set aside; the clock starts when its decoding does."""
@@ -53,7 +52,8 @@ def run(
         if not _named_in_utf8(recording):
             set_aside[recording.key.encode(errors="backslashreplace").decode()] = "its name is not UTF-8: rename it"
         elif row is not None and _unchanged(recording, row):
-            rows.append({**row, **_declared(recording)})
+            labels_ns = row["labels_ns"] if row["annotations"] == recording.annotations else None
+            rows.append({**row, **_declared(recording), "labels_ns": labels_ns})
         else:
             fresh.append(recording)
     saved = time.monotonic()
@@ -66,13 +66,15 @@ def run(
             _save_partial(rows, out)
             saved = time.monotonic()
     for row in rows:
-        row["windows"] = sum(_timeline(row).windows(clip.frames, clip.window_stride, clip.fps))
+        row["windows"] = sum(timeline_of(row).windows(clip.frames, clip.window_stride, clip.fps))
         if not row["windows"]:
             set_aside[row["key"]] = _no_clip(row, clip)
     rows = sorted((row for row in rows if row["windows"]), key=lambda row: str(row["key"]))
     if not rows:
         raise DataError(f"Domain '{domain}': no clip in {len(recordings)} videos. {_reasons(set_aside)}", _FIX)
     mark_duplicates(rows)
+    for row in rows:
+        _count_labels(row)
     divide(rows, held_out, seed)
     said = {recording.key: recording.notes for recording in recordings}
     clips = {s: sum(int(r["windows"]) for r in rows if r["split"] == s) for s in ("train", "evaluation")}
@@ -82,6 +84,7 @@ def run(
         clips=clips,
         seconds=float(sum(row["frames"] * row["interval_s"] for row in rows)),
         set_aside=dict(sorted(set_aside.items())),
+        quality=tuple(asdict(found) for found in measure(rows, recordings, set_aside, clip)),
         notes={row["key"]: note for row in rows if (note := _note(row, said.get(row["key"], ())))},
     )
     index = ClipIndex(domain, clip, _table(rows), report)
@@ -98,7 +101,7 @@ def _no_clip(row: Row, clip: ClipSpec) -> str:
     length = f"{clip.frames} frames at {clip.fps:g} fps"
     footage = f"{row['frames']} frames, {row['frames'] * row['interval_s']:.2f} s, in {len(row['starts'])} shot(s)"
     if row["interval_s"] > (clip.frames - 1) / clip.fps:
-        return f"shows one picture for longer than a clip ({length}) lasts: {footage}"
+        return f"shows one image for longer than a clip ({length}) lasts: {footage}"
     return f"is shorter than a clip ({length}): {footage}"
 
 
@@ -167,8 +170,7 @@ def _probed(recording: Recording) -> Probe | str:
 
 def mark_duplicates(rows: Sequence[Row]) -> None:
     """Note near duplicates, and give them and what they repeat one group, so that no split divides them."""
-    looks = {row["key"]: row["look"] for row in rows}
-    found = duplicates(looks, {row["key"]: row["digest"] for row in rows})
+    found = duplicates({row["key"]: Footage(row["look"], row["moves"], row["digest"]) for row in rows})
     groups = {row["key"]: row["group"] for row in rows}
     links = Links()
     for key, others in found.items():
@@ -238,11 +240,16 @@ def _row(found: Probe) -> Row:
         "reader": found.reader,
         "codec": found.codec,
         "pixel_format": found.pixel_format,
+        "bits": found.bits,
         "gop": found.gop,
         "bytes": found.bytes,
         "modified_ns": found.modified_ns,
         "digest": found.digest,
-        "look": found.look.tolist(),
+        "look": found.look.hashes.tolist(),
+        "moves": found.look.moves.tolist(),
+        "repeated": found.look.repeated.tolist(),
+        "empty": found.look.empty,
+        "open_gop": found.leading > 0,
         "duplicate_of": None,
         "note": "; ".join(found.notes) or None,
     }
@@ -262,9 +269,17 @@ def _declared(recording: Recording) -> Row:
     }
 
 
-def _timeline(row: Row) -> Timeline:
-    times = None if row["times_s"] is None else np.asarray(row["times_s"], dtype=np.float64)
-    return Timeline(row["frames"], row["interval_s"], times, tuple(row["starts"]))
+def _count_labels(row: Row) -> None:
+    """Set which frames have labels, unless that is known of these very annotations."""
+    path = row["annotations"]
+    if path is None:
+        row["labels"] = row["labels_ns"] = None
+        return
+    files = [Path(path) / name for name in ("frames.parquet", "objects.parquet")]
+    changed_ns = max((file.stat().st_mtime_ns for file in files if file.exists()), default=0)
+    if row.get("labels_ns") == changed_ns and changed_ns:
+        return
+    row["labels"], row["labels_ns"] = count_labels(path), changed_ns
 
 
 def _table(rows: Sequence[Row]) -> pa.Table:

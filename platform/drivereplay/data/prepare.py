@@ -10,10 +10,11 @@ from typing import Any
 from drivereplay.data.buffer import buffered
 from drivereplay.data.duplicates import shared_footage
 from drivereplay.data.index import ClipIndex, ingest
+from drivereplay.data.quality import enforce, measures_of, table
 from drivereplay.data.rendered import RenderedIndex
 from drivereplay.domains import recordings
 from drivereplay.errors import SpecError
-from drivereplay.spec import DomainSpec, Spec, WorldSource
+from drivereplay.spec import DomainSpec, QualitySpec, Spec, WorldSource
 from drivereplay.storage import Storage
 
 
@@ -26,7 +27,7 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
     Raises:
         SpecError: A source does not exist or holds no video, a world cannot be rendered as asked, or the target has
             nothing to evaluate on.
-        DataError: A domain has no clip.
+        DataError: A domain has no clip, or its data look worse than `spec.quality` allows.
     """
     shared = Storage.of(spec.storage).below(".shared")
     indexes = {domain.name: _index(spec, domain, shared) for domain in spec.domains}
@@ -40,6 +41,11 @@ def prepare(spec: Spec) -> dict[str, ClipIndex]:
             index = buffered(index, spec.replay.buffer, spec.seed, shared.below("indexes", "buffers"))
         indexes[domain.name] = index
     return indexes
+
+
+def quality(indexes: Mapping[str, ClipIndex], limits: QualitySpec) -> dict[str, list[dict[str, Any]]]:
+    """The data-quality report of each domain: a row for each check."""
+    return {name: table(measures_of(index.report.quality), limits) for name, index in indexes.items()}
 
 
 def evaluation_indexes(spec: Spec, indexes: Mapping[str, ClipIndex]) -> dict[str, ClipIndex]:
@@ -60,7 +66,7 @@ def _index(spec: Spec, domain: DomainSpec, shared: Storage, *, held_out: bool = 
     found = recordings(domain, spec.clip, shared)
     if held_out:
         found = [replace(recording, split="evaluation") for recording in found]
-    return ingest(
+    index = ingest(
         found,
         domain=domain.name,
         clip=spec.clip,
@@ -68,6 +74,8 @@ def _index(spec: Spec, domain: DomainSpec, shared: Storage, *, held_out: bool = 
         seed=spec.evaluation.seed,
         out=shared.below("indexes", _name(spec, domain) + ("-held-out" if held_out else "")).uri,
     )
+    enforce(domain.name, measures_of(index.report.quality), spec.quality)
+    return index
 
 
 def _apart(index: ClipIndex, held_out: Mapping[str, ClipIndex]) -> ClipIndex:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.data.looks import Look, Looks
 from drivereplay.domains.recording import Recording
 from drivereplay.errors import DataError
 from drivereplay.videos import Frame, Video, open_video
 from drivereplay.videos.choice import right_reader
 from drivereplay.videos.samples import THUMBNAIL, Samples
 from drivereplay.videos.timeline import Timeline, increasing
-
-_CUT_FACTOR = 8.0
-_CUT_LEAST = 18.0
-_HASH_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -41,10 +37,14 @@ class Probe:
     bytes: int
     modified_ns: int
     digest: str
-    look: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    look: Look
     notes: tuple[str, ...] = ()
     damaged: int = 0
     """Frames that were left out because damage may show in them."""
+    bits: int = 8
+    """Bits of a colour that images use."""
+    leading: int = 0
+    """Frames that follow a key frame which is shown after them: groups of pictures are open."""
 
 
 def probe(recording: Recording) -> Probe:
@@ -69,11 +69,13 @@ def probe(recording: Recording) -> Probe:
         raise DataError("the file is empty (0 bytes)")
     before = path.stat().st_mtime_ns
     with open_video(path) as video:
-        seen = _watched(video, recording.part_s)
+        part_s, missing = _part(path, recording)
+        seen = _watched(video, part_s)
         if seen.count < 2:
             raise DataError(f"has {seen.count} frame(s); a clip needs at least two")
         times, notes = _mended(seen, video, recording)
-        starts = [s for s in sorted({0, *cuts(np.asarray(seen.changes)), *seen.breaks}) if s < seen.count]
+        notes += [missing] if missing else []
+        starts = [s for s in sorted({0, *seen.looks.cuts, *seen.breaks}) if s < seen.count]
         timeline = Timeline.of(times, starts)
         if len(timeline.starts) > len(starts):
             notes.append(f"its times jump {len(timeline.starts) - len(starts)} times: no clip crosses these places")
@@ -100,9 +102,10 @@ def probe(recording: Recording) -> Probe:
             bytes=size,
             modified_ns=before,
             digest=digest(path, recording.part_s),
-            look=np.asarray(seen.hashes, dtype=np.uint64),
+            look=seen.looks.look(),
             notes=tuple(notes),
             damaged=video.damaged,
+            leading=video.leading,
         )
 
 
@@ -121,16 +124,40 @@ def _content(path: Path, modified_ns: int) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def _part(path: Path, recording: Recording) -> tuple[tuple[float, float] | None, str]:
+    """From and to which second frames belong to a recording, and what is wrong with what the data set says of it.
+
+    Both ends lie half way between two frames. Where the file has as many frames as the data set says, they are counted;
+    else the frames nearest to the times are taken.
+    """
+    if recording.part_s is None:
+        return None, ""
+    shown = _frame_times(path, path.stat().st_mtime_ns)
+    step = float(np.median(np.diff(shown))) if len(shown) > 1 else 0.0
+    if recording.part_frames is None:
+        return (recording.part_s[0] - step / 2, recording.part_s[1] - step / 2), ""
+    first, count, total = recording.part_frames
+    if len(shown) != total:
+        said = f"its file has {len(shown)} frames where the data set counts {total}: its frames are those of its times"
+        return (recording.part_s[0] - step / 2, recording.part_s[1] - step / 2), said
+    ends = np.concatenate(([shown[0] - step], shown, [shown[-1] + step]))
+    middle = (ends[1:] + ends[:-1]) / 2
+    return (float(middle[first]), float(middle[first + count])), ""
+
+
+@functools.lru_cache(maxsize=4)
+def _frame_times(path: Path, modified_ns: int) -> NDArray[np.float64]:
+    with open_video(path) as video:
+        return video.frame_times()
+
+
 @dataclass
 class _Seen:
     """Collected while decoding."""
 
     timed: bool = True
     times: list[float] = field(default_factory=list)
-    changes: list[float] = field(default_factory=list)
-    hashes: list[np.uint64] = field(default_factory=list)
-    hashed_s: float = -math.inf
-    last: NDArray[np.uint8] | None = None
+    looks: Looks = field(default_factory=Looks)
     samples: Samples = field(default_factory=Samples)
     breaks: list[int] = field(default_factory=list)
     interlaced: int = 0
@@ -154,12 +181,7 @@ def _take(frame: Frame, video: Video, seen: _Seen) -> None:
     seen.timed &= frame.time_s is not None
     time_s = seen.count / video.fps if frame.time_s is None else frame.time_s
     look = frame.rgb((THUMBNAIL.width, THUMBNAIL.height))
-    if seen.last is not None:
-        seen.changes.append(float(np.abs(look.astype(np.int16) - seen.last).mean()))
-    if time_s >= seen.hashed_s + _HASH_EVERY_S:
-        seen.hashes.append(difference_hash(look))
-        seen.hashed_s = time_s
-    seen.last = look
+    seen.looks.add(look, time_s)
     seen.times.append(time_s)
     seen.samples.add(look, key_frame=frame.key_frame)
 
@@ -189,24 +211,3 @@ def _mended(seen: _Seen, video: Video, recording: Recording) -> tuple[NDArray[np
         notes.append(f"times are missing or not increasing; a constant {rate:g} frames per second are assumed")
         times = np.arange(len(times)) / rate
     return times, notes
-
-
-def cuts(change: NDArray[np.float64]) -> list[int]:
-    """First frames of new shots: a change many times as large as those around it."""
-    found = []
-    for n in np.flatnonzero(change > _CUT_LEAST).tolist():
-        around = np.concatenate([change[max(0, n - 8) : n], change[n + 1 : n + 9]])
-        usual = float(np.median(around)) if len(around) else 0.0
-        if change[n] > _CUT_FACTOR * max(usual, 0.5):
-            found.append(n + 1)
-    return found
-
-
-def difference_hash(look: NDArray[np.uint8]) -> np.uint64:
-    """64 bits: whether each of 8×8 regions of a picture is brighter than its right neighbour."""
-    import cv2
-
-    grey = look.astype(np.float32) @ np.asarray([0.299, 0.587, 0.114], dtype=np.float32)
-    small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
-    bits = (small[:, 1:] > small[:, :-1]).ravel()
-    return np.uint64(np.packbits(bits).view(np.uint64)[0])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from drivereplay.data.duplicates import Footage
 from drivereplay.data.index import SCHEMA, ClipIndex, IngestReport, Window
 from drivereplay.domains.annotations import clip_of_columns
 from drivereplay.domains.recording import ClipAnnotations
@@ -81,7 +82,7 @@ class RenderedIndex(ClipIndex):
         index._trained_on = subset
         return index
 
-    def footage(self, split: str) -> dict[str, tuple[list[int], str]]:
+    def footage(self, split: str) -> dict[str, Footage]:
         """Nothing: no other footage shows what has never been rendered."""
         return {}
 

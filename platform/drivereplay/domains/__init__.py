@@ -104,7 +104,7 @@ def _read(source: VideosSource | DatasetSource, path: str, shared: Storage) -> l
 
         found = read_videos(path, out)
     else:
-        found = _DATASETS[source.kind](source, path, out)
+        found = [replace(r, bits=source.bits) for r in _DATASETS[source.kind](source, path, out)]
     if any(r.annotations is not None and Path(r.annotations).is_relative_to(out) for r in found):
         _require_one_machine(shared, f"Annotations of {path}")
     return found

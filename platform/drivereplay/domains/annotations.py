@@ -152,6 +152,23 @@ def _clip(
     return _objects(object_table, numbers, scale, offset, (shape.width, shape.height), poses, intrinsics)
 
 
+def labelled_frames(path: str) -> NDArray[np.int64]:
+    """(N,) numbers of the frames about which annotations say anything, in order.
+
+    Raises:
+        DataError: The files are missing or damaged.
+    """
+    storage = Storage.of(path)
+    numbers = []
+    for name in ("frames.parquet", "objects.parquet"):
+        try:
+            table = pq.read_table(pa.BufferReader(storage.read(name)), columns=["frame"])
+            numbers.append(table["frame"].to_numpy().astype(np.int64))
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}/{name} cannot be read: {error}.", "Write the annotations anew.") from error
+    return np.unique(np.concatenate(numbers))
+
+
 def _resize(source: tuple[int, int], shape: FrameShape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scale and offset (2,) that take source pixels to clip pixels: new = old · scale − offset."""
     target = np.array([shape.width, shape.height], np.float64)

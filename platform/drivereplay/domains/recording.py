@@ -30,6 +30,7 @@ class Recording:
         part_frames: First frame of that part, number of its frames, and number of frames that the file must then have,
             where the data set says so; the frames' order is exact where times are rounded.
         stated_frames: Number of frames that the data set says the recording has.
+        bits: Bits that 16-bit images use; None leaves it to their values.
         notes: What the reader has to say of it.
     """
 
@@ -45,6 +46,7 @@ class Recording:
     part_s: tuple[float, float] | None = None
     part_frames: tuple[int, int, int] | None = None
     stated_frames: int | None = None
+    bits: int | None = None
     notes: tuple[str, ...] = ()
 
 

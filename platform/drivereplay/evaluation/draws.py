@@ -24,6 +24,10 @@ from drivereplay.errors import ProtocolError
 Floats = NDArray[np.float64]
 LEVEL = 0.95
 RESAMPLES = 1000
+BORROWED = 4
+"""Least degrees of freedom of the spread over seeds that a setting with one seed borrows from others.
+
+With a single replicate in the whole sweep Student's t would make every figure unknown."""
 _BLOCK = 1_000_000
 """Weights that are worth keeping for the next figure of the same clips."""
 
@@ -119,8 +123,8 @@ def paired_draws(rows: Sequence[Row], names: Sequence[str], *, resamples: int = 
     are those of Student's t with (recordings − 1) degrees of freedom; with a single recording, with (clips − 1).
 
     Seeds: a setting with k seeds adds a multivariate t with the covariance of seeds over k. The covariance is pooled
-    over all settings that have several; a setting with one seed adds the pooled covariance itself, and nothing where no
-    setting has several.
+    over all settings that have several; a setting with one seed adds the pooled covariance itself, with tails no
+    heavier than those of `BORROWED` degrees of freedom, and nothing where no setting has several.
 
     Args:
         rows: Finite in all `names`, and with the same clips for each name.
@@ -262,7 +266,8 @@ def _seed_effects(members: Sequence[Sequence[Row]], names: Sequence[str], resamp
     for i, group in enumerate(members):
         if group[0].seeded:
             normal = generator.standard_normal((resamples, len(names))) @ root.T
-            chi = np.sqrt(generator.chisquare(degrees, (resamples, 1)) / degrees)
+            freedom = degrees if len(group) > 1 else max(degrees, BORROWED)
+            chi = np.sqrt(generator.chisquare(freedom, (resamples, 1)) / freedom)
             effects[:, i] = normal / chi / np.sqrt(len(group))
     return effects
 

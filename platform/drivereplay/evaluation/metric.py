@@ -48,7 +48,10 @@ class Metric(ABC):
     light: ClassVar[bool] = True
     """Whether it is computed when nothing is asked for by name; False for what takes long."""
     auc: ClassVar[tuple[float, float] | None] = None
-    """Published AUC of the cheat ladder on worlds and on recordings (docs/metrology.md); None where there is none."""
+    """Published AUC of the cheat ladder on worlds and on recordings (docs/metrology.md); None where there is none.
+
+    NaN stands for a set on which it has no figure, such as recordings without poses.
+    """
     one_sided: ClassVar[bool] = False
     """Whether it sees one kind of error only, so that it can be won by making the other."""
     signed: ClassVar[bool] = False
@@ -72,7 +75,8 @@ class Metric(ABC):
     @property
     def primary(self) -> bool:
         """Whether it may stand for dynamics in a search: it sees motion before looks, and no cheat wins it."""
-        return self.auc is not None and min(self.auc) >= PRIMARY_AUC and not (self.one_sided or self.signed)
+        seen = self.auc is not None and all(value >= PRIMARY_AUC for value in self.auc)
+        return seen and not (self.one_sided or self.signed)
 
     def refuses(self, real: Footage) -> str | None:
         """Why clips of this length and size cannot be judged by it, or None if they can."""
@@ -183,7 +187,7 @@ def check_objectives(names: Sequence[str]) -> None:
         )
     for name in secondary(names):
         auc = metric(name).auc
-        figure = "not measured" if auc is None else f"{min(auc):.2f}"
+        figure = "not measured" if auc is None else " and ".join(f"{value:.2f}" for value in auc)
         logger.warning(
             "%s is a secondary metric: on the cheat ladder it tells motion from looks with an AUC of %s (%.1f is asked "
             "of a primary one). Primary: %s.",

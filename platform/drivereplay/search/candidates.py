@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from drivereplay.errors import DriveReplayError
 from drivereplay.evaluation.draws import ClipFigures
@@ -24,7 +25,6 @@ Status = Literal["running", "finished", "stopped", "failed"]
 TABLE = "candidates.parquet"
 OF_TRIAL = "candidates.json"
 _BUSY_SHARE = 0.05
-_BY_CLIP = pa.list_(pa.float64())
 
 
 @dataclass(frozen=True)
@@ -257,17 +257,35 @@ def _table(rows: Sequence[Candidate]) -> pa.Table:
         columns[f"{metric}.n"] = pa.array([None if e is None else e.n for e in found], pa.int64())
     for metric in _names(row.figures for row in rows):
         by_clip = [row.figures.get(metric) for row in rows]
-        columns[f"{metric}.clips"] = pa.array([None if f is None else f.values for f in by_clip], _BY_CLIP)
-        units = [None if f is None else _units_text(f.units) for f in by_clip]
-        columns[f"{metric}.units"] = pa.array(units, pa.string()).dictionary_encode()
+        columns[f"{metric}.clips"] = _lists([None if f is None else f.values for f in by_clip])
+        columns[f"{metric}.units"] = _repeated([None if f is None else f.units for f in by_clip])
     for item in _names(row.cost for row in rows):
         columns[f"cost.{item}"] = pa.array([row.cost.get(item) for row in rows], pa.float64())
     return pa.table(columns)
 
 
-@lru_cache(maxsize=64)
-def _units_text(units: tuple[tuple[str, str], ...]) -> str:
-    return json.dumps(units)
+def _lists(values: Sequence[NDArray[np.float64] | None]) -> pa.Array:
+    """A column of lists of numbers; value by value Arrow takes ten times as long."""
+    lengths = [0 if one is None else len(one) for one in values]
+    known = [one for one in values if one is not None]
+    missing = pa.array([one is None for one in values] + [False])
+    offsets = pa.array(np.r_[0, np.cumsum(lengths)].astype(np.int32), mask=np.asarray(missing))
+    return pa.ListArray.from_arrays(offsets, pa.array(np.concatenate(known) if known else np.zeros(0)))
+
+
+def _repeated(values: Sequence[tuple[tuple[str, str], ...] | None]) -> pa.Array:
+    """A column of clips' names as JSON text, each text there once."""
+    texts: dict[str, int] = {}
+    seen: dict[int, int] = {}  # candidates share their clips' names, which would take long to compare
+    numbers: list[int | None] = []
+    for one in values:
+        if one is None:
+            numbers.append(None)
+            continue
+        if id(one) not in seen:
+            seen[id(one)] = texts.setdefault(json.dumps(one), len(texts))
+        numbers.append(seen[id(one)])
+    return pa.DictionaryArray.from_arrays(pa.array(numbers, pa.int32()), pa.array(list(texts), pa.string()))
 
 
 @lru_cache(maxsize=64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import moocore
@@ -30,12 +30,15 @@ class Certainty:
             setting within the constraints dominates it.
         hypervolume: Of the front, with its 95 % interval; None without a reference point. Where the reference point
             rests on anchors it moves with their figures in each draw.
+        apart: Candidate → objective → its figure, with the 95 % interval of what sets it apart from the mean of all
+            settings: what the clips do to all of them alike is taken out. Empty where figures are not known by clip.
         differences: Candidate → anchor (`base`, `naive`) → objective → candidate less anchor, with its paired interval.
     """
 
     probabilities: dict[str, float]
     hypervolume: Estimate | None
     differences: dict[str, dict[str, dict[str, Estimate]]]
+    apart: dict[str, dict[str, Estimate]] = field(default_factory=dict)
 
     def to_json(self, always: Collection[str] = ()) -> dict[str, Any]:
         """Plain data of the contenders, and of the candidates named in `always`."""
@@ -95,16 +98,22 @@ def certainty(front: Front) -> Certainty:
         volume = Estimate(front.hypervolume, float(low), float(high), len(inside))
     differences: dict[str, dict[str, dict[str, Estimate]]] = {name: {} for name in names}
     for kind, anchor in anchors.items():
-        apart = points - points[anchor]
+        less = points - points[anchor]
         lows, highs = _ends(draws - draws[:, [anchor]])
         for name, n in at.items():
             if n != anchor:
-                rows = zip(front.objectives, apart[n], lows[n], highs[n], strict=True)
+                rows = zip(front.objectives, less[n], lows[n], highs[n], strict=True)
                 differences[name][kind] = {
                     o: Estimate(float(p), float(low), float(high), settings[n].seeds) for o, p, low, high in rows
                 }
+    apart: dict[str, dict[str, Estimate]] = {}
+    if len(settings) > 1 and all(o in c.figures for s in settings for c in s.members for o in front.objectives):
+        lows, highs = _ends(draws - draws.mean(1, keepdims=True) + points.mean(0))
+        for name, n in at.items():
+            rows = zip(front.objectives, points[n], lows[n], highs[n], strict=True)
+            apart[name] = {o: Estimate(float(p), float(lo), float(hi), settings[n].seeds) for o, p, lo, hi in rows}
     found = {names[n]: float(p) for n, p in zip(rivals, chance, strict=True)}
-    return Certainty(found, volume, differences)
+    return Certainty(found, volume, differences, apart)
 
 
 def _ends(draws: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -146,11 +146,13 @@ class Front:
         }
         if whole:
             data["candidates"] = [_shown(candidate) for candidate in self.candidates]
+            from drivereplay.search.advice import advice
             from drivereplay.search.importance import given_up, importance
 
             data["history"] = [list(item) for item in self.history()]
             data["given_up"] = given_up(self)
             data["importance"] = importance(self)
+            data["advice"] = advice(self)
             sure = self.certainty.to_json([candidate.name for candidate in self.front])
             data["hypervolume_interval"] = sure["hypervolume"]
             for shown in data["front"]:

@@ -84,7 +84,7 @@ def run_single(
     check_place(spec)
     for place in (root, directory):
         place.write("spec.yaml", spec.to_yaml().encode())
-    root.write("environment.json", json.dumps(environment(spec), indent=1).encode())
+    root.write("environment.json", json.dumps(environment(spec, quality=runner.quality(spec)), indent=1).encode())
     request = TrialRequest("run", "trial", spec.seed, {}, "run")
     last: list[Outcome] = []
 

@@ -108,8 +108,8 @@ def _driven(
     ensure_ray()
     resources = trial_resources(spec, cluster_nodes())
     require_shared(storage)
-    runner.prepare(spec)
-    lag = _begin(storage, spec, resources)
+    quality = runner.prepare(spec)
+    lag = _begin(storage, spec, resources, quality)
     anchors = [request.kind for request in anchor_requests(spec, space)]
     shown = [Lines(spec, len(anchors))] if show_progress else []
     record = SweepRecord(spec, directions, storage, anchors, [*shown, *listeners], limits, lease.require, earlier)
@@ -205,7 +205,7 @@ def _open(storage: Storage, spec: Spec, resume: bool) -> Spec | None:
     return earlier
 
 
-def _begin(storage: Storage, spec: Spec, resources: TrialResources) -> int:
+def _begin(storage: Storage, spec: Spec, resources: TrialResources, quality: Any) -> int:
     """Write spec.yaml and environment.json; returns the lag, which a resumed sweep keeps."""
     lag = lag_of(resources.concurrent, scheduler=spec.search.scheduler is not None)
     if storage.exists(ENVIRONMENT):
@@ -213,7 +213,7 @@ def _begin(storage: Storage, spec: Spec, resources: TrialResources) -> int:
         lag = int(earlier.get("search", {}).get("lag", lag))
     storage.write("spec.yaml", spec.to_yaml().encode())
     decided = {"lag": lag, "concurrent": resources.concurrent, "resources": resources.request}
-    storage.write(ENVIRONMENT, json.dumps(environment(spec, search=decided), indent=1).encode())
+    storage.write(ENVIRONMENT, json.dumps(environment(spec, search=decided, quality=quality), indent=1).encode())
     return lag
 
 

@@ -96,8 +96,12 @@ class TrialRunner(Protocol):
     def directions(self, objectives: Sequence[str]) -> tuple[str, ...]:
         """`min` or `max` of each objective; SpecError for one that does not exist or cannot be computed."""
 
-    def prepare(self, spec: Spec) -> None:
-        """Called once in the driver before any trial: whatever all trials share."""
+    def prepare(self, spec: Spec) -> dict[str, Any]:
+        """Called once in the driver before any trial: whatever all trials share.
+
+        Returns:
+            What `environment.json` says of the data's quality, by domain.
+        """
 
     def run(
         self,
@@ -149,9 +153,13 @@ class FineTuning:
             found.append(one.direction)
         return tuple(found)
 
-    def prepare(self, spec: Spec) -> None:
-        """Write worlds and indexes once, so that trials find them; refuse metrics that cannot be evaluated."""
-        from drivereplay.data.prepare import evaluation_indexes, prepare
+    def prepare(self, spec: Spec) -> dict[str, Any]:
+        """Write worlds and indexes once, so that trials find them; refuse metrics that cannot be evaluated.
+
+        Returns:
+            The data-quality report of each domain, as `drivereplay.data.prepare.quality` gives it.
+        """
+        from drivereplay.data.prepare import evaluation_indexes, prepare, quality
         from drivereplay.evaluation.judge import metrics_of_sets
         from drivereplay.evaluation.metric import check_objectives, metric_names, plain_name
 
@@ -174,7 +182,7 @@ class FineTuning:
                         f"Say which: for example {name}@{one}.",
                     )
         metrics_of_sets(judged_spec(spec))
-        evaluation_indexes(spec, prepare(spec))
+        return quality(evaluation_indexes(spec, prepare(spec)), spec.quality)
 
     def check(self, spec: Spec) -> None:
         """Refuse metrics, models and adapters that every trial would fail on, before anything is started."""
@@ -246,6 +254,12 @@ class FineTuning:
         if apart is not None:
             apart.finish()
             tidy(spec, directory)  # what was kept because it was still being judged
+
+    def quality(self, spec: Spec) -> dict[str, Any]:
+        """The data-quality report of each domain."""
+        from drivereplay.data.prepare import quality
+
+        return quality(self._indexes(spec), spec.quality)
 
     def _indexes(self, spec: Spec) -> Any:
         from drivereplay.data.prepare import prepare

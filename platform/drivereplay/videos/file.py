@@ -174,6 +174,24 @@ class Video:
         finally:
             self.damaged, self.gop, self.leading = sound.damaged + broken, sound.gop, sound.leading
 
+    def frame_times(self) -> NDArray[np.float64]:
+        """(F,) seconds at which frames are shown, in order, from the packets alone; damage is not noticed.
+
+        Raises:
+            DataError: A packet cannot be read, or has no time.
+        """
+        import av
+
+        self._reopen()
+        self._begun = True
+        try:
+            packets = [p for p in self._container.demux(self._stream) if p.size and not p.is_discard]
+        except (av.error.FFmpegError, OSError, EOFError) as error:
+            raise DataError(f"cannot be read: {_said(error)}") from error
+        if any(packet.pts is None for packet in packets):
+            raise DataError("has frames without a time")
+        return np.sort(np.asarray([packet.pts for packet in packets], np.float64)) * float(self._stream.time_base)
+
     def decoded(self, time_s: float | None) -> Iterator[tuple[Frame, bool]]:
         """Frames from a seek on, or from the start, each with whether damage may show in it.
 

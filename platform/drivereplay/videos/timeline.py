@@ -12,6 +12,7 @@ _REGULAR = 0.1
 """Largest deviation from a constant frame rate, in frames, up to which the times need not be kept one by one."""
 _JUMP_S = 2.0
 _JUMP_FRAMES = 10.0
+_GAP = 2.5
 """Longer than both, the time from one frame to the next is a gap in the footage, or the clock was set."""
 
 
@@ -75,27 +76,50 @@ class Timeline:
     def windows(self, frames: int, stride: int, fps: float) -> list[int]:
         """Number of windows of `frames` at `fps` in each stretch, their starts `stride` clip frames apart.
 
-        A window fits if each of its moments lies within half a source frame of a frame of the stretch. One that shows
-        a single picture from end to end, as in a time lapse, is no clip.
+        A window fits if both its ends lie within half a source frame of a frame of the stretch. It is no clip where a
+        gap lies inside it (see `gaps`), nor anywhere in a video that shows each frame for longer than a clip lasts.
         """
         return [len(numbers) for numbers in self.numbers(frames, stride, fps)]
 
     def numbers(self, frames: int, stride: int, fps: float) -> list[Sequence[int] | NDArray[np.int64]]:
-        """Numbers of the windows of each stretch, counted with those that show a single picture and are left out."""
+        """Numbers of the windows of each stretch, counted with those that are left out."""
         found: list[Sequence[int] | NDArray[np.int64]] = []
-        longest = self.interval_s if self.times_s is None else float(np.diff(self.times_s).max())
         span = (frames - 1) / fps
+        gaps = self.gaps(fps)
         for first, last in self.stretches():
             ends = self.time_s(np.asarray([first, last - 1]))
-            spare = (ends[1] - ends[0] + self.interval_s / 2) * fps - (frames - 1)
+            spare = (ends[1] - ends[0] + self.usual_s / 2) * fps - (frames - 1)
             count = int(np.floor(spare / stride + 1e-6)) + 1 if spare > -1e-6 and last - first > 1 else 0
-            if span >= longest:
+            if self.usual_s > span:
+                found.append(range(0))
+                continue
+            inside = gaps[(gaps > first) & (gaps < last)]
+            if not len(inside):
                 found.append(range(count))
                 continue
             starts = ends[0] + np.arange(count) * stride / fps
-            moves = self.nearest(starts, first, last) != self.nearest(starts + span, first, last)
-            found.append(np.flatnonzero(moves))
+            near = max(self.usual_s, 1 / fps) / 2
+            over = np.searchsorted(self.time_s(inside) - near, starts + 1e-9, side="right")
+            begun = np.searchsorted(self.time_s(inside - 1) + near, starts + span - 1e-9, side="left")
+            found.append(np.flatnonzero(over == begun))
         return found
+
+    @property
+    def usual_s(self) -> float:
+        """Median time between frames; their mean time where the rate is constant."""
+        return self.interval_s if self.times_s is None else float(np.median(np.diff(self.times_s)))
+
+    def gaps(self, fps: float) -> NDArray[np.int64]:
+        """(G,) first frames after a time without frames in which a clip of this rate would stand still.
+
+        That is more than 2.5 times both the usual time between frames and that between a clip's; a cut or a jump is no
+        gap, as a stretch begins there.
+        """
+        if self.times_s is None:
+            return np.zeros(0, np.int64)
+        wide = np.diff(self.times_s) > _GAP * max(self.usual_s, 1 / fps)
+        found = np.flatnonzero(wide) + 1
+        return found[~np.isin(found, self.starts)]
 
     def window(self, stretch: int, n: int, frames: int, stride: int, fps: float) -> tuple[float, NDArray[np.int64]]:
         """Start in seconds and source frames (frames,) int64 of the window of a stretch that has number n."""

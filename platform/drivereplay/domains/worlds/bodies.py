@@ -274,7 +274,12 @@ def _house(kind: int) -> tuple[tuple[Solid, ...], float, float]:
 
 def sign(rng: np.random.Generator, height: float = 2.2) -> tuple[Solid, ...]:
     """A road sign that faces −x."""
-    colour: Colour = ((35, 80, 170), (235, 235, 235), (240, 200, 40))[int(rng.integers(3))]
+    return _sign(int(rng.integers(3)), height)
+
+
+@cache
+def _sign(kind: int, height: float) -> tuple[Solid, ...]:
+    colour: Colour = ((35, 80, 170), (235, 235, 235), (240, 200, 40))[kind]
     plate = box(0.06, 0.7, 0.7, colour, bottom_m=height)
     edge: Colour = (200, 40, 35) if colour[0] > 100 else (240, 240, 240)
     plate = plate.with_decals([end_patch(0.0, height + 0.2, 0.4, 0.3, -0.04, edge)])

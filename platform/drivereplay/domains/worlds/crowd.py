@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from drivereplay.domains.worlds.bodies import building, pedestrian, tree
 from drivereplay.domains.worlds.camera import Camera, lens, look_at
 from drivereplay.domains.worlds.motion import walk
-from drivereplay.domains.worlds.scene import SceneBuilder, Take, still
+from drivereplay.domains.worlds.scene import SceneBuilder, Take, picked, still
 from drivereplay.domains.worlds.terrain import daylight, land
 from drivereplay.domains.worlds.world import Shot, World
 
@@ -29,7 +29,7 @@ class Crowd(World):
             towards = np.radians(angle)
             spot = 34 * np.array([np.cos(towards), np.sin(towards)])
             is_house = n % 2 == 0 or rng.uniform() < 0.5
-            things = building(rng, 13.0, 8.0, float(rng.choice([6.4, 9.6, 12.8]))) if is_house else tree(rng)
+            things = building(rng, 13.0, 8.0, picked(rng, [6.4, 9.6, 12.8])) if is_house else tree(rng)
             builder.scenery(*(t.moved(float(spot[0]), float(spot[1]), 0.0, float(towards) + np.pi / 2) for t in things))
         count = int(rng.integers(12, 22))
         bodies = [builder.object("pedestrian", pedestrian(rng)) for _ in range(count)]

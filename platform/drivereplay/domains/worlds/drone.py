@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from drivereplay.domains.worlds.bodies import house, tree, vehicle
@@ -28,16 +30,17 @@ class Drone(World):
         road = Path.bends((-170.0, start_y), heading, [(360.0, bend)])
         builder.ground(ribbon(road, 0.0, 8.0, (112, 112, 116), ASPHALT))
         builder.ground(ribbon(road, 0.0, 0.4, (235, 235, 230)))
-        taken: list[tuple[np.ndarray, float]] = []
+        taken: list[tuple[float, float, float]] = []
         for _ in range(46):
             spot, kind = rng.uniform(-120, 120, 2), rng.uniform()
             solids = (hill(rng),) if kind < 0.2 else tree(rng) if kind < 0.6 else house(rng)[0]
-            reach = float(np.abs(np.concatenate([s.corners.reshape(-1, 3) for s in solids])[:, :2]).max()) * 1.4
-            far_from_road = np.linalg.norm(road.points - spot, axis=1).min() > reach + 6
-            if far_from_road and all(np.linalg.norm(spot - other) > reach + size for other, size in taken):
-                taken.append((spot, reach))
+            reach = max(float(np.abs(solid.corners[..., :2]).max()) for solid in solids) * 1.4
+            x, y = spot.tolist()
+            from_road = np.sqrt((((road.points - spot) ** 2).sum(axis=1)).min())
+            if from_road > reach + 6 and all(math.hypot(x - a, y - b) > reach + size for a, b, size in taken):
+                taken.append((x, y, reach))
                 turn = float(rng.uniform(0, np.pi))
-                builder.scenery(*(solid.moved(float(spot[0]), float(spot[1]), 0.0, turn) for solid in solids))
+                builder.scenery(*(solid.moved(x, y, 0.0, turn) for solid in solids))
         cars = []
         for start in np.arange(60.0, 330.0, 22.0):
             if rng.uniform() < 0.7:

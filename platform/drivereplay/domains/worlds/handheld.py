@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from drivereplay.domains.worlds.bodies import PAINTS, end_patch, paint
 from drivereplay.domains.worlds.camera import Camera, lens, view_rotation
-from drivereplay.domains.worlds.scene import SceneBuilder, Take, headings, still
+from drivereplay.domains.worlds.scene import SceneBuilder, Take, headings, picked, still
 from drivereplay.domains.worlds.solids import Body, box
 from drivereplay.domains.worlds.terrain import daylight, land
 from drivereplay.domains.worlds.textures import BARK, CHECKER, CLOTH, FACADE, LEAVES, MOSAIC, PAVING
@@ -34,7 +34,7 @@ class Handheld(World):
             things.append((builder.object("board", board), spot, turn))
         for angle in range(-90, 91, 12):
             towards = np.radians(angle)
-            texture = int(rng.choice([FACADE, PAVING, BARK, MOSAIC]))
+            texture = picked(rng, [FACADE, PAVING, BARK, MOSAIC])
             wall = box(0.5, 7.4, float(rng.uniform(3, 6)), paint(rng), texture=texture)
             builder.scenery(wall.moved(float(17 * np.cos(towards)), float(17 * np.sin(towards)), 0.0, float(towards)))
         scene = builder.build()
@@ -54,7 +54,9 @@ def _hand(rng: np.random.Generator, shot: Shot, times: NDArray[np.float64]) -> t
         swing: NDArray[np.float64] = size * parts.sum(axis=1)
         return swing
 
-    yaw = rng.uniform(-0.6, 0.6) + rng.choice([-1, 1]) * rng.uniform(0.0, 0.35) * (times - times[-1] / 2) + shake(0.014)
+    yaw = (
+        rng.uniform(-0.6, 0.6) + picked(rng, [-1, 1]) * rng.uniform(0.0, 0.35) * (times - times[-1] / 2) + shake(0.014)
+    )
     pitch = rng.uniform(-0.12, 0.02) + rng.normal(0, 0.03) * times + shake(0.010)
     roll = shake(0.010)
     size = (shot.width, shot.height)
@@ -74,8 +76,8 @@ def _hand(rng: np.random.Generator, shot: Shot, times: NDArray[np.float64]) -> t
 def _board(rng: np.random.Generator) -> Body:
     """A poster on a stand, a crate or a pillar; its front is −x turned to the camera by the caller."""
     width, height = float(rng.uniform(0.8, 1.8)), float(rng.uniform(1.0, 2.4))
-    depth = float(rng.choice([0.12, 0.9, 0.5]))
-    texture = int(rng.choice([CHECKER, MOSAIC, CLOTH, LEAVES, PAVING]))
+    depth = picked(rng, [0.12, 0.9, 0.5])
+    texture = picked(rng, [CHECKER, MOSAIC, CLOTH, LEAVES, PAVING])
     solid = box(depth, width, height, paint(rng), texture=texture)
     patches = []
     for _ in range(int(rng.integers(1, 4))):

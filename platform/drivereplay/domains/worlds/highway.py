@@ -164,9 +164,10 @@ def _land(builder: SceneBuilder, rng: np.random.Generator, path: Path, reach: fl
             left = side * rng.uniform(16, 55) + (side > 0) * 14.0
             if rng.uniform() < 0.8:
                 builder.scenery(*put(tree(rng), path, at + rng.uniform(-5, 5), left))
+    mast = (box(0.22, 0.22, 9.0, (120, 122, 126)),)
     for at in np.arange(20.0, reach, 52.0):
         builder.scenery(*put(_gantry(rng) if rng.uniform() < 0.18 else sign(rng), path, at, -8.2))
-        builder.scenery(*put((box(0.22, 0.22, 9.0, (120, 122, 126)),), path, at + 20, -8.0))
+        builder.scenery(*put(mast, path, at + 20, -8.0))
     for at in np.arange(rng.uniform(0, 60), reach, 90.0):
         side = 1 if rng.uniform() < 0.5 else -1
         house = building(rng, float(rng.uniform(12, 26)), float(rng.uniform(10, 16)), float(rng.uniform(5, 12)))

@@ -12,7 +12,7 @@ from drivereplay.domains.worlds.camera import lens
 from drivereplay.domains.worlds.motion import Path, dash_cameras, place, smooth
 from drivereplay.domains.worlds.people import Crowd, Walker
 from drivereplay.domains.worlds.roads import dashes, put, ribbon
-from drivereplay.domains.worlds.scene import Look, SceneBuilder, Take, still
+from drivereplay.domains.worlds.scene import Look, SceneBuilder, Take, picked, still
 from drivereplay.domains.worlds.solids import ground, rectangle
 from drivereplay.domains.worlds.textures import ASPHALT, GRASS, PLAIN
 from drivereplay.domains.worlds.traffic import Change, Driver, Halt, Push, Traffic
@@ -124,7 +124,7 @@ def _rare(rng: np.random.Generator, seconds: float) -> Plan:
     plan.speeds = [plan.speeds[n] for n in keep]
     plan.lanes = [plan.lanes[n] for n in keep]
     if kind == "bend":
-        plan.bend_rad_per_m = float(rng.choice([-1, 1]) * rng.uniform(0.010, 0.018))
+        plan.bend_rad_per_m = float(picked(rng, [-1, 1]) * rng.uniform(0.010, 0.018))
         plan.speeds = [min(value, 13.0) for value in plan.speeds]
     elif kind == "person":
         where = float(rng.uniform(20, 28))
@@ -177,9 +177,9 @@ def _land(builder: SceneBuilder, rng: np.random.Generator, path: Path) -> None:
         side = -1 if n % 2 else 1
         builder.scenery(*put(pole(7.0, lamp=1.0, arm=2.0), path, float(at), side * 8.4, np.pi if side > 0 else 0.0))
     for at in np.arange(10.0, reach, 17.0):
-        away = float(rng.choice([-1, 1]))
+        away = picked(rng, [-1, 1])
         if rng.uniform() < 0.5:
-            house = building(rng, float(rng.uniform(9, 16)), 9.0, float(rng.choice([6.4, 9.6])), lit=0.3)
+            house = building(rng, float(rng.uniform(9, 16)), 9.0, picked(rng, [6.4, 9.6]), lit=0.3)
             builder.scenery(*put(house, path, float(at), away * float(rng.uniform(19, 28))))
         else:
             builder.scenery(*put(tree(rng), path, float(at), away * float(rng.uniform(10.5, 17))))

@@ -6,7 +6,7 @@ import numpy as np
 
 from drivereplay.domains.worlds.bodies import car, paint
 from drivereplay.domains.worlds.camera import Camera, lens, look_at
-from drivereplay.domains.worlds.scene import SceneBuilder, Take, headings, still
+from drivereplay.domains.worlds.scene import SceneBuilder, Take, headings, picked, still
 from drivereplay.domains.worlds.solids import Body, Solid
 from drivereplay.domains.worlds.terrain import daylight, land, sculpture
 from drivereplay.domains.worlds.world import Shot, World
@@ -42,7 +42,7 @@ class Orbit(World):
             rotations[:, body_number] = headings(heading + spin * times)
             translations[:, body_number, :2] = spot
         size = (shot.width, shot.height)
-        speed = rng.choice([-1, 1]) * rng.uniform(0.25, 0.8)
+        speed = picked(rng, [-1, 1]) * rng.uniform(0.25, 0.8)
         radius, rise = rng.uniform(8.5, 12.0), rng.uniform(0.2, 0.75)
         angles = rng.uniform(0, 2 * np.pi) + speed * times
         closer = radius * (1 + 0.12 * np.sin(rng.uniform(0, 2 * np.pi) + rng.uniform(0.3, 1.0) * times))

@@ -6,6 +6,7 @@ pairs make a graph, and the order is the topological one that follows depth wher
 
 from __future__ import annotations
 
+import functools
 import heapq
 
 import numpy as np
@@ -16,6 +17,16 @@ NEAR_M = 0.4
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
+
+
+def lowest(values: Array) -> Array:
+    """The least along the first axis, which is short: many times as fast as `min`, which works along the others."""
+    return functools.reduce(np.minimum, values)
+
+
+def highest(values: Array) -> Array:
+    """The greatest along the first axis."""
+    return functools.reduce(np.maximum, values)
 
 
 def painting_orders(boxes: Array, ends: list[int]) -> Index:
@@ -29,10 +40,10 @@ def painting_orders(boxes: Array, ends: list[int]) -> Index:
         (N,) positions; between the ends of two frames stand that frame's solids in painting order.
     """
     depth = boxes[2]
-    near, far = depth.min(axis=0), depth.max(axis=0)
+    near, far = lowest(depth), highest(depth)
     key = -(near + far)
     flat = boxes[:2] / np.maximum(depth, NEAR_M)
-    low, high = flat.min(axis=1), flat.max(axis=1)
+    low, high = lowest(flat.swapaxes(0, 1)), highest(flat.swapaxes(0, 1))
     # where the near plane cuts a box, it is somewhere between its corners' places on that plane
     behind = np.flatnonzero(near < NEAR_M)
     if len(behind):
@@ -79,8 +90,8 @@ def _nearer(boxes: Array, a: Index, b: Index) -> Index:
         for axis in range(3):
             direction, begin, end = axes[:, axis, one], start[axis, one], stop[axis, one]
             along = direction[0] * points[0] + direction[1] * points[1] + direction[2] * points[2]
-            above = along.min(axis=0) >= end - tolerance
-            below = along.max(axis=0) <= begin + tolerance
+            above = lowest(along) >= end - tolerance
+            below = highest(along) <= begin + tolerance
             # the camera beyond the same face as the other box: that one is nearer
             score += np.where(above, np.where(end < 0, -1, 1), 0) + np.where(below, np.where(begin > 0, -1, 1), 0)
         return np.sign(score)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drivereplay.domains.worlds.order import NEAR_M, painting_orders
+from drivereplay.domains.worlds.order import NEAR_M, highest, lowest, painting_orders
 from drivereplay.domains.worlds.scene import Moment, Scene
 
 SHIFT = 4
@@ -26,7 +26,6 @@ _FEW = 4
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 Outline = NDArray[np.int32]
-_NOTHING: Outline = np.empty((0, 2), np.int32)
 
 
 @dataclass(frozen=True)
@@ -71,40 +70,45 @@ def draw_all(scene: Scene, moments: Sequence[Moment], samples: int) -> list[Draw
     views = _Views.of(scene, moments)
     frame, faces = _candidates(scene, views)
     pose = frame * views.bodies + scene.bodies[faces]
-    turn = views.turns[:, :, pose]
+    turn, shift = views.turns[:, :, pose], views.shifts[:, pose]
     normals = _turned(turn, scene.normals[:, faces])
-    offsets, nearest, farthest = np.empty((3, len(faces)))
-    low, high = np.empty((2, 2, len(faces)))
-    outlines: list[Outline] = [_NOTHING] * len(faces)
-    wide = scene.counts[faces] > _FEW
-    for members, corners in ((np.flatnonzero(~wide), _FEW), (np.flatnonzero(wide), scene.corners.shape[1])):
-        here, poses = faces[members], pose[members]
-        local = _turned(turn[:, :, None, members], scene.corners[:, :corners, here]) + views.shifts[:, None, poses]
-        x, y, depth = local
-        offsets[members] = normals[0, members] * x[0] + normals[1, members] * y[0] + normals[2, members] * depth[0]
-        nearest[members], farthest[members] = depth.min(axis=0), depth.max(axis=0)
-        scale, middle = (views.focal_px * samples)[frame[members]], (views.centre_px * samples)[:, frame[members]]
-        flat = local[:2] / np.maximum(depth, NEAR_M) * scale + middle[:, None]
-        low[:, members], high[:, members] = flat.min(axis=1), flat.max(axis=1)
-        fixed = _fixed(flat)
-        for number, row, count in zip(members.tolist(), fixed, scene.counts[here].tolist(), strict=True):
-            outlines[number] = row[:count]
-        passing = np.flatnonzero((nearest[members] < NEAR_M) & (farthest[members] >= NEAR_M))
-        near, inside = _near(*local[:, :, passing])
-        near = near * scale[passing] + middle[:, None, passing]
-        low[:, members[passing]] = np.where(inside, near, np.inf).min(axis=1)
-        high[:, members[passing]] = np.where(inside, near, -np.inf).max(axis=1)
-        fixed = _fixed(np.where(inside, near, 0.0))
-        for number, points, cut in zip(members[passing].tolist(), fixed, inside.T, strict=True):
-            outlines[number] = points[cut]
-    kept = np.flatnonzero(
+    scale, middle = (views.focal_px * samples)[frame], (views.centre_px * samples)[:, frame]
+    local = _turned(turn[:, :, None], np.take(scene.corners[:, :_FEW], faces, axis=2)) + shift[:, None]
+    offsets = normals[0] * local[0, 0] + normals[1] * local[1, 0] + normals[2] * local[2, 0]
+    flat, low, high, nearest, farthest = _projected(local, scale, middle)
+    # those with more corners are worked out anew, and so are those that the near plane cuts
+    wide = np.flatnonzero(scene.counts[faces] > _FEW)
+    whole = _turned(turn[:, :, None, wide], scene.corners[:, :, faces[wide]]) + shift[:, None, wide]
+    wide_flat, low[:, wide], high[:, wide], nearest[wide], farthest[wide] = _projected(
+        whole, scale[wide], middle[:, wide]
+    )
+    special = [(wide, wide_flat, np.arange(whole.shape[1])[:, None] < scene.counts[faces[wide]])]
+    for members, corners in ((np.arange(len(faces)), local), (wide, whole)):
+        cut = np.flatnonzero((nearest[members] < NEAR_M) & (farthest[members] >= NEAR_M))
+        near, inside = _near(*corners[:, :, cut])
+        cut, near = members[cut], near * scale[members[cut]] + middle[:, None, members[cut]]
+        low[:, cut], high[:, cut] = (
+            np.where(inside, near, np.inf).min(axis=1),
+            np.where(inside, near, -np.inf).max(axis=1),
+        )
+        special.append((cut, np.where(inside, near, 0.0), inside))
+    shown = (
         (farthest >= NEAR_M)
         & (high[0] > 0) & (high[1] > 0) & (low[0] < width * samples) & (low[1] < height * samples)
         # too small to be worth painting
         & (np.maximum(high[0] - low[0], high[1] - low[1]) > _SMALLEST_PX * samples)
     )  # fmt: skip
-
-    outlines = [outlines[number] for number in kept.tolist()]
+    kept = np.flatnonzero(shown)
+    outlines: list[Outline] = list(_fixed(flat[:, :, kept]))
+    few = np.flatnonzero(scene.counts[faces[kept]] < _FEW)
+    for place, count in zip(few.tolist(), scene.counts[faces[kept[few]]].tolist(), strict=True):
+        outlines[place] = outlines[place][:count]
+    places = np.cumsum(shown) - 1
+    for members, points, used in special:
+        mine = np.flatnonzero(shown[members])
+        rows = _fixed(points[:, :, mine])
+        for place, row, use in zip(places[members[mine]].tolist(), rows, used[:, mine].T, strict=True):
+            outlines[place] = row[use]
     index = np.zeros((len(moments), height * samples, width * samples), np.int32)
     ends = np.searchsorted(frame[kept], np.arange(len(moments) + 1)).tolist()
     faces, columns = faces[kept], (
@@ -162,6 +166,18 @@ class _Views:
             np.array([camera.centre_px for camera in cameras]).T,
             cameras[0].size_px,
         )
+
+
+def _projected(local: Array, scale: Array, middle: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """Faces (3, n, F) in camera axes, projected as if nothing were cut.
+
+    Returns:
+        Corners (2, n, F) in samples, their least and greatest (2, F), and the least and greatest depth (F,).
+    """
+    depth = local[2]
+    flat = local[:2] / np.maximum(depth, NEAR_M) * scale + middle[:, None]
+    by_corner = flat.swapaxes(0, 1)
+    return flat, lowest(by_corner), highest(by_corner), lowest(depth), highest(depth)
 
 
 def _fixed(points: Array) -> NDArray[np.int32]:
@@ -223,11 +239,11 @@ def _visible_solids(scene: Scene, views: _Views) -> tuple[Index, Index]:
     x, y, depth = local[0] * focal, local[1] * focal, local[2]
     # a box is outside if all its corners are on the wrong side of one plane of the view
     chosen = np.flatnonzero(
-        (depth.max(axis=0) > NEAR_M)
-        & ((x + cx * depth).max(axis=0) > 0)
-        & ((x + (cx - width) * depth).min(axis=0) < 0)
-        & ((y + cy * depth).max(axis=0) > 0)
-        & ((y + (cy - height) * depth).min(axis=0) < 0)
+        (highest(depth) > NEAR_M)
+        & (highest(x + cx * depth) > 0)
+        & (lowest(x + (cx - width) * depth) < 0)
+        & (highest(y + cy * depth) > 0)
+        & (lowest(y + (cy - height) * depth) < 0)
     )
     ends = np.searchsorted(frame[chosen], np.arange(len(views.focal_px)), side="right").tolist()
     painted = chosen[painting_orders(local[:, :, chosen], ends)]

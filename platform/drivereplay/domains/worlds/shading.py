@@ -29,14 +29,28 @@ def shade(scene: Scene, moment: Moment, drawing: Drawing, look: Look) -> NDArray
 
 def shade_all(scene: Scene, moments: Sequence[Moment], drawings: Sequence[Drawing], look: Look) -> NDArray[np.uint8]:
     """`shade` for K moments, whose cameras have one size: (K, H, W, 3)."""
-    samples, (width, height) = drawings[0].samples, moments[0].camera.size_px
+    width, height = moments[0].camera.size_px
     columns = _Columns.of(drawings)
-    middle = slice(samples // 2, None, samples)
-    raw = np.stack([drawing.index[middle, middle] for drawing in drawings])
-    index = raw + columns.skies[:, None, None]
-    grids = [_grid(width, height, m.camera.focal_px, m.camera.centre_px) for m in moments]
-    x, y = (np.stack(side) for side in zip(*grids, strict=True))
     table = _face_table(scene, moments, drawings, columns, look)
+    # four channels are gathered and averaged faster than three
+    palette = np.zeros((table.shape[1], 4), np.float32)
+    palette[columns.skies, :3] = look.haze
+    palette[columns.faces, :3] = scene.colours[columns.numbers] * table[_LIGHT, columns.faces, None]
+    pictures = np.empty((len(drawings), height, width, 3), np.uint8)
+    # one by one: what a picture needs stays in the processor's cache
+    for picture, moment, drawing, first, last in zip(
+        pictures, moments, drawings, columns.skies.tolist(), columns.ends.tolist(), strict=True
+    ):
+        picture[...] = _coloured(moment, drawing, table[:, first:last], palette[first:last], look)
+    return pictures
+
+
+def _coloured(moment: Moment, drawing: Drawing, table: Float, palette: Float, look: Look) -> NDArray[np.uint8]:
+    """One picture (H, W, 3), with the columns of the table and the colours of its sky and its faces."""
+    camera, samples = moment.camera, drawing.samples
+    width, height = camera.size_px
+    index = np.ascontiguousarray(drawing.index[samples // 2 :: samples, samples // 2 :: samples], np.intp)
+    x, y = _grid(width, height, camera.focal_px, camera.centre_px)
 
     closeness = _plane(table[0:3], index, x, y)
     # painting reaches half a sample beyond a face, where the plane of a slanted one may be anywhere; the sky is far
@@ -48,33 +62,27 @@ def shade_all(scene: Scene, moments: Sequence[Moment], drawings: Sequence[Drawin
         gain = _headlight(x, y, closeness, look.headlight) * _taken(table[_ANSWER], index)
         light *= gain + np.float32(1.0)
     depth *= np.float32(-1.0 / look.haze_m)
-    clear = cv2.exp(depth.reshape(-1, width)).reshape(depth.shape)
+    clear = cv2.exp(depth)
     # what shines by itself is seen through the haze from further away
     np.maximum(clear, _taken(table[_GLOW], index), out=clear)
-    sky = raw == 0
+    sky = index == 0
     light *= clear
     light[sky], clear[sky] = 1.0, 1.0
-    rise = _sky_share(moments, x, y) * sky if sky.any() else None
+    rise = _sky_share(camera.rotation, x, y) * sky if sky.any() else None
 
-    # four channels are gathered and averaged faster than three
-    palette = np.zeros((table.shape[1], 4), np.float32)
-    palette[columns.skies, :3] = look.haze
-    palette[columns.faces, :3] = scene.colours[columns.numbers] * table[_LIGHT, columns.faces, None]
-    flat = np.empty((len(drawings), height, width, 4), np.float32)
-    for picture, drawing, first, last in zip(flat, drawings, columns.skies, columns.ends, strict=True):
-        fine = np.take(palette[first:last], drawing.index, axis=0, mode="clip")
-        picture[...] = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA) if samples > 1 else fine
+    flat = np.take(palette, drawing.index if samples > 1 else index, axis=0, mode="clip")
+    if samples > 1:
+        flat = cv2.resize(flat, (width, height), interpolation=cv2.INTER_AREA)
+    planes = list(cv2.split(flat)[:3])
     veil = np.float32(1.0) - clear
-    planes = cv2.split(flat.reshape(-1, width, 4))[:3]
-    for channel, stacked in enumerate(planes):
-        plane = stacked.reshape(light.shape)
+    for channel, plane in enumerate(planes):
         plane *= light
         plane += np.float32(look.haze[channel]) * veil
         if rise is not None:
             plane += rise * np.float32(look.sky[channel] - look.haze[channel])
         np.maximum(plane, np.float32(0.0), out=plane)
-    pictures: NDArray[np.uint8] = cv2.convertScaleAbs(cv2.merge(planes))
-    return pictures.reshape(len(drawings), height, width, 3)
+    picture: NDArray[np.uint8] = cv2.convertScaleAbs(cv2.merge(planes))
+    return picture
 
 
 @dataclass(frozen=True)
@@ -208,16 +216,16 @@ def _luminance(table: Float, index: NDArray[np.intp], x: Float, y: Float, depth:
     level = footprint.view(np.int32) >> 23
     level -= 127
     np.clip(level, 0, LEVELS - 1, out=level)
-    side = np.take(tiles.side, level)
+    # SIDE / 2^level from its exponent
+    side = (np.int32(SIDE.bit_length() - 1 + 127 - level) << 23).view(np.float32)
     u, v = places
     u *= side
-    u += np.take(tiles.left - np.float32(0.5), level)
+    u += _taken(tiles.left - np.float32(0.5), level.astype(np.intp))
     v *= side
     v += _taken(table[_TOP], index)
-    rows = (-1, u.shape[-1])
-    luminance: Float = cv2.remap(tiles.image, u.reshape(rows), v.reshape(rows), cv2.INTER_LINEAR)
+    luminance: Float = cv2.remap(tiles.image, u, v, cv2.INTER_LINEAR)
     luminance += np.float32(1.0)
-    return luminance.reshape(u.shape)
+    return luminance
 
 
 def _headlight(x: Float, y: Float, closeness: Float, strength: float) -> Float:
@@ -229,8 +237,9 @@ def _headlight(x: Float, y: Float, closeness: Float, strength: float) -> Float:
     return reach
 
 
-def _sky_share(moments: Sequence[Moment], x: Float, y: Float) -> Float:
+def _sky_share(rotation: NDArray[np.float64], x: Float, y: Float) -> Float:
     """How far the sky has turned from the haze's colour to its own in the directions (x, y, 1): 0 at the horizon."""
-    up = np.stack([moment.camera.rotation[2] for moment in moments]).astype(np.float32)[:, :, None, None]
-    share: Float = np.clip((up[:, 0] * x + up[:, 1] * y + up[:, 2]) * np.float32(2.2), 0.0, 1.0)
+    up = rotation[2].astype(np.float32)
+    share = (up[0] * x + up[1] * y + up[2]) * np.float32(2.2)
+    np.minimum(np.maximum(share, np.float32(0.0), out=share), np.float32(1.0), out=share)
     return share

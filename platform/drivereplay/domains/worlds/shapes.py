@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from drivereplay.domains.worlds.bodies import PAINTS, SHADE, paint
 from drivereplay.domains.worlds.camera import Camera, lens, look_at
 from drivereplay.domains.worlds.rigid import RigidBodies
-from drivereplay.domains.worlds.scene import Look, SceneBuilder, Take, still
+from drivereplay.domains.worlds.scene import Look, SceneBuilder, Take, picked, still
 from drivereplay.domains.worlds.solids import (
     Body,
     Colour,
@@ -36,10 +36,10 @@ class Shapes(World):
     def stage(self, shot: Shot, rng: np.random.Generator) -> Take:
         builder = SceneBuilder()
         red, green, blue = rng.uniform(110, 215, 3)
-        texture = int(rng.choice([CHECKER, PAVING, MOSAIC, ASPHALT, GRASS]))
+        texture = picked(rng, [CHECKER, PAVING, MOSAIC, ASPHALT, GRASS])
         builder.ground(ground(rectangle(80, 80), (red, green, blue), texture=texture))
         red, green, blue = rng.uniform(120, 230, 3)
-        wall = box(0.5, 60, 12, (red, green, blue), texture=int(rng.choice([BARK, PLAIN, FACADE])))
+        wall = box(0.5, 60, 12, (red, green, blue), texture=picked(rng, [BARK, PLAIN, FACADE]))
         builder.scenery(wall.moved(float(rng.uniform(4, 7))))
 
         count = int(rng.integers(3, 8))

@@ -9,7 +9,7 @@ from drivereplay.domains.worlds.bodies import LENGTHS_M, building, car, house, p
 from drivereplay.domains.worlds.motion import Path
 from drivereplay.domains.worlds.people import Crowd, Walker
 from drivereplay.domains.worlds.roads import dashes, put, ribbon, zebra
-from drivereplay.domains.worlds.scene import SceneBuilder
+from drivereplay.domains.worlds.scene import SceneBuilder, picked
 from drivereplay.domains.worlds.solids import ground, rectangle
 from drivereplay.domains.worlds.textures import ASPHALT, GRASS, PAVING, PLAIN
 
@@ -58,13 +58,13 @@ def houses(builder: SceneBuilder, rng: np.random.Generator, crossing: float, rea
             middle = at + length / 2
             if abs(middle - crossing) > HOUSES_M + length / 2 + 0.5:
                 builder.scenery(*put(solids, along_x, middle, side * (HOUSES_M + 0.3 + depth / 2)))
-            at += length + float(rng.choice([0.4, 0.4, 4.0, 9.0]))
+            at += length + picked(rng, [0.4, 0.4, 4.0, 9.0])
         for across in (-1, 1):
             at = 22.0
             while at < 55.0:
                 solids, length, depth = house(rng)
                 builder.scenery(*put(solids, along_y, across * (at + length / 2), side * (HOUSES_M + 0.3 + depth / 2)))
-                at += length + float(rng.choice([0.4, 5.0]))
+                at += length + picked(rng, [0.4, 5.0])
         for at in np.arange(-12.0 + float(rng.uniform(0, 9)), reach, 13.0):
             if abs(at - crossing) < HOUSES_M + 2:
                 continue
@@ -75,10 +75,10 @@ def houses(builder: SceneBuilder, rng: np.random.Generator, crossing: float, rea
 
 def pavement_people(crowd: Crowd, rng: np.random.Generator, crossing: float, reach: float) -> None:
     for _ in range(int(rng.integers(4, 9))):
-        x, side = float(rng.uniform(4, min(90.0, reach))), float(rng.choice([-1.0, 1.0]))
+        x, side = float(rng.uniform(4, min(90.0, reach))), picked(rng, [-1.0, 1.0])
         if abs(x - crossing) < HOUSES_M + 4:
             continue
-        pace = float(rng.choice([-1, 1]) * rng.uniform(1.0, 1.7))
+        pace = float(picked(rng, [-1, 1]) * rng.uniform(1.0, 1.7))
         crowd.add(Walker((x, side * float(rng.uniform(7.1, 8.4))), (pace, 0.0)))
 
 

@@ -8,7 +8,7 @@ from drivereplay.domains.worlds.bodies import vehicle
 from drivereplay.domains.worlds.camera import Camera, lens, look_at
 from drivereplay.domains.worlds.motion import Path, place
 from drivereplay.domains.worlds.people import Crowd, Walker
-from drivereplay.domains.worlds.scene import SceneBuilder, Take, still
+from drivereplay.domains.worlds.scene import SceneBuilder, Take, picked, still
 from drivereplay.domains.worlds.street import HOUSES_M, KERB_M, LANE_M, houses, parked, pavement_people, streets
 from drivereplay.domains.worlds.terrain import daylight
 from drivereplay.domains.worlds.traffic import Driver, Halt, Traffic
@@ -99,7 +99,7 @@ def _approach(
 def _crossing_people(crowd: Crowd, rng: np.random.Generator, main_is_green: bool) -> None:
     """People who cross the street whose cars wait."""
     for _ in range(int(rng.integers(2, 6))):
-        side, way = float(rng.choice([-1, 1])), float(rng.choice([-1, 1]))
+        side, way = picked(rng, [-1, 1]), picked(rng, [-1, 1])
         across = side * (KERB_M + 2.2 + float(rng.uniform(-1, 1)))
         begin = -way * float(rng.uniform(-2.0, HOUSES_M))
         pace = way * float(rng.uniform(1.0, 1.7))

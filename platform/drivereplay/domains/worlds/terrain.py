@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from drivereplay.domains.worlds.bodies import PAINTS, paint
-from drivereplay.domains.worlds.scene import Look, SceneBuilder
-from drivereplay.domains.worlds.solids import Colour, Solid, barrel, box, ground, loft, polygon, rectangle, sphere_rings
+from drivereplay.domains.worlds.scene import Look, SceneBuilder, picked
+from drivereplay.domains.worlds.solids import (
+    Colour,
+    Solid,
+    barrel,
+    box,
+    ground,
+    loft,
+    patches,
+    polygon,
+    rectangle,
+    sphere_rings,
+)
 from drivereplay.domains.worlds.textures import ASPHALT, CHECKER, CLOTH, GRASS, LEAVES, MOSAIC, PAVING, PLAIN
 
 
@@ -15,7 +28,7 @@ def land(builder: SceneBuilder, rng: np.random.Generator, side_m: float) -> None
     grey, tint = rng.uniform(110, 190), rng.normal(0, 22, 3)
     red, green, blue = (float(c) for c in np.clip(grey + tint, 60, 225))
     colour: Colour = (red, green, blue)
-    texture = int(rng.choice([GRASS, PAVING, PAVING, ASPHALT, MOSAIC, CHECKER]))
+    texture = picked(rng, [GRASS, PAVING, PAVING, ASPHALT, MOSAIC, CHECKER])
     builder.ground(ground(rectangle(side_m, side_m), colour, texture=texture))
 
 
@@ -25,13 +38,15 @@ def fields(builder: SceneBuilder, rng: np.random.Generator, side_m: float, piece
     colours: tuple[Colour, ...] = (
         (150, 160, 70), (92, 130, 62), (190, 170, 100), (120, 95, 66), (205, 195, 120), (78, 110, 70),
     )  # fmt: skip
-    for x in np.arange(-side_m / 2, side_m / 2, piece_m):
-        for y in np.arange(-side_m / 2, side_m / 2, piece_m):
-            colour = colours[rng.integers(len(colours))]
-            texture = int(rng.choice([GRASS, ASPHALT, LEAVES, MOSAIC]))
+    outlines, tints, textures = [], [], []
+    for x in np.arange(-side_m / 2, side_m / 2, piece_m).tolist():
+        for y in np.arange(-side_m / 2, side_m / 2, piece_m).tolist():
+            tints.append(colours[rng.integers(len(colours))])
+            textures.append(picked(rng, [GRASS, ASPHALT, LEAVES, MOSAIC]))
             length, width = piece_m - 5.0, piece_m - float(rng.uniform(4, 10))
-            outline = rectangle(length, width, float(x + piece_m / 2), float(y + piece_m / 2))
-            builder.ground(ground(outline, colour, texture=texture))
+            outlines.append(rectangle(length, width, x + piece_m / 2, y + piece_m / 2))
+    flat = patches(np.array(outlines), colours[0])
+    builder.ground(replace(flat, colours=np.array(tints, float), textures=np.array(textures)))
 
 
 def hill(rng: np.random.Generator) -> Solid:
@@ -49,7 +64,7 @@ def sculpture(rng: np.random.Generator) -> tuple[Solid, ...]:
     bottom = 0.0
     for _ in range(int(rng.integers(1, 4))):
         size, height = float(rng.uniform(0.7, 1.5)), float(rng.uniform(0.6, 1.4))
-        colour, texture = paint(rng), int(rng.choice([PLAIN, CHECKER, CLOTH, MOSAIC]))
+        colour, texture = paint(rng), picked(rng, [PLAIN, CHECKER, CLOTH, MOSAIC])
         second = PAINTS[rng.integers(len(PAINTS))]
         kind = rng.integers(4)
         if kind == 0:

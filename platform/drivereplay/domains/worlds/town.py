@@ -11,7 +11,7 @@ from drivereplay.domains.worlds.bodies import car, paint, vehicle
 from drivereplay.domains.worlds.camera import lens
 from drivereplay.domains.worlds.motion import Path, dash_cameras, place
 from drivereplay.domains.worlds.people import Crowd, Walker
-from drivereplay.domains.worlds.scene import Look, SceneBuilder, Take, still
+from drivereplay.domains.worlds.scene import Look, SceneBuilder, Take, picked, still
 from drivereplay.domains.worlds.street import (
     KERB_M,
     LANE_M,
@@ -129,11 +129,11 @@ def _rare(rng: np.random.Generator, seconds: float) -> Plan:
     speed = float(rng.uniform(8.0, 11.5))
     far = float(rng.uniform(70, 120))
     if kind == "turn":
-        pace, turn = float(rng.uniform(5.5, 7.5)), int(rng.choice([-1, 1]))
+        pace, turn = float(rng.uniform(5.5, 7.5)), picked(rng, [-1, 1])
         return Plan(pace * start + 2.0 + _radius(turn) - turn * LANE_M, turn, [0.0], [pace], [1])
     if kind == "person":
         where, pace = float(rng.uniform(15, 22)), float(rng.uniform(1.4, 2.4))
-        side = float(rng.choice([-1.0, 1.0]))
+        side = picked(rng, [-1.0, 1.0])
         edge = -KERB_M if side > 0 else 3.0
         people = range(int(rng.integers(1, 3)))
         walkers = [Walker((where + 1.5 * n, edge - side * n), (0.1, side * pace)) for n in people]
@@ -147,7 +147,7 @@ def _rare(rng: np.random.Generator, seconds: float) -> Plan:
         # it rolls already: a car cannot move sideways from a standstill
         waits, leaves = Push(1, 0.0, start, 0.0), Change(1, start, 1, float(np.clip(seconds, 2.0, 2.6)))
         return Plan(far, 0, [0.0, where], [speed, 2.5], [1, 0], [waits, leaves])
-    side = float(rng.choice([-1.0, 1.0]))
+    side = picked(rng, [-1.0, 1.0])
     pace = float(rng.uniform(6.5, 9.5))
     crossing = float(rng.uniform(19, 27))
     cars = [(-side * (5.0 + float(rng.uniform(2, 6)) + 9.0 * n), side * pace) for n in range(int(rng.integers(1, 3)))]

@@ -7,6 +7,7 @@ Transp. Res. Rec. 1999 (2007).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -122,11 +123,13 @@ class Traffic:
             self._consider()
         acceleration = self._accelerations()
         # ballistic update: exact for a constant acceleration, and cars stop instead of turning round
-        stopping = self.speed + acceleration * dt < 0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            halt = np.where(acceleration < 0, -0.5 * self.speed**2 / acceleration, 0.0)
-        self.along_m = self.along_m + np.where(stopping, halt, self.speed * dt + 0.5 * acceleration * dt * dt)
-        self.speed = np.where(stopping, 0.0, self.speed + acceleration * dt)
+        speed = self.speed + acceleration * dt
+        way = self.speed * dt + 0.5 * acceleration * dt * dt
+        stopping = speed < 0
+        if stopping.any():
+            way[stopping] = -0.5 * self.speed[stopping] ** 2 / acceleration[stopping]
+            speed[stopping] = 0.0
+        self.along_m, self.speed = self.along_m + way, speed
         self._time += dt
         if self._changing:
             share = (self._time - self._since) / self._within
@@ -218,7 +221,7 @@ class Traffic:
 
 def idm(driver: Driver, speed: Array, wish: Array, gap_m: Array, closing: Array) -> Array:
     """IDM acceleration: a·(1 − (v/v₀)^δ − (s*/s)²) with s* = s₀ + max(0, v·T + v·Δv/(2·√(a·b)))."""
-    reach = speed * driver.headway_s + speed * closing / (2 * np.sqrt(driver.acceleration * driver.braking))
+    reach = speed * driver.headway_s + speed * closing / (2 * math.sqrt(driver.acceleration * driver.braking))
     desired = driver.jam_gap_m + np.maximum(reach, 0.0)
     # far above the wished speed the free-road term alone would brake without bound
     free = np.maximum(1 - (speed / wish) ** driver.exponent, -1.5)

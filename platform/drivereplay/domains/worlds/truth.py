@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -57,7 +58,7 @@ def measure(scene: Scene, moment: Moment, drawing: Drawing) -> tuple[Array, Arra
         np.minimum.at(low[axis], owner[mine], drawing.low[axis, mine])
         np.maximum.at(high[axis], owner[mine], drawing.high[axis, mine])
     size = np.array([[width], [height]])
-    left_top, right_bottom = np.clip(low, 0, size), np.clip(high, 0, size)
+    left_top, right_bottom = (np.minimum(np.maximum(ends, 0.0), size) for ends in (low, high))
     there = np.flatnonzero(np.all(right_bottom > left_top, axis=0))
     boxes[there] = np.concatenate([left_top, right_bottom])[:, there].T
 
@@ -72,14 +73,13 @@ def measure(scene: Scene, moment: Moment, drawing: Drawing) -> tuple[Array, Arra
         hiding &= drawing.high[axis] > left_top[axis, there, None]
     hidden = hiding.any(axis=1)
     cut_off = np.any((low < 0) | (high > size), axis=0)
-    for number, partly in zip(there.tolist(), hidden.tolist(), strict=True):
-        whole = seen_of[number]
-        if partly:
-            whole = _outline_samples(drawing, mine[owner[mine] == number], boxes[number])
-        share = seen_of[number] / whole if whole else 0.0
-        if cut_off[number] and share > 0:
-            share *= _share_inside(scene, moment, number)
-        visible[number] = min(1.0, share)
+    outlined = seen_of.copy()
+    partly = there[hidden]
+    outlined[partly] = _outline_samples(drawing, [mine[owner[mine] == n] for n in partly.tolist()], boxes[partly])
+    shares = np.divide(seen_of, outlined, out=np.zeros(count), where=outlined > 0)
+    for number in there[cut_off[there] & (shares[there] > 0)].tolist():
+        shares[number] *= _share_inside(scene, moment, number)
+    visible[there] = np.minimum(1.0, shares[there])
     return boxes, visible
 
 
@@ -115,16 +115,30 @@ def _owners(scene: Scene, drawing: Drawing) -> NDArray[np.int64]:
     return np.where(scene.solids[drawing.faces] >= 0, owner, -1)
 
 
-def _outline_samples(drawing: Drawing, faces: NDArray[np.int64], box: Array) -> int:
-    """Samples inside the outline of the given faces, as if nothing else were there."""
+def _outline_samples(drawing: Drawing, objects: list[NDArray[np.int64]], boxes: Array) -> list[int]:
+    """Samples inside the outlines of objects, each as if nothing else were there.
+
+    Args:
+        objects: The faces of each.
+        boxes: (N, 4) pixels.
+    """
     rows, columns = drawing.index.shape
-    left, top = (int(v) for v in np.floor(box[:2] * drawing.samples))
-    right, bottom = (int(v) for v in np.ceil(box[2:] * drawing.samples) + 1)
-    canvas = np.zeros((min(bottom, rows) - top, min(right, columns) - left), np.uint8)
-    offset = np.array([left << SHIFT, top << SHIFT], np.int32)
-    for face in faces.tolist():
-        cv2.fillConvexPoly(canvas, drawing.outlines[face] - offset, 1, cv2.LINE_8, SHIFT)
-    return int(np.count_nonzero(canvas))
+    first = np.floor(boxes[:, :2] * drawing.samples).astype(np.int32)
+    last = np.minimum(np.ceil(boxes[:, 2:] * drawing.samples).astype(np.int32) + 1, [columns, rows])
+    outlines = [drawing.outlines[face] for faces in objects for face in faces.tolist()]
+    if not outlines:
+        return []
+    lengths = [len(outline) for outline in outlines]
+    moved = np.concatenate(outlines)
+    moved -= np.repeat(np.repeat(first << SHIFT, [len(faces) for faces in objects], axis=0), lengths, axis=0)
+    polygons = iter(np.split(moved, np.cumsum(lengths[:-1])))
+    samples = []
+    for faces, (width, height) in zip(objects, (last - first).tolist(), strict=True):
+        canvas = np.zeros((height, width), np.uint8)
+        for polygon in itertools.islice(polygons, len(faces)):
+            cv2.fillConvexPoly(canvas, polygon, 1, cv2.LINE_8, SHIFT)
+        samples.append(cv2.countNonZero(canvas))
+    return samples
 
 
 def projected_box(camera: Camera, rotation: Array, translation: Array, size_m: Array) -> Array:

@@ -29,6 +29,7 @@ class FlowEpe(ClipMetric):
     """
 
     name = "agents.flow_epe"
+    auc = (0.84, 0.82)
     unit = "px/frame"
     direction = "min"
     settings: ClassVar = {**flow.SETTINGS, "region": "boxes, else the tenth that moves most", "share": MOVING_SHARE}

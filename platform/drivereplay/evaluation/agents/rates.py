@@ -62,6 +62,7 @@ class HallucinatedRate(ClipMetric):
     """
 
     name = "agents.hallucinated_rate"
+    auc = (0.9, 0.82)
     unit = "share"
     direction = "min"
     needs = frozenset({"boxes"})

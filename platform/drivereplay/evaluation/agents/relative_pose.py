@@ -86,6 +86,7 @@ class RelativePose(ClipMetric):
     """Distance in metres between true and found R_ego⁻¹(X_j − X_ego), found from the followed box; lost: the range."""
 
     name = "agents.relative_pose"
+    auc = (0.8, float("nan"))
     unit = "m"
     direction = "min"
     needs = _NEEDS
@@ -101,6 +102,7 @@ class RelativeRange(ClipMetric):
     """Difference in metres between true and found range of an object, found from the followed box's height."""
 
     name = "agents.relative_range"
+    auc = (0.72, float("nan"))
     unit = "m"
     direction = "min"
     needs = _NEEDS
@@ -117,6 +119,7 @@ class RelativeBearing(ClipMetric):
     """Angle in degrees between the true direction to an object and the one found from the followed box."""
 
     name = "agents.relative_bearing"
+    auc = (0.94, float("nan"))
     unit = "deg"
     direction = "min"
     needs = _NEEDS

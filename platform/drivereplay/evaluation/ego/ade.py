@@ -75,6 +75,7 @@ class EgoAde(ClipMetric):
     """Mean distance of camera positions in metres, same start and heading, scale from the last given step."""
 
     name = "ego.ade"
+    auc = (0.81, float("nan"))
     unit = "m"
     direction = "min"
     needs = frozenset({"poses"})
@@ -89,6 +90,7 @@ class EgoAdeScaled(ClipMetric):
     """Mean distance of camera positions in metres, same start and heading, scale fitted in least squares."""
 
     name = "ego.ade_scaled"
+    auc = (0.59, float("nan"))
     unit = "m"
     direction = "min"
     needs = frozenset({"poses"})
@@ -107,6 +109,7 @@ class EgoAte(ClipMetric):
     """
 
     name = "ego.ate"
+    auc = (0.6, float("nan"))
     unit = "m"
     direction = "min"
     needs = frozenset({"poses"})

@@ -12,7 +12,7 @@ from drivereplay.evaluation.footage import Footage
 from drivereplay.evaluation.metric import ClipMetric
 
 WORST = 2.0
-"""Most that a frame can cost, and what one costs in which nothing can be seen: as wrong as moving backwards."""
+"""Most that a frame can cost, as much as a step backwards; what one costs in which nothing can be seen."""
 FLOOR = 0.002
 """Share of the diagonal that the background moves in a step at least, for what is smaller to be divided by."""
 

@@ -38,6 +38,7 @@ class RpeRotation(ClipMetric):
     """Rotation angle of E_i = (Q_i⁻¹Q_{i+1})⁻¹(P_i⁻¹P_{i+1}) from each frame to the next (Sturm et al., IROS 2012)."""
 
     name = "ego.rpe_rotation"
+    auc = (0.49, 0.66)
     unit = "deg"
     direction = "min"
     settings: ClassVar = {**camera.SETTINGS, **TRUTH, "delta": "1 frame"}
@@ -56,6 +57,7 @@ class RpeTranslation(ClipMetric):
     """
 
     name = "ego.rpe_translation"
+    auc = (0.72, 0.56)
     unit = "deg"
     direction = "min"
     settings: ClassVar = {**camera.SETTINGS, **TRUTH, "delta": "1 frame"}
@@ -99,6 +101,7 @@ class RpeRotationSecond(_OverSecond):
     """Rotation angle of E_i over one second: from the last given frame's second to each future frame."""
 
     name = "ego.rpe_rotation_1s"
+    auc = (0.53, 0.56)
     failed_deg = RANDOM_ROTATION_DEG
     settings: ClassVar = _SECOND
 
@@ -113,6 +116,7 @@ class RpeTranslationSecond(_OverSecond):
     """
 
     name = "ego.rpe_translation_1s"
+    auc = (0.65, 0.6)
     failed_deg = RANDOM_DIRECTION_DEG
     settings: ClassVar = {**_SECOND, "lengths": "kept over stops", "true_steps": "all"}
 
@@ -126,6 +130,8 @@ class EgoFailureRate(ClipMetric):
     """Share of steps for which no camera pose can be told from the generated frames."""
 
     name = "ego.failure_rate"
+    one_sided = True
+    auc = (0.49, 0.44)
     unit = "share"
     direction = "min"
     settings: ClassVar = camera.SETTINGS
