@@ -142,7 +142,7 @@ def bench_regmix(seeds: int) -> None:
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
-SAMPLERS = ("random", "qmc", "nsga2", "tpe", "mixture")
+SAMPLERS = ["random", "qmc", "nsga2", "tpe", "mixture"]
 TYPICAL = ((12, 1), (12, 8), (30, 1), (30, 8))
 
 
@@ -564,9 +564,11 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS), help="of typical and held_out")
     given = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
     quiet_optuna()
+    SAMPLERS[:] = given.samplers
     parts = given.parts or ["typical", "held_out", "fidelities", "speed"]
     for part in parts:
         globals()[f"bench_{part}"](given.seeds)

@@ -48,5 +48,5 @@ def test_reports_of_other_bootstrap_seeds_are_compared_draw_by_draw() -> None:
 
 
 def test_other_protocols_are_refused_with_their_fields() -> None:
-    with pytest.raises(ProtocolError, match="samples: 1 against 2"):
-        compare(_judged(5.0, {"samples": 1}), _judged(5.0, {"samples": 2}))
+    with pytest.raises(ProtocolError, match="split: 'all' against 'regular'"):
+        compare(_judged(5.0, {"split": "all"}), _judged(5.0, {"split": "regular"}))

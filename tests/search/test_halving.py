@@ -157,3 +157,13 @@ def test_a_trial_that_is_begun_anew_has_never_arrived() -> None:
     assert not h.arrive(at("b", 10, 2.0, 2.0))
     h.forget("a")
     assert h.rescued({"b"}) == "b"  # the best of those that are left
+
+
+def test_without_a_reduction_nothing_is_stopped_that_nothing_dominates() -> None:
+    h = Halving(1, None, NAMES, ("min", "min"), 10, 600)
+    for n in range(EVIDENCE):
+        h.arrive(at(f"first{n}", 10, 100.0 + n, 100.0 + n))
+        h.arrive(at(f"first{n}", 600, 100.0 + n, 100.0 + n))
+    assert h.share(10) < 0.6
+    assert all(h.arrive(at(f"t{n}", 10, float(n), 20.0 - n)) for n in range(20))
+    assert not all(h.arrive(at(f"u{n}", 10, 30.0 + n, 30.0 + n)) for n in range(9))

@@ -134,7 +134,7 @@ class IngestReport:
     seconds: float
     set_aside: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
-    quality: tuple[dict[str, Any], ...] = ()
+    quality: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data; what was set aside and noted as rows."""

@@ -84,7 +84,7 @@ def run(
         clips=clips,
         seconds=float(sum(row["frames"] * row["interval_s"] for row in rows)),
         set_aside=dict(sorted(set_aside.items())),
-        quality=tuple(asdict(found) for found in measure(rows, recordings, set_aside, clip)),
+        quality=[{**asdict(found), "where": list(found.where)} for found in measure(rows, recordings, set_aside, clip)],
         notes={row["key"]: note for row in rows if (note := _note(row, said.get(row["key"], ())))},
     )
     index = ClipIndex(domain, clip, _table(rows), report)

@@ -35,7 +35,7 @@ class Halving:
     went on whatever the rung said (the first ones, anchors, and probes drawn by their names). After that a trial goes
     on if it is among the best ⌈n·f⌉ of the n that have arrived there, itself included. f is 1/η where η is given;
     otherwise the larger of the share that costs as much after the rung as all trials do before it, of 1 − τ, and of one
-    over the number of trials that τ rests on.
+    over the number of trials that τ rests on; what nothing dominates at the rung goes on in any case.
 
     The best are found by non-dominated sorting; within one rank an ε-net decides, that is, the point farthest from
     those already chosen comes next, so that the whole width of a front goes on and not one end of it. A trial that was
@@ -195,8 +195,12 @@ class Halving:
         if not arrived:
             return []
         names = list(arrived)
-        order = ranked(np.array([arrived[name] for name in names]))
+        costs = np.array([arrived[name] for name in names])
+        order = ranked(costs)
         keep = math.ceil(len(names) * self.share(step) - 1e-9)
+        if self._reduction is None:
+            # a sampler that has learnt proposes little but the front, of which a fixed share would throw most away
+            keep = max(keep, int(moocore.is_nondominated(costs, keep_weakly=True).sum()))
         return [names[i] for i in order[:keep]]
 
 

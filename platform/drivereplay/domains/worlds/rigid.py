@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 Vector = tuple[float, float, float]
 
 GRAVITY = 9.81
+_SAME = np.eye(3)
 STEP_S = 1 / 120
 
 
@@ -157,10 +158,10 @@ def _cross(a: Sequence[float], b: Sequence[float]) -> Vector:
 
 def rotation_by(angles: Array) -> Array:
     """Turns (N, 3, 3) by rotation vectors (N, 3) in radians (Rodrigues)."""
-    angle = np.linalg.norm(angles, axis=1)[:, None, None]
+    angle = np.sqrt((angles * angles).sum(axis=1))[:, None, None]
     axis = angles / np.maximum(angle[:, :, 0], 1e-12)
     cross = np.zeros((len(angles), 3, 3))
     cross[:, 0, 1], cross[:, 0, 2], cross[:, 1, 2] = -axis[:, 2], axis[:, 1], -axis[:, 0]
     cross -= cross.transpose(0, 2, 1)
-    turns: Array = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+    turns: Array = _SAME + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
     return turns
