@@ -11,6 +11,8 @@ from tests.training.helpers import memory_batches, small_spec
 from drivereplay.models import load_model
 from drivereplay.models.base import Conditions
 from drivereplay.models.precision import computing
+from drivereplay.spec import AdapterSpec
+from drivereplay.training.adapters import prepare_parameters
 from drivereplay.training.loop import Hooks, fine_tune, new_state
 from drivereplay.training.objective import dropped_conditions
 
@@ -34,6 +36,21 @@ def test_norms_and_biases_do_not_decay(family: str) -> None:
         torch.testing.assert_close(parameter.detach(), expected, msg=name)
     decayed = [name for name, p in state.parameters.items() if not torch.equal(p, before[name])]
     assert 0 < len(decayed) < len(before)
+
+
+@pytest.mark.parametrize("family", ["wan", "ltx", "cogvideox", "cosmos", "cosmos25"])
+def test_layer_groups_of_joint_attention_part_the_blocks(family: str) -> None:
+    spec = spec_of("random", family, **CLIPS.get(family, {}))
+    frozen = {}
+    for group in ("early", "late", "attention", "feed_forward"):
+        model = load_model(spec)
+        trained = prepare_parameters(model, AdapterSpec(kind="freeze", freeze=(group,)), 0)
+        frozen[group] = {name for name, _ in model.module.named_parameters()} - set(trained)
+        assert frozen[group]
+    assert not frozen["early"] & frozen["late"] and not frozen["attention"] & frozen["feed_forward"]
+    assert frozen["attention"] | frozen["feed_forward"] <= frozen["early"] | frozen["late"]
+    count = len(model.module.get_submodule(model.blocks))
+    assert {name.split(".")[1] for name in frozen["early"]} == {str(number) for number in range(count // 2)}
 
 
 def test_dropped_samples_are_a_share_and_belong_to_their_numbers() -> None:

@@ -108,7 +108,7 @@ def test_evaluate_generate_and_film_strips_show_what_ffmpeg_shows(
         assert numbers_in(read_video(path)) == numbers, name
         at_rate = [numbers[place] for place in nearest(times_s, np.arange(clip.frames) / clip.fps)]
         assert numbers_in(read_clip_file(path, clip).frames) == at_rate, name
-        real, generated = next(iter(read_pairs([(path.stem, path, path)], PairRules())))
+        real, generated = next(iter(read_pairs([(path.stem, (path,), path)], PairRules())))
         assert numbers_in(real.frames) == numbers, name
         assert numbers_in(generated) == numbers, name
 

@@ -204,7 +204,7 @@ def test_a_change_of_frame_size_is_refused_by_name_in_every_use(tmp_path: Path) 
     for use in (
         lambda: read_video(path),
         lambda: read_clip_file(path, clip),
-        lambda: list(read_pairs([("a", path, path)], PairRules())),
+        lambda: list(read_pairs([("a", (path,), path)], PairRules())),
     ):
         with pytest.raises(DataError, match=r"a\.ts " + said):
             use()

@@ -55,7 +55,8 @@ class AdapterSpec(Section):
     targets: tuple[str, ...] = ()
     """LoRA target module names; empty means the family's attention projections."""
     freeze: tuple[str, ...] = ()
-    """Patterns of parameter names to freeze; `temporal` and `spatial` name a family's own layer groups."""
+    """Patterns of parameter names to freeze; a family's layer groups by name: `temporal`, `spatial` (svd), or
+    `early`, `late`, `attention`, `feed_forward` (where attention is over space and time at once)."""
 
 
 class RetentionSpec(Section):
@@ -144,6 +145,8 @@ class TrainingSpec(Section):
     """Best checkpoints kept besides those, in each of search.objectives."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16` is autocast over fp32 master weights."""
+    tf32: bool = False
+    """On GPUs: matrix products of fp32 in TF32, three decimal digits and several times as fast."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass to save memory."""
     compile: bool = False

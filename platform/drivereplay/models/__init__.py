@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from drivereplay.models.base import VideoModel
     from drivereplay.spec import Spec
 
-__all__ = ["families", "family_of", "load_checkpoint", "load_model", "local_base", "shipped"]
+__all__ = ["families", "family_of", "load_checkpoint", "load_model", "local_base", "open_base", "shipped"]
 
 _SHIPPED = Path(__file__).parent / "shipped"
 
@@ -55,9 +55,18 @@ def load_model(spec: Spec, *, device: torch.device | str = "cpu") -> VideoModel:
     Raises:
         ModelError: The base is not there, is of another family, is damaged, or cannot take the clip size.
     """
-    cls = family_of(spec)
-    from drivereplay.models import foreign
+    model = open_base(spec)
+    model.check(spec.clip.frames, spec.clip.height, spec.clip.width)
+    model.training = spec.training
+    return model.to(device)
 
+
+def open_base(spec: Spec) -> VideoModel:
+    """The base model of an experiment as `load_model` reads it, its size not checked, on the CPU."""
+    from drivereplay.models import foreign
+    from drivereplay.storage import Storage
+
+    cls = family_of(spec)
     base = spec.model.base
     if base == "random":
         if spec.model.expert is not None:
@@ -70,9 +79,8 @@ def load_model(spec: Spec, *, device: torch.device | str = "cpu") -> VideoModel:
         _require_family(cls, directory)
         with foreign.boundary(directory):
             model = cls.open(directory, context=spec.clip.context, **_expert(cls, spec))
-    model.check(spec.clip.frames, spec.clip.height, spec.clip.width)
-    model.training = spec.training
-    return model.to(device)
+    model.keep_text(Storage.of(spec.storage).below(".shared", "cache", "text"))
+    return model
 
 
 def load_checkpoint(directory: str | Path, *, device: torch.device | str = "cpu") -> VideoModel:

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from drivereplay.models.levels import Levels
+from drivereplay.models.text import PromptCache, encoder_fingerprint
 from drivereplay.spec import TrainingSpec
 
 if TYPE_CHECKING:
     from drivereplay.spec import Spec
+    from drivereplay.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class VideoModel(ABC):
     """Module names that LoRA adapts by default."""
     layer_groups: ClassVar[dict[str, tuple[str, ...]]]
     """Name patterns (fnmatch) of the parameters of the `temporal` and `spatial` layers."""
+    blocks: ClassVar[str] = ""
+    """Name of the denoiser's list of blocks, where attention is over space and time at once; see `groups`."""
     pipelines: ClassVar[tuple[str, ...]]
     """Pipeline classes in `model_index.json` that belong to the family; `save` writes the first for a new model."""
 
@@ -191,6 +195,38 @@ class VideoModel(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Hash of the codec's weights and settings: the key of cached latents."""
+
+    def keep_text(self, place: Storage) -> None:
+        """Keep embedded prompts below `place`, for all runs and workers that see it, if there is a text encoder."""
+        origin = getattr(self, "origin", None)
+        caches = {name: value for name, value in vars(self).items() if isinstance(value, PromptCache)}
+        if not caches or origin is None or origin.directory is None or not origin.has("text_encoder"):
+            return
+        parts = [name for name in origin.index if name.startswith(("text_encoder", "tokenizer")) and origin.has(name)]
+        made = encoder_fingerprint([origin.folder(name) for name in sorted(parts)])
+        for name, cache in caches.items():
+            cache.keep(place.below(f"{self.family}-{made}-{name}"))
+
+    def embed_prompts(self, prompts: Sequence[str]) -> None:  # noqa: B027 - families without text have nothing to do
+        """Embed prompts now, so that whoever shares the place of `keep_text` finds them."""
+
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Name patterns of the parameters of each layer group that `adapter.freeze` may name.
+
+        Families whose attention is over space and time at once have no `temporal` and `spatial` layers; theirs are the
+        `early` and `late` half of the blocks, and the `attention` and `feed_forward` of all.
+        """
+        if not self.blocks:
+            return dict(self.layer_groups)
+        count = len(self.module.get_submodule(self.blocks))
+        halves = (range(count // 2), range(count // 2, count))
+        early, late = (tuple(f"{self.blocks}.{number}.*" for number in half) for half in halves)
+        joint = {"attention": (f"{self.blocks}.*.attn*",), "feed_forward": (f"{self.blocks}.*.ff*",)}
+        return {**self.layer_groups, "early": early, "late": late, **joint}
+
+    def frozen_bytes(self) -> dict[str, int]:
+        """Bytes of the parts besides the denoiser that stay on the device while it is trained, by name."""
+        return {}
 
     @property
     def has_autoencoder(self) -> bool:

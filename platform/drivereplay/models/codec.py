@@ -215,3 +215,8 @@ def module_fingerprint(module: nn.Module) -> str:
         settings = {k: v for k, v in dict(config).items() if not k.startswith("_")}
         digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
     return digest.hexdigest()[:16]
+
+
+def module_bytes(module: nn.Module) -> int:
+    """Bytes of a module's weights."""
+    return sum(p.numel() * p.element_size() for p in module.parameters())

@@ -58,6 +58,7 @@ class CogVideoX(StockModel):
     pipelines = ("CogVideoXImageToVideoPipeline",)
     lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
     layer_groups: ClassVar[dict[str, tuple[str, ...]]] = {}  # attention is over space, time and text at once
+    blocks = "transformer_blocks"
 
     @classmethod
     def stock(cls) -> Any:

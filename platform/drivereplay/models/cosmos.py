@@ -74,6 +74,7 @@ class Cosmos(StockModel):
     pipelines = ("Cosmos2VideoToWorldPipeline",)
     lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
     layer_groups: ClassVar[dict[str, tuple[str, ...]]] = {}  # attention is over space and time at once
+    blocks = "transformer_blocks"
 
     condition_dropout = 0.2  # `TextAttr(dropout_rate=0.2, use_empty_string=False)` of Cosmos-Predict2's configuration
 

@@ -63,6 +63,7 @@ class Ltx(StockModel):
     pipelines = ("LTXConditionPipeline", "LTXImageToVideoPipeline", "LTXPipeline")
     lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
     layer_groups: ClassVar[dict[str, tuple[str, ...]]] = {}  # attention is over space and time at once
+    blocks = "transformer_blocks"
 
     def __init__(self, pipeline: Any, *, context: int, origin: layout.Origin) -> None:
         super().__init__(pipeline, context=context, origin=origin)
@@ -149,6 +150,11 @@ class Ltx(StockModel):
     def _embed_mask(self, prompt: str) -> Tensor:
         mask: Tensor = self._encoded(prompt)[1][0]
         return mask
+
+    def embed_prompts(self, prompts: Sequence[str]) -> None:
+        super().embed_prompts(prompts)
+        if self.origin.has("text_encoder"):
+            self.masks.of(prompts, torch.device("cpu"), self._embed_mask)
 
     def placeholder(self, batch: int, frames: int, height: int, width: int) -> tuple[Tensor, Conditions]:
         scale = self.pipeline.vae_spatial_compression_ratio

@@ -14,7 +14,7 @@ from torch import Tensor
 from drivereplay.errors import ModelError
 from drivereplay.models import foreign, layout, lora
 from drivereplay.models.base import Conditions, VideoModel
-from drivereplay.models.codec import module_fingerprint, to_frames, to_signed
+from drivereplay.models.codec import module_bytes, module_fingerprint, to_frames, to_signed
 from drivereplay.models.text import PromptCache
 
 
@@ -131,6 +131,18 @@ class StockModel(VideoModel):
             if name not in ("text_encoder", "tokenizer")
         }
         return type(self.pipeline)(text_encoder=encoder, tokenizer=tokenizer, **others)
+
+    def embed_prompts(self, prompts: Sequence[str]) -> None:
+        if self.origin.has("text_encoder"):
+            self.text.of(prompts, torch.device("cpu"), self._embed)
+
+    def frozen_bytes(self) -> dict[str, int]:
+        # text encoders are read to embed a prompt, and let go
+        return {
+            name: module_bytes(component)
+            for name, component in self.pipeline.components.items()
+            if isinstance(component, torch.nn.Module) and name != self.part and not name.startswith("text_encoder")
+        }
 
     def _embed(self, prompt: str) -> Tensor:
         """Embedding (L, D) of one prompt; families with other conditions than text override it."""

@@ -20,7 +20,15 @@ from torch import Tensor
 from drivereplay.errors import ModelError
 from drivereplay.models import foreign, layout, lora
 from drivereplay.models.base import Conditions, VideoModel
-from drivereplay.models.codec import PIXEL_DIRECTORY, Codec, PixelCodec, WanCodec, to_frames, to_signed
+from drivereplay.models.codec import (
+    PIXEL_DIRECTORY,
+    Codec,
+    PixelCodec,
+    WanCodec,
+    module_bytes,
+    to_frames,
+    to_signed,
+)
 from drivereplay.models.flow import velocity_loss
 from drivereplay.models.levels import Levels
 from drivereplay.models.noise import seeded_noise
@@ -61,6 +69,7 @@ class Wan(VideoModel):
     family = "wan"
     lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
     layer_groups: ClassVar[dict[str, tuple[str, ...]]] = {}  # attention is over space and time at once
+    blocks = "blocks"
     pipelines = ("WanImageToVideoPipeline", "WanPipeline")
 
     def __init__(
@@ -235,6 +244,17 @@ class Wan(VideoModel):
         with torch.no_grad():
             embedded = stock.encode_prompt(prompt, do_classifier_free_guidance=False, max_sequence_length=512)[0]
         return embedded[0].float()
+
+    def embed_prompts(self, prompts: Sequence[str]) -> None:
+        if self.origin.has("text_encoder"):
+            self.text.of(prompts, torch.device("cpu"), self._embed)
+
+    def frozen_bytes(self) -> dict[str, int]:
+        found = {"vae": module_bytes(self.codec.vae)} if isinstance(self.codec, WanCodec) else {}
+        if self.config.image_dim is not None and self.origin.has("image_encoder"):
+            folder = self.origin.folder("image_encoder")
+            found["image_encoder"] = sum(p.stat().st_size for p in folder.glob("*.safetensors"))
+        return found
 
     def _seen(self, context: Tensor) -> dict[str, Tensor]:
         """CLIP's view of the first context frame (B, L, D), for the bases that take one (Wan 2.1 image-to-video)."""

@@ -42,10 +42,10 @@ def _freeze(model: VideoModel, patterns: tuple[str, ...]) -> None:
         raise ModelError("adapter.freeze is empty, but adapter.kind is freeze.", "Name patterns, such as `temporal`.")
     names = dict(model.module.named_parameters())
     for pattern in patterns:
-        wanted = model.layer_groups.get(pattern, (pattern,))
+        wanted = model.groups().get(pattern, (pattern,))
         frozen = [name for name in names if any(fnmatch.fnmatchcase(name, one) for one in wanted)]
         if not frozen:
-            groups = ", ".join(model.layer_groups) or "no layer groups"
+            groups = ", ".join(model.groups()) or "no layer groups"
             raise ModelError(
                 f"adapter.freeze: '{pattern}' matches no parameter of {model.family}.",
                 f"The family has {groups}; names look like {next(iter(names))}.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from drivereplay.models import family_of, layout, local_base
+from drivereplay.models import layout, local_base, open_base
 from drivereplay.models.base import VideoModel
 from drivereplay.spec import Spec
 from drivereplay.training.adapters import prepare_parameters
@@ -26,8 +25,9 @@ def foresee(spec: Spec) -> dict[str, Any]:
     """Parameters, memory, arithmetic, steps and storage of one run.
 
     Memory is what each worker needs for weights, gradients, optimiser and retention in fp32, and for the tensors that
-    autograd keeps for one micro-batch, counted from the family's own forward pass. Autoencoder, encoders, temporary
-    buffers, the allocator's waste and, with gradient checkpointing, one layer's recomputation come on top.
+    autograd keeps for one micro-batch, counted from the family's own forward pass, and for the autoencoder and image
+    encoder; frozen weights are in half precision where training keeps them so. Temporary buffers, the allocator's waste
+    and, with gradient checkpointing, one layer's recomputation come on top. No worker holds a text encoder.
 
     Raises:
         ModelError: The base, the adapter or the clip size does not fit.
@@ -52,6 +52,7 @@ def foresee(spec: Spec) -> dict[str, Any]:
     count = sum(p.numel() for p in trained.values())
     activations, flops = _forward(model, spec, report["clips in a micro-batch"])
     state = _state_bytes(spec, total, count)
+    parts = sum(model.frozen_bytes().values())
     stored = total * _FP32 + count * _FP32 * (4 if training.ema is not None else 3)
     if spec.adapter.kind == "lora" and spec.model.base != "random":
         stored -= total * _FP32  # the base is linked, not copied
@@ -63,7 +64,8 @@ def foresee(spec: Spec) -> dict[str, Any]:
         "trained parameters": count,
         "weights and optimiser (GiB a worker)": round(state / _GIB, 3),
         "activations (GiB a worker)": round(activations / _GIB, 3),
-        "memory (GiB a worker)": round((state + activations) / _GIB, 3),
+        "autoencoder and image encoder (GiB a worker)": round(parts / _GIB, 3),
+        "memory (GiB a worker)": round((state + activations + parts) / _GIB, 3),
         "arithmetic (TFLOP a step)": round(
             3 * flops * training.batch_size / report["clips in a micro-batch"] / 1e12, 3
         ),
@@ -73,15 +75,10 @@ def foresee(spec: Spec) -> dict[str, Any]:
 
 def _on_meta(spec: Spec) -> VideoModel | None:
     """The model without weights, or None where its configuration is not on this machine."""
-    cls = family_of(spec)
+    if spec.model.base != "random" and local_base(spec.model.base) is None:
+        return None
     with layout.without_weights():
-        if spec.model.base == "random":
-            model = cls.random(spec)
-        else:
-            directory: Path | None = local_base(spec.model.base)
-            if directory is None:
-                return None
-            model = cls.open(directory, context=spec.clip.context)
+        model = open_base(spec)
     model.check(spec.clip.frames, spec.clip.height, spec.clip.width)
     model.module.to("meta")
     return model
@@ -147,4 +144,7 @@ def _state_bytes(spec: Spec, total: int, trained: int) -> float:
     copies = 3 + (spec.training.ema is not None) + needs_base(retention) + bool(retention.ewc)
     teacher = total if retention.distill and spec.adapter.kind != "lora" else 0
     share = spec.training.max_workers if spec.training.strategy == "fsdp" else 1
-    return _FP32 * (total + copies * trained + teacher) / share
+    # with FSDP parts of one block have one precision
+    halved = spec.training.precision == "bf16" and spec.adapter.kind == "lora" and spec.training.strategy != "fsdp"
+    frozen = (total - trained) * (0.5 if halved else 1.0)
+    return _FP32 * (frozen + trained + copies * trained + teacher) / share

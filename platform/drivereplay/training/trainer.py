@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from drivereplay.errors import ModelError
-from drivereplay.models import load_model
+from drivereplay.models import layout, load_model, open_base
 from drivereplay.models.base import VideoModel
 from drivereplay.nodes import cluster_nodes, require_room
 from drivereplay.spec import Spec
@@ -95,6 +95,7 @@ def train(
     if spec.training.max_workers > 1:
         from drivereplay.training.workers import train_with_workers
 
+        embed_prompts(spec)
         stopped = train_with_workers(spec, directory, ordered, on_checkpoint, told_at, show_progress)
         first = None
     else:
@@ -111,6 +112,17 @@ def train(
         first_step_s=first,
         metrics=read_extra(found[-1])["metrics"] if found else {},
     )
+
+
+def embed_prompts(spec: Spec) -> None:
+    """Embed the prompts of an experiment here, so that none of its workers has to hold the text encoder.
+
+    The embeddings are kept in the storage, where an earlier run may have put them.
+    """
+    with layout.without_weights():
+        model = open_base(spec)
+    prompts = {spec.model.prompt if d.prompt is None else d.prompt for d in spec.domains}
+    model.embed_prompts(sorted({*prompts, ""}))
 
 
 def check(spec: Spec) -> None:
@@ -156,6 +168,9 @@ def choose_device(spec: Spec) -> torch.device:
             "Set training.device to cpu or auto; on a cluster, ask for one with resources.gpus_per_worker.",
         )
     device = torch.device("cuda" if has_gpu and wanted != "cpu" else "cpu")
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if spec.training.tf32 else "highest")
+        torch.backends.cudnn.allow_tf32 = spec.training.tf32
     if device.type == "cuda" and spec.training.precision == "bf16" and not torch.cuda.is_bf16_supported():
         raise ModelError("training.precision is bf16, which this GPU does not support.", "Set it to fp32.")
     return device

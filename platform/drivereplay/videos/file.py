@@ -49,7 +49,7 @@ class Frame:
     def __init__(self, video: Video, stored: Any, *, after_damage: bool = False) -> None:
         self._video = video
         self._stored = stored
-        self.time_s: float | None = None if stored.time is None else float(stored.time)
+        self.time_s: float | None = stored.time
         self.after_damage = after_damage
 
     @property
@@ -192,10 +192,10 @@ class Video:
             raise DataError("has frames without a time")
         return np.sort(np.asarray([packet.pts for packet in packets], np.float64)) * float(self._stream.time_base)
 
-    def decoded(self, time_s: float | None) -> Iterator[tuple[Frame, bool]]:
-        """Frames from a seek on, or from the start, each with whether damage may show in it.
+    def decoded(self, time_s: float | None) -> Iterator[tuple[float, Frame, bool]]:
+        """Frames from a seek on, or from the start: time, frame, and whether damage may show in it.
 
-        A seek may come down before or behind the time.
+        A seek may come down before or behind the time. Frames without a time are passed over.
 
         Raises:
             SeekError: The file cannot be sought in; at once.
@@ -213,7 +213,7 @@ class Video:
         self._begun = True
         return self._as_decoded()
 
-    def _as_decoded(self) -> Iterator[tuple[Frame, bool]]:
+    def _as_decoded(self) -> Iterator[tuple[float, Frame, bool]]:
         import av
 
         damaged = False
@@ -223,7 +223,9 @@ class Video:
                     self._header = _Header.of(stored)
                 # damage spoils the frames that are predicted from it, up to the next key frame
                 damaged = stored.is_corrupt or (damaged and not stored.key_frame)
-                yield Frame(self, stored), damaged
+                frame = Frame(self, stored)
+                if frame.time_s is not None:
+                    yield frame.time_s, frame, damaged
         except (av.error.FFmpegError, OSError, EOFError) as error:
             raise DataError(f"cannot be decoded: {_said(error)}") from error
 

@@ -15,8 +15,10 @@ THUMBNAIL = Fit(height=18, width=32)
 _PLACES = 6
 """Places spread evenly over a video, and as many key frames, at which a reader is checked; up to twice as many."""
 _AROUND_KEYS = ((-12, 0, 2, 5), (-12, -1, 1, 4))
-"""Frames that are read together around a key frame. decord miscounts where it leaps over the place of a key frame in
-the file, which lies before its place in time by as many frames as the encoder reorders."""
+"""Frames that are read together around a key frame, the first ones around every other one.
+
+decord miscounts where it leaps over the place of a key frame in the file, which lies before its place in time by as
+many frames as the encoder reorders."""
 _NEIGHBOURS = 2
 _BEFORE = -min(map(min, _AROUND_KEYS)) + _NEIGHBOURS
 _AFTER = max(map(max, _AROUND_KEYS)) + _NEIGHBOURS
@@ -71,16 +73,15 @@ class Samples:
     def reads(self) -> Iterator[list[int]]:
         """Ascending frame numbers to be read at once, by one reader that stays open: seeks from the end to the start,
         clips that cross a key frame from the end to the start, and a run from the start to the end by leaps."""
-        for number in sorted(self._spread, reverse=True):
+        spread = [number for number in sorted(self._spread) if number % self._every == 0]
+        for number in reversed(spread):
             yield [number]
-        clips = [
-            [key + offset for offset in offsets if 0 <= key + offset < self.count]
-            for key in sorted(self._keys)
-            for offsets in _AROUND_KEYS
-        ]
+        clips = []
+        for place, key in enumerate(sorted(self._keys)):
+            near = (key + offset for offset in _AROUND_KEYS[place % len(_AROUND_KEYS)])
+            clips.append([number for number in near if 0 <= number < self.count])
         yield from reversed(clips)
-        leaps = {number for number in self._spread if number % self._every == 0}
-        yield sorted(leaps.union(*clips))
+        yield sorted(set(spread).union(*clips))
 
     def alike(self, look: NDArray[np.uint8], number: int) -> bool:
         """Whether a (H, W, 3) uint8 thumbnail shows frame `number`, and not rather one of its neighbours."""

@@ -26,8 +26,8 @@ class FramesByTime:
 
     def __init__(self, path: str) -> None:
         self._video = open_video(path)
-        self._frames: Iterator[tuple[Frame, float, bool]] = iter(())
-        self._next: tuple[Frame, float, bool] | None = None
+        self._frames: Iterator[tuple[float, Frame, bool]] = iter(())
+        self._next: tuple[float, Frame, bool] | None = None
 
     def close(self) -> None:
         """Release the file."""
@@ -39,14 +39,14 @@ class FramesByTime:
         Raises:
             DataError: There is none, it cannot be decoded, or damage may show in it.
         """
-        ahead_s = None if self._next is None else time_s - self._next[1]
+        ahead_s = None if self._next is None else time_s - self._next[0]
         if ahead_s is None or not -tolerance_s < ahead_s <= max(_AHEAD_S, tolerance_s):
             self._reach(time_s, tolerance_s)
-        while self._next is not None and self._next[1] < time_s - tolerance_s:
+        while self._next is not None and self._next[0] < time_s - tolerance_s:
             self._next = next(self._frames, None)
-        if self._next is None or self._next[1] > time_s + tolerance_s:
+        if self._next is None or self._next[0] > time_s + tolerance_s:
             raise DataError(f"there is no frame at {time_s:.3f} s")
-        frame, _, damaged = self._next
+        _, frame, damaged = self._next
         if damaged:
             raise DataError(f"the frame at {time_s:.3f} s is damaged")
         return frame
@@ -60,15 +60,14 @@ class FramesByTime:
                 self._begin(target)
             except SeekError:
                 break
-            if self._next is not None and self._next[1] <= time_s + tolerance_s:
+            if self._next is not None and self._next[0] <= time_s + tolerance_s:
                 return
             if target == start_s:
                 break
         self._begin(None)
 
     def _begin(self, time_s: float | None) -> None:
-        decoded = self._video.decoded(time_s)
-        self._frames = ((frame, frame.time_s, damaged) for frame, damaged in decoded if frame.time_s is not None)
+        self._frames = self._video.decoded(time_s)
         self._next = next(self._frames, None)
 
 
