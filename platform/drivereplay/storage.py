@@ -136,7 +136,10 @@ class Storage:
     def names(self, relative: str = "") -> list[str]:
         """Sorted names of what lies directly in a directory, without half-written files; empty if it is not there."""
         selector = pafs.FileSelector(self.path(relative), allow_not_found=True)
-        found = patiently(lambda: self.filesystem.get_file_info(selector))
+        try:
+            found = patiently(lambda: self.filesystem.get_file_info(selector))
+        except FileNotFoundError:  # pyarrow looks twice, and the directory came or went in between
+            return []
         return sorted(info.base_name for info in found if not info.base_name.endswith(_PARTIAL))
 
     def delete(self, relative: str) -> None:

@@ -34,12 +34,16 @@ def experiment(tmp_path: Path, **sections: Any) -> Spec:
             "metrics": ["fidelity.psnr", "agents.flow_epe"],
             "videos": 0,
         },
+        "search": {"objectives": ["fidelity.psnr", "agents.flow_epe"]},
     }
     return small_spec(storage=str(tmp_path / "runs"), **{**values, **sections})
 
 
 def test_more_workers_than_the_cluster_has_leave_nothing(tmp_path: Path, ray_session: None) -> None:
-    with pytest.raises(SpecError, match="needs 512 workers with 1 CPUs each, and the cluster has room for") as caught:
+    with pytest.raises(
+        SpecError,
+        match="needs 512 workers with 1 CPUs each and 0.25 .* room for 3",
+    ) as caught:
         run_single(experiment(tmp_path, training={"batch_size": 512, "workers": 512}), show_progress=False)
     assert "training.workers" in caught.value.fix
     assert not any(path.is_file() for path in (tmp_path / "runs").rglob("*"))

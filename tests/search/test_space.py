@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from optuna.trial import FixedTrial
 from tests.search.problems import experiment
 
+from drivereplay.data.plan import SamplingPlan
 from drivereplay.errors import SpecError
 from drivereplay.search.space import Space, value_of
 from drivereplay.spec import parse_spec, with_values
@@ -178,3 +179,21 @@ def test_settings_that_train_the_same_run_have_one_identity(tmp_path: Path) -> N
     assert identity(frequency=0.25, weights=[1 / 3] * 3) == identity()
     assert identity(frequency=0.2, weights=[1, 1, 0]) == identity(frequency=0.2, weights=[1, 1])
     assert identity(frequency=0.2) != identity(frequency=0.3)
+
+
+@pytest.mark.parametrize("domains", [1, 3])
+@pytest.mark.parametrize("layout", ["interleaved", "periodic", "burst"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.49, 1.5])
+def test_a_frequency_too_small_for_any_replay_sample_is_the_naive_run(
+    tmp_path: Path, domains: int, layout: str, share: float
+) -> None:
+    """What the sampling plan draws is the truth: one identity must not stand for two runs."""
+    spec = experiment(tmp_path)
+    spec = spec.model_copy(update={"replay": spec.replay.model_copy(update={"domains": spec.replay.domains[:domains]})})
+    samples = spec.training.steps * spec.training.batch_size
+    space = Space.of(with_values(spec, {"search.space": {"replay.frequency": {"uniform": [0.0, 0.6]}}}))
+    values = {"replay.frequency": share / samples, "replay.layout": layout}
+    drawn = SamplingPlan.of(with_values(spec, values), [50] * (domains + 1)).counts_before(spec.training.steps)
+    same = space.identity(values, spec) == space.identity({**values, "replay.frequency": 0.0}, spec)
+    assert same == (share < 0.5)
+    assert not same or drawn[1:].sum() == 0

@@ -97,13 +97,14 @@ def _calibrated(real: Footage) -> float:
 
     A camera that drives straight ahead tells little of its focal length: only a clear gain moves it from the middle.
     """
-    steps = np.unique(np.linspace(0, len(real.frames) - 3, FOCAL_PAIRS).astype(int))
+    apart = min(2, len(real.frames) - 1)
+    steps = np.unique(np.linspace(0, len(real.frames) - 1 - apart, FOCAL_PAIRS).astype(int))
     costs = np.zeros(len(FOCAL_WIDTHS))
     for t in steps:
         points = corners(real.grey[t], np.full(real.grey.shape[1:], 255, np.uint8))
         for n, widths in enumerate(FOCAL_WIDTHS):
             matrix = assumed(real, widths)
-            here, there = tracked(real.grey[t], real.grey[t + 2], points, matrix)
+            here, there = tracked(real.grey[t], real.grey[t + apart], points, matrix)
             kept = np.isfinite(there).all(-1)
             fit = _best_pose(here[kept], there[kept], 1 / matrix[0, 0]) if kept.sum() >= LEAST_POINTS else None
             costs[n] += 0.0 if fit is None else fit[2]

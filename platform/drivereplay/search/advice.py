@@ -32,7 +32,7 @@ def advice(front: Front) -> str:
     settings = front.rivals()
     alike = _alike(front, settings)
     said = _shares(front, settings, alike)
-    parts = [f"{said[0].upper()}{said[1:]}." if said else ""]
+    parts = [f"Suggested: {said}." if said else ""]
     parts.append(_others(front, len(alike)))
     parts += [_against(front, anchor) for anchor in ("naive", "base")]
     return " ".join(part for part in parts if part)

@@ -178,13 +178,17 @@ class Space:
     def identity(self, parameters: Mapping[str, Any], spec: Spec) -> str:
         """Text that two settings share if they train the same run but for the seed.
 
-        Values that a setting does not name are the experiment's. At ρ = 0 all mixes are the same run.
+        Values that a setting does not name are the experiment's. At ρ = 0 all mixes are the same run, and so is every ρ
+        at which a run of this length draws no replay sample: the plan's counts differ from their due by at least half a
+        sample before the first one is drawn.
         """
         keys = dict.fromkeys([*(d.key for d in self.dimensions), *self.fixed, *parameters])
         values = {key: parameters[key] if key in parameters else value_of(spec, key) for key in keys}
         ramp = values.get(_RAMP, value_of(spec, _RAMP))
-        if values.get(FREQUENCY, value_of(spec, FREQUENCY)) == 0 and not ramp:
-            values = {key: value for key, value in values.items() if key not in _MIXES}
+        frequency = values.get(FREQUENCY, value_of(spec, FREQUENCY))
+        steps, batch = (values.get(key, value_of(spec, key)) for key in ("training.steps", "training.batch_size"))
+        if frequency * steps * batch < 0.5 and not ramp:
+            values = {key: 0.0 if key == FREQUENCY else value for key, value in values.items() if key not in _MIXES}
         return json.dumps({key: _rounded(values[key], key in _MIXES) for key in sorted(values)}, default=str)
 
     @property
