@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ import pyarrow.fs as pafs
 from drivereplay.errors import SpecError
 from drivereplay.search.agenda import anchor_requests
 from drivereplay.search.candidates import Candidate, CandidateTable, trial_candidates
+from drivereplay.search.environment import read_decided
 from drivereplay.search.front import FILE as FRONT
 from drivereplay.search.front import read_front_file
 from drivereplay.search.space import Space
@@ -129,10 +129,7 @@ def _remaining_s(
 
 
 def _concurrent(storage: Storage) -> int:
-    if not storage.exists("environment.json"):
-        return 1
-    decided = json.loads(storage.read("environment.json")).get("search", {})
-    return max(1, int(decided.get("concurrent", 1)))
+    return max(1, read_decided(storage).get("concurrent", 1))
 
 
 def _cost(rows: Mapping[str, Sequence[Candidate]]) -> dict[str, float]:

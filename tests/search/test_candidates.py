@@ -148,6 +148,23 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     (tmp_path / TABLE).write_bytes(b"PAR1 this is no table")
     with pytest.raises(DriveReplayError, match=r"candidates\.parquet cannot be read"):
         CandidateTable(Storage.of(tmp_path))
-    (tmp_path / OF_TRIAL).write_text("[{")
-    with pytest.raises(DriveReplayError, match=r"candidates\.json is not valid JSON"):
-        trial_candidates(Storage.of(tmp_path))
+    for content in ("[{", "null", '{"a": [1]}', '[{"metrics": {"m": {"mean": 1}}, "cost": {}, "parameters": {}}]'):
+        (tmp_path / OF_TRIAL).write_text(content)
+        with pytest.raises(DriveReplayError, match=r"candidates\.json does not hold what a trial writes"):
+            trial_candidates(Storage.of(tmp_path))
+
+
+@pytest.mark.parametrize("position", np.linspace(0.02, 0.98, 25))
+def test_a_bit_that_changed_in_the_table_is_never_read_as_a_figure(tmp_path: Path, position: float) -> None:
+    storage = Storage.of(tmp_path)
+    CandidateTable(storage).append([replace(ROW, trial=f"t{n:04d}") for n in range(20)])
+    before = CandidateTable.read(storage)
+    data = bytearray((tmp_path / TABLE).read_bytes())
+    data[int(position * len(data))] ^= 16
+    (tmp_path / TABLE).write_bytes(data)
+    try:
+        after = CandidateTable.read(storage)
+    except DriveReplayError as error:
+        assert TABLE in str(error)
+    else:
+        assert all(same(a, b) for a, b in zip(before, after, strict=True))

@@ -106,6 +106,8 @@ class Candidate:
         return cls(parameters=dict(data["parameters"]), metrics=metrics, cost=cost, figures=figures, **plain)
 
 
+_WRONG = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading a file of another content leads to, when it can be parsed."""
 _PLAIN = (
     "trial",
     "step",
@@ -211,7 +213,7 @@ class CandidateTable:
             return
         started = time.monotonic()
         sink = io.BytesIO()
-        pq.write_table(_table(tuple(self._rows.values())), sink, compression="zstd")
+        pq.write_table(_table(tuple(self._rows.values())), sink, compression="zstd", write_page_checksum=True)
         self._storage.write(TABLE, sink.getvalue())
         self._dirty = False
         self._written_at = time.monotonic()
@@ -228,12 +230,12 @@ def trial_candidates(directory: Storage) -> tuple[Candidate, ...]:
     if not directory.exists(OF_TRIAL):
         return ()
     try:
-        data = json.loads(directory.read(OF_TRIAL))
-    except ValueError as error:
+        return tuple(Candidate.from_json(item) for item in json.loads(directory.read(OF_TRIAL)))
+    except _WRONG as error:
         raise DriveReplayError(
-            f"{directory.uri}/{OF_TRIAL} is not valid JSON: {error}.", "Delete the trial's directory to run it again."
+            f"{directory.uri}/{OF_TRIAL} does not hold what a trial writes: {type(error).__name__}: {error}.",
+            "Delete the trial's directory to run it again.",
         ) from error
-    return tuple(Candidate.from_json(item) for item in data)
 
 
 def write_trial_candidates(directory: Storage, candidates: Sequence[Candidate]) -> None:
@@ -299,17 +301,16 @@ def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _parsed(storage: Storage) -> list[Candidate]:
     try:
-        table = pq.read_table(io.BytesIO(storage.read(TABLE)))
-        rows = table.to_pylist()
-    except (pa.ArrowException, OSError) as error:
+        table = pq.read_table(io.BytesIO(storage.read(TABLE)), page_checksum_verification=True)
+        names = set(table.column_names)
+        metrics = [name for name in table.column_names if f"{name}.low" in names]
+        costs = [name for name in table.column_names if name.startswith("cost.")]
+        return [_row(row, metrics, costs) for row in table.to_pylist()]
+    except (pa.ArrowException, OSError, *_WRONG) as error:
         raise DriveReplayError(
             f"{storage.uri}/{TABLE} cannot be read: {error}.",
             "Move it away and run `drivereplay sweep --resume`: it is rebuilt from the trials' directories.",
         ) from error
-    names = set(table.column_names)
-    metrics = [name for name in table.column_names if f"{name}.low" in names]
-    costs = [name for name in table.column_names if name.startswith("cost.")]
-    return [_row(row, metrics, costs) for row in rows]
 
 
 def _row(row: Mapping[str, Any], metrics: Sequence[str], costs: Sequence[str]) -> Candidate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -11,12 +12,35 @@ from pathlib import Path
 from typing import Any
 
 import drivereplay
+from drivereplay.errors import DriveReplayError
 from drivereplay.spec import Spec
+from drivereplay.storage import Storage
 
 _PACKAGES = (
     "ray", "torch", "diffusers", "transformers", "peft", "optuna", "moocore", "numpy", "pyarrow", "decord", "av",
     "opencv-python-headless",
 )  # fmt: skip
+
+
+ENVIRONMENT = "environment.json"
+
+
+def read_decided(storage: Storage) -> dict[str, Any]:
+    """What a sweep decided when it began, from its `environment.json`; empty if there is none.
+
+    Raises:
+        DriveReplayError: The file does not hold what a run writes.
+    """
+    if not storage.exists(ENVIRONMENT):
+        return {}
+    try:
+        decided = dict(json.loads(storage.read(ENVIRONMENT)).get("search", {}))
+        return {**decided, **{key: int(decided[key]) for key in ("lag", "concurrent") if key in decided}}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DriveReplayError(
+            f"{storage.uri}/{ENVIRONMENT} does not hold what a run writes: {error}.",
+            "Move it away: it is written anew, and a resumed sweep takes this cluster's number of trials at a time.",
+        ) from error
 
 
 def environment(spec: Spec, **more: Any) -> dict[str, Any]:

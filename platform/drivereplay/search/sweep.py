@@ -16,7 +16,7 @@ from drivereplay.nodes import cluster_nodes, require_shared
 from drivereplay.search.agenda import Agenda, Round, anchor_requests, lag_of
 from drivereplay.search.candidates import TABLE, Candidate
 from drivereplay.search.constraints import BUDGET, Limit, limits_of
-from drivereplay.search.environment import environment
+from drivereplay.search.environment import ENVIRONMENT, environment, read_decided
 from drivereplay.search.failures import environment_failure
 from drivereplay.search.front import FILE as FRONT
 from drivereplay.search.front import Front, eligible, signs
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["SweepListener", "foresee", "sweep"]
 
 logger = logging.getLogger(__name__)
-ENVIRONMENT = "environment.json"
 
 
 def sweep(
@@ -208,9 +207,7 @@ def _open(storage: Storage, spec: Spec, resume: bool) -> Spec | None:
 def _begin(storage: Storage, spec: Spec, resources: TrialResources, quality: Any) -> int:
     """Write spec.yaml and environment.json; returns the lag, which a resumed sweep keeps."""
     lag = lag_of(resources.concurrent, scheduler=spec.search.scheduler is not None)
-    if storage.exists(ENVIRONMENT):
-        earlier = json.loads(storage.read(ENVIRONMENT))
-        lag = int(earlier.get("search", {}).get("lag", lag))
+    lag = read_decided(storage).get("lag", lag)
     storage.write("spec.yaml", spec.to_yaml().encode())
     decided = {"lag": lag, "concurrent": resources.concurrent, "resources": resources.request}
     storage.write(ENVIRONMENT, json.dumps(environment(spec, search=decided, quality=quality), indent=1).encode())
