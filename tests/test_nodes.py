@@ -94,7 +94,7 @@ def test_two_real_nodes_one_of_which_has_another_disk(tmp_path: Path) -> None:
         pytest.skip("a mount of its own for one node needs root")
     storage = tmp_path / "runs"
     storage.mkdir()
-    with running(nodes=1, cpus=1, alone=False) as cluster:
+    with running(nodes=1, cpus=1) as cluster:
         environment = _client(cluster)
         assert "ok" in _required(storage, environment)
         prefix = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {storage} && exec "$@"', "sh"]

@@ -44,13 +44,7 @@ def test_a_local_rays_ports_are_all_on_loopback(ray_session: None) -> None:
     assert ray.get(ray.remote(lambda: 1).remote()) == 1  # a worker listens too
     # a local Ray's processes are children of the one that started it
     found = listening_addresses([os.getpid(), *(p.pid for p in psutil.Process().children(recursive=True))])
-    assert len(found) >= 5
-    assert [address for address in found if not on_loopback(address)] == []
-
-
-def test_a_local_clusters_ports_are_all_on_loopback(local_cluster: LocalCluster) -> None:
-    found = listening_addresses(local_cluster.processes())
-    assert len(found) >= 5
+    assert len(found) >= 3
     assert [address for address in found if not on_loopback(address)] == []
 
 

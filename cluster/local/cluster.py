@@ -39,8 +39,6 @@ MARK = "DRIVEREPLAY_LOCAL_CLUSTER"
 _START_S = 300.0
 _STARTS = 3
 _OBJECT_STORE_BYTES = 150_000_000
-_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""Ray listens on loopback alone, also with its metrics, which ask for no token, only where no second node can join."""
 _PORTS = range(20_000, 32_768)
 
 
@@ -58,7 +56,6 @@ class LocalCluster:
         address: URL of the dashboard, for `drivereplay submit --address`.
         gcs: `host:port` of the control store, for `RAY_ADDRESS`.
         isolated: Whether each node has a network namespace.
-        alone: Whether the head is all there will be; then every port is bound to loopback.
         nodes: Number to process id of each node's `ray start`; 0 is the head.
     """
 
@@ -67,7 +64,6 @@ class LocalCluster:
     address: str = ""
     gcs: str = ""
     isolated: bool = False
-    alone: bool = False
     nodes: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -82,7 +78,6 @@ class LocalCluster:
             "RAY_API_SERVER_ADDRESS": self.address,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(Path(self.directory) / "token"),
-            **(_LOOPBACK if self.alone else {}),
         }
 
     def save(self) -> None:
@@ -236,7 +231,6 @@ class LocalCluster:
         kept["RAY_worker_niceness"] = "0"  # on a shared machine the lowest priority, Ray's choice, starves workers
         kept["RAY_AUTH_MODE"] = "token"
         kept["RAY_AUTH_TOKEN_PATH"] = str(Path(self.directory) / "token")
-        kept |= _LOOPBACK if self.alone else {}
         kept[MARK] = f"{self.id}/{number}"
         return kept
 
@@ -297,7 +291,6 @@ def start(
     cpus: float = 2,
     gpus: float = 0,
     isolated: bool | None = None,
-    alone: bool | None = None,
 ) -> LocalCluster:
     """Start a cluster.
 
@@ -308,7 +301,6 @@ def start(
         gpus: Logical GPUs of each node.
         isolated: A network namespace for each node, which needs root and iproute2; None takes it where it is possible
             and more than one node is asked for.
-        alone: Whether no node will be added, so that every port can be bound to loopback; None says so of one node.
 
     Raises:
         ClusterError: A node does not come up, or a cluster runs there already.
@@ -325,8 +317,7 @@ def start(
     separate = can_isolate() and nodes > 1 if isolated is None else isolated
     if separate and not can_isolate():
         raise ClusterError("Network namespaces need root and iproute2: run as root, or without --isolated.")
-    alone = nodes == 1 and not separate if alone is None else alone
-    cluster = LocalCluster(id=secrets.token_hex(3), directory=str(where), isolated=separate, alone=alone)
+    cluster = LocalCluster(id=secrets.token_hex(3), directory=str(where), isolated=separate)
     try:
         for _ in range(nodes):
             cluster.add_node(cpus, gpus)

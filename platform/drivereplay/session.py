@@ -55,8 +55,8 @@ _STARTS = 3
 
 
 @contextlib.contextmanager
-def on_loopback() -> Iterator[None]:
-    """Let a Ray that is started inside listen on 127.0.0.1 alone, and find one that does.
+def _on_loopback() -> Iterator[None]:
+    """Let a Ray that is started inside listen on 127.0.0.1 alone.
 
     Ray on Linux replaces a loopback address by the machine's own, and then its metrics, which ask for no token, can be
     read from the network. It keeps to loopback where it cannot have a second node (ray-project/ray#18730), as on macOS.
@@ -76,7 +76,7 @@ def on_loopback() -> Iterator[None]:
 
 
 def _start(num_cpus: int | None) -> None:
-    with on_loopback():
+    with _on_loopback():
         _init(num_cpus)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import platform
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drivereplay.errors import DriveReplayError, SpecError
-from drivereplay.session import on_loopback
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -213,8 +211,7 @@ def _dashboard_of(address: str) -> str:
 
     token = find_token()
     try:
-        local = on_loopback() if address.startswith(("127.0.0.1:", "localhost:")) else contextlib.nullcontext()
-        with _environment("RAY_AUTH_MODE", "token" if token else None), local:
+        with _environment("RAY_AUTH_MODE", "token" if token else None):
             url: str = ray_address_to_api_server_url(address)
     except AuthenticationError as error:
         raise SpecError(_refused(address, bool(token)), _TOKEN_FIX) from error

@@ -101,7 +101,7 @@ def test_a_nodes_clock_is_an_hour_ahead(job: Run, undisturbed: Run) -> None:
     """All trials run on the node whose clock is wrong; the driver and the storage have the right time."""
     if shutil.which("faketime") is None:
         pytest.skip("a clock of its own needs faketime (libfaketime)")
-    with running(nodes=1, cpus=0, alone=False) as cluster:
+    with running(nodes=1, cpus=0) as cluster:
         cluster.add_node(cpus=2, prefix=["faketime", "-f", "+1h"])
         job.environment = cluster.environment
         job.finish()
