@@ -104,7 +104,7 @@ def test_bases_that_do_not_fit(refused: Any, tmp_path: Path, damage: str) -> Non
     [
         ({"clip.height": "18"}, "18 × 16 must be multiples of 8", "nearest size"),
         ({"adapter.kind": "lora", "adapter.targets": "[to_nothing]"}, "'to_nothing' matches no layer", "to_q"),
-        ({"adapter.kind": "freeze", "adapter.freeze": "[temporal]"}, "'temporal' matches no", "early, late, attention, feed_forward"),
+        ({"adapter.kind": "freeze", "adapter.freeze": "[temporal]"}, "'temporal' matches no", "early, late, attention"),
         ({"training.retention.ewc": "1.0"}, "replay.domains is empty", "at least one replay domain"),
     ],
 )  # fmt: skip

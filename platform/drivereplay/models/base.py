@@ -205,7 +205,9 @@ class VideoModel(ABC):
         parts = [name for name in origin.index if name.startswith(("text_encoder", "tokenizer")) and origin.has(name)]
         made = encoder_fingerprint([origin.folder(name) for name in sorted(parts)])
         for name, cache in caches.items():
-            cache.keep(place.below(f"{self.family}-{made}-{name}"))
+            # two pipelines may share an encoder and cut prompts at different lengths
+            pipeline = type(getattr(self, "pipeline", self)).__name__
+            cache.keep(place.below(f"{self.family}-{pipeline}-{made}-{name}"))
 
     def embed_prompts(self, prompts: Sequence[str]) -> None:  # noqa: B027 - families without text have nothing to do
         """Embed prompts now, so that whoever shares the place of `keep_text` finds them."""
