@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from tests.data.conftest import number_of, numbered, write_timed
+from tests.data.test_fuzz import damaged
 
 from drivereplay.errors import DataError
 from drivereplay.videos import Frame
@@ -68,3 +69,14 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         assert [shown(file.at(n)) for n in (29, 3, 3, 4)] == [29, 3, 3, 4]
         with pytest.raises(DataError, match="no frame 30"):
             file.at(30)
+
+
+def test_what_was_read_before_does_not_show_in_a_frame(shared_data: Path, tmp_path: Path) -> None:
+    """An MS-MPEG4 decoder that has not seen the first frame decodes others by some levels differently."""
+    path = tmp_path / "vtest-4.avi"
+    path.write_bytes(damaged((shared_data / "replay" / "street" / "vtest.avi").read_bytes(), "vtest.avi", 4))
+    with closing(FramesByTime(str(path))) as file:
+        file.at(1.0, 0.06)
+        expected = file.at(33.0, 0.06).rgb()
+    with closing(FramesByTime(str(path))) as file:
+        assert (file.at(33.0, 0.06).rgb() == expected).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,8 @@ class Video:
         sound = SoundFrames(self._container, self._stream)
         try:
             if part_s is not None:
+                with contextlib.suppress(av.error.FFmpegError, OSError, EOFError):
+                    next(self._container.decode(self._stream), None)  # see `_begin`
                 self._container.seek(int(part_s[0] / self._stream.time_base), stream=self._stream)
             for stored in sound:
                 self._check_size(stored)
@@ -206,12 +209,26 @@ class Video:
         if time_s is None:
             self._reopen()
         else:
+            self._begin()
             try:
                 self._container.seek(int(time_s / self._stream.time_base), stream=self._stream)
             except av.error.FFmpegError as error:
                 raise SeekError(f"cannot be sought in: {_said(error)}") from error
         self._begun = True
         return self._as_decoded()
+
+    def _begin(self) -> None:
+        """Decode the first frame after opening, before anything is sought.
+
+        It may hold what the decoder needs for all others and no other frame holds: in MS-MPEG4 how to round, without
+        which frames drift by some levels.
+        """
+        import av
+
+        if not self._begun:
+            with contextlib.suppress(av.error.FFmpegError, OSError, EOFError):
+                next(self._container.decode(self._stream), None)
+        self._begun = True
 
     def _as_decoded(self) -> Iterator[tuple[float, Frame, bool]]:
         import av
