@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import psutil
 import pytest
-from cluster.local.cluster import LocalCluster
+from cluster.local.cluster import MARK, LocalCluster
 
 from drivereplay.errors import DriveReplayError
 from drivereplay.session import ensure_ray, limit_threads, quiet_ray_data
@@ -43,7 +43,9 @@ def test_a_local_rays_ports_are_all_on_loopback(ray_session: None) -> None:
 
     assert ray.get(ray.remote(lambda: 1).remote()) == 1  # a worker listens too
     # a local Ray's processes are children of the one that started it
-    found = listening_addresses([os.getpid(), *(p.pid for p in psutil.Process().children(recursive=True))])
+    # as are those of the tests' local cluster, whose nodes have a mark
+    children = [p.pid for p in psutil.Process().children(recursive=True) if MARK not in p.environ()]
+    found = listening_addresses([os.getpid(), *children])
     assert len(found) >= 3
     assert [address for address in found if not on_loopback(address)] == []
 
